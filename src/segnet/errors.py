@@ -1,0 +1,54 @@
+"""Every error this package raises on purpose.
+
+    SegNetError
+    +-- ConfigError     (ValueError)          a recipe, a setting or a name that cannot be used
+    +-- DataError       (OSError)             a file or folder that is missing, broken or empty; says the path
+    +-- LabelError      (ValueError)          a class id or colour the label set does not know, and how many pixels
+    +-- ShapeError      (ValueError)          a tensor or picture of the wrong size
+    +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another net
+    +-- NonFiniteError  (FloatingPointError)  a loss that is NaN or infinite, with the step and the files
+
+A message says what was wanted, what came, and what to do. The command line prints it as one line and exits with 2.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SegNetError(Exception):
+    """Root of the tree: catch this to catch everything the package raises on purpose."""
+
+
+class ConfigError(SegNetError, ValueError):
+    """A recipe, a setting or a name that cannot be used."""
+
+
+class DataError(SegNetError, OSError):
+    """A file or folder that is missing, broken or empty."""
+
+
+class LabelError(SegNetError, ValueError):
+    """A class id or colour that the label set does not know."""
+
+
+class ShapeError(SegNetError, ValueError):
+    """A tensor or picture of the wrong size."""
+
+
+class WeightsError(SegNetError, OSError):
+    """Weights or a checkpoint that cannot be read, or that fit another net."""
+
+
+class NonFiniteError(SegNetError, FloatingPointError):
+    """A loss that is NaN or infinite."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Words for an error message about an unknown name.
+
+    Returns:
+        `did you mean 'x'?` when a known name is near, else the list of all known names.
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"

@@ -1,0 +1,286 @@
+"""The idea of SegNet: max pooling that remembers *where*, in 2 bits per window, and unpooling that puts values back.
+
+A 2x2 window has four places, numbered in raster order:
+
+    0 1
+    2 3
+
+`max_pool` keeps the largest value of each window and the place it stood at; `max_unpool` writes values at those places
+and zeros elsewhere. Nothing else crosses from encoder to decoder. Four places fit one byte, so `PoolingIndices` is 32
+times smaller than the 64-bit flat indices that PyTorch and Caffe keep.
+
+The results are exactly those of `max_pool2d(x, 2, 2, ceil_mode=True, return_indices=True)` and
+`max_unpool2d(..., output_size=...)`: windows are clipped at an odd border, ties go to the first place in raster order,
+a NaN wins its window (the last one, when there are several).
+
+Two formulations give the same numbers. One uses PyTorch's own CPU kernels and turns their flat indices into
+places at once: the fastest way in eager mode, and the 64-bit tensor is gone before the function returns. The other one
+uses slices, nearest upsampling, comparison and selection only: for other devices, `torch.compile` and `torch.export`.
+
+Source:
+    Badrinarayanan, Kendall, Cipolla: SegNet, section 3 ("2 bits for each 2x2 pooling window").
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnet.errors import ShapeError
+
+_PLACES_PER_BYTE = 4
+
+
+class PoolingIndices(NamedTuple):
+    """Where each maximum stood: what an encoder hands to a decoder.
+
+    Attributes:
+        packed: places, uint8 (N, ceil(C / 4), h, w). Bits 2k and 2k+1 of byte b belong to channel k * ceil(C / 4) + b.
+        channels: C of the pooled map.
+        size: (H, W) before pooling; h = ceil(H / 2) and w = ceil(W / 2).
+    """
+
+    packed: Tensor
+    channels: int
+    size: tuple[int, int]
+
+    @classmethod
+    def from_places(cls, places: Tensor, size: tuple[int, int]) -> "PoolingIndices":
+        """Packs places 0..3, uint8 (N, C, h, w), of a map that was `size` = (H, W) before pooling."""
+        return cls(_pack(places), places.shape[1], size)
+
+    @classmethod
+    def from_flat(cls, flat: Tensor, size: tuple[int, int]) -> "PoolingIndices":
+        """Packs flat indices as PyTorch and Caffe keep them.
+
+        Args:
+            flat: `row * W + column` of each maximum inside its own plane, int64 (N, C, h, w).
+            size: (H, W) before pooling.
+
+        Raises:
+            ShapeError: h, w do not belong to `size`, or an index lies outside its window.
+        """
+        height, width = size
+        pooled_size = (-(-height // 2), -(-width // 2))
+        if tuple(flat.shape[2:]) != pooled_size:
+            raise ShapeError(
+                f"flat indices of {tuple(flat.shape[2:])} do not belong to a map of {size}: wanted {pooled_size}"
+            )
+        rows = flat // width - 2 * torch.arange(pooled_size[0], device=flat.device)[:, None]
+        columns = flat % width - 2 * torch.arange(pooled_size[1], device=flat.device)
+        outside = ((rows | columns) & ~1) != 0
+        if bool(outside.any()):
+            raise ShapeError(
+                f"{int(outside.sum())} flat indices lie outside their 2x2 window; check that (H, W) = {size}"
+            )
+        return cls.from_places((2 * rows + columns).to(torch.uint8), size)
+
+    def places(self) -> Tensor:
+        """The places 0..3, uint8 (N, C, h, w)."""
+        return _unpack(self.packed, self.channels)
+
+    def to_flat(self) -> Tensor:
+        """Flat indices in PyTorch's and Caffe's convention, int64 (N, C, h, w)."""
+        return _flat_from_places(self.places(), self.size[1])
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that these indices keep alive."""
+        return self.packed.numel()
+
+
+def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
+    """2x2 max pooling with stride 2 in ceil mode, and the place of each maximum.
+
+    Args:
+        image: (N, C, H, W), any floating type and memory layout, H and W at least 1.
+
+    Returns:
+        The pooled map (N, C, ceil(H/2), ceil(W/2)) in the type and layout of the input, and its indices.
+
+    Raises:
+        ShapeError: not four axes, or an empty one.
+
+    Example:
+        >>> pooled, indices = max_pool(torch.rand(1, 64, 45, 60))
+        >>> pooled.shape, indices.packed.shape
+        (torch.Size([1, 64, 23, 30]), torch.Size([1, 16, 23, 30]))
+    """
+    if image.dim() != 4 or 0 in image.shape[1:]:
+        raise ShapeError(f"max_pool wants a non-empty (N, C, H, W), got {tuple(image.shape)}")
+    size = (image.shape[2], image.shape[3])
+    if not torch.is_grad_enabled() or not image.requires_grad:
+        pooled, packed = _pool(image)
+    else:
+        pooled, packed = _MaxPool.apply(image)
+    return pooled, PoolingIndices(packed, image.shape[1], size)
+
+
+def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
+    """Puts each value back at the place its maximum stood; zero everywhere else.
+
+    Args:
+        pooled: (N, C, h, w), any floating type; the shape that `max_pool` returned with `indices`.
+        indices: from `max_pool` or `PoolingIndices.from_flat`.
+
+    Returns:
+        (N, C, H, W) with (H, W) = `indices.size`, in the type and layout of `pooled`.
+
+    Raises:
+        ShapeError: `pooled` is not of the shape the indices were made from.
+    """
+    wanted = (indices.packed.shape[0], indices.channels, *indices.packed.shape[2:])
+    if tuple(pooled.shape) != wanted:
+        raise ShapeError(
+            f"max_unpool got a map of {tuple(pooled.shape)} but indices of {wanted}; "
+            "unpool with the indices of the pooling at the same level"
+        )
+    if not torch.is_grad_enabled() or not pooled.requires_grad:
+        return _unpool(pooled, indices.packed, indices.size)
+    result: Tensor = _MaxUnpool.apply(pooled, indices.packed, indices.size)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------ packing
+
+
+def _pack(places: Tensor) -> Tensor:
+    """Four consecutive blocks of channels share a byte: whole runs of memory are combined in either layout."""
+    block = -(-places.shape[1] // _PLACES_PER_BYTE)
+    missing = block * _PLACES_PER_BYTE - places.shape[1]
+    if missing:
+        places = F.pad(places, (0, 0, 0, 0, 0, missing))
+    first, second, third, fourth = places.split(block, dim=1)
+    return first | second << 2 | third << 4 | fourth << 6
+
+
+def _unpack(packed: Tensor, channels: int) -> Tensor:
+    return torch.cat([packed & 3, packed >> 2 & 3, packed >> 4 & 3, packed >> 6], dim=1)[:, :channels]
+
+
+def _flat_from_places(places: Tensor, width: int) -> Tensor:
+    """`base + place`, in 32 bits until the end: half the memory traffic of 64."""
+    height, columns = places.shape[2:]
+    offset = places.to(torch.int32)
+    offset += (offset >> 1) * (width - 2)  # 0, 1, W, W + 1
+    offset += 2 * (
+        torch.arange(0, height * width, width, dtype=torch.int32, device=places.device)[:, None]
+        + torch.arange(columns, dtype=torch.int32, device=places.device)
+    )
+    return offset.to(torch.int64)
+
+
+def _places_from_flat(flat: Tensor, width: int) -> Tensor:
+    """The inverse for indices that are known to lie in their windows; 16 bits where a row fits them."""
+    height, columns = flat.shape[2:]
+    narrow = torch.int16 if width < 2**15 - 1 else torch.int32
+    base = 2 * (torch.arange(0, height * width, width)[:, None] + torch.arange(columns))
+    offset = flat.to(narrow)  # the difference is right even where the two wrap around
+    offset -= base.to(narrow)  # 0, 1, W, W + 1
+    offset -= offset.ge(width).to(narrow) * (width - 2)
+    return offset.to(torch.uint8)
+
+
+# ------------------------------------------------------------------------------------------------ arithmetic
+
+
+def _native(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _pool(image: Tensor) -> tuple[Tensor, Tensor]:
+    if _native(image):
+        pooled, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
+        return pooled, _pack(_places_from_flat(flat, image.shape[3]))
+    odd_height, odd_width = image.shape[2] % 2, image.shape[3] % 2
+    if odd_height or odd_width:
+        image = F.pad(image, (0, odd_width, 0, odd_height), value=float("-inf"))
+    top, top_place = _larger(image[:, :, 0::2, 0::2], image[:, :, 0::2, 1::2])
+    bottom, bottom_place = _larger(image[:, :, 1::2, 0::2], image[:, :, 1::2, 1::2])
+    pooled, is_bottom = _larger(top, bottom)
+    places = torch.where(is_bottom, bottom_place.to(torch.uint8) + 2, top_place.to(torch.uint8))
+    return pooled, _pack(places)
+
+
+def _larger(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The larger of two and whether it is the second: the first wins ties, a NaN wins, the later NaN of two."""
+    return torch.maximum(first, second), (second > first) | (second != second)
+
+
+def _unpool(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
+    places = _unpack(packed, pooled.shape[1])
+    if _native(pooled):
+        return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), 2, 2, output_size=size)
+    height, width = size
+    rows = torch.arange(height, device=pooled.device) % 2
+    columns = torch.arange(width, device=pooled.device) % 2
+    own_place = (2 * rows[:, None] + columns).to(torch.uint8)  # (H, W): 0 1 0 1 ... / 2 3 2 3 ...
+    near_place = F.interpolate(places, scale_factor=2)[:, :, :height, :width]
+    near_value = F.interpolate(pooled, scale_factor=2)[:, :, :height, :width]
+    return torch.where(near_place == own_place, near_value, pooled.new_zeros(()))
+
+
+def _gather(image: Tensor, packed: Tensor) -> Tensor:
+    """The values of `image` (N, C, H, W) that stand at the places: (N, C, h, w). The adjoint of `_unpool`."""
+    batch, channels, height, width = image.shape
+    places = _unpack(packed, channels)
+    if not _native(image):
+        image = F.pad(image, (0, width % 2, 0, height % 2))
+        right = (places & 1).bool()
+        top = torch.where(right, image[:, :, 0::2, 1::2], image[:, :, 0::2, 0::2])
+        bottom = torch.where(right, image[:, :, 1::2, 1::2], image[:, :, 1::2, 0::2])
+        return torch.where(places > 1, bottom, top)
+    flat = _flat_from_places(places, width)
+    if image.is_contiguous():
+        return image.flatten(2).gather(2, flat.flatten(2)).view_as(places)
+    planes = image.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+    wanted = flat.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    return planes.gather(1, wanted).view(batch, *places.shape[2:], channels).permute(0, 3, 1, 2)
+
+
+# ------------------------------------------------------------------------------------------------ gradients
+# Given the indices, unpooling and gathering are linear and each is the other's adjoint, so the three functions close
+# under differentiation, and all that any of them saves is the packed indices.
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, packed = _pool(image)
+        ctx.save_for_backward(packed)
+        ctx.size = (image.shape[2], image.shape[3])
+        ctx.mark_non_differentiable(packed)
+        return pooled, packed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (packed,) = ctx.saved_tensors
+        result: Tensor = _MaxUnpool.apply(gradients[0], packed, ctx.size)
+        return result
+
+
+class _MaxUnpool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(packed)
+        ctx.size = size
+        return _unpool(pooled, packed, size)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (packed,) = ctx.saved_tensors
+        return _Gather.apply(gradients[0], packed), None, None
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, packed: Tensor) -> Tensor:
+        ctx.save_for_backward(packed)
+        ctx.size = (image.shape[2], image.shape[3])
+        return _gather(image, packed)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (packed,) = ctx.saved_tensors
+        return _MaxUnpool.apply(gradients[0], packed, ctx.size), None
