@@ -37,7 +37,7 @@ class LabelSet:
             raise LabelError(f"label set '{self.name}': wanted 1 to {VOID} classes, got {len(self.names)}")
         if len(self.names) != len(self.colours):
             raise LabelError(
-                f"label set '{self.name}': {len(self.names)} names but {len(self.colours)} colours; give one colour each"
+                f"label set '{self.name}': {len(self.names)} names but {len(self.colours)} colours; give each one"
             )
         for what, values in (("name", self.names), ("colour", self.colours)):
             twice = {str(v) for v in values if values.count(v) > 1}

@@ -113,7 +113,7 @@ def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
     if not torch.is_grad_enabled() or not image.requires_grad:
         pooled, packed = _pool(image)
     else:
-        pooled, packed = _MaxPool.apply(image)
+        pooled, packed = _MaxPool.apply(image)  # type: ignore[no-untyped-call]
     return pooled, PoolingIndices(packed, image.shape[1], size)
 
 
@@ -138,7 +138,7 @@ def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
         )
     if not torch.is_grad_enabled() or not pooled.requires_grad:
         return _unpool(pooled, indices.packed, indices.size)
-    result: Tensor = _MaxUnpool.apply(pooled, indices.packed, indices.size)
+    result: Tensor = _MaxUnpool.apply(pooled, indices.packed, indices.size)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -152,7 +152,8 @@ def _pack(places: Tensor) -> Tensor:
     if missing:
         places = F.pad(places, (0, 0, 0, 0, 0, missing))
     first, second, third, fourth = places.split(block, dim=1)
-    return first | second << 2 | third << 4 | fourth << 6
+    packed: Tensor = first | second << 2 | third << 4 | fourth << 6
+    return packed
 
 
 def _unpack(packed: Tensor, channels: int) -> Tensor:
@@ -205,13 +206,13 @@ def _pool(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def _larger(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """The larger of two and whether it is the second: the first wins ties, a NaN wins, the later NaN of two."""
-    return torch.maximum(first, second), (second > first) | (second != second)
+    return torch.maximum(first, second), (second > first) | second.isnan()
 
 
 def _unpool(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
     places = _unpack(packed, pooled.shape[1])
     if _native(pooled):
-        return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), 2, 2, output_size=size)
+        return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), (2, 2), (2, 2), output_size=size)
     height, width = size
     rows = torch.arange(height, device=pooled.device) % 2
     columns = torch.arange(width, device=pooled.device) % 2
@@ -256,7 +257,7 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (packed,) = ctx.saved_tensors
-        result: Tensor = _MaxUnpool.apply(gradients[0], packed, ctx.size)
+        result: Tensor = _MaxUnpool.apply(gradients[0], packed, ctx.size)  # type: ignore[no-untyped-call]
         return result
 
 
@@ -270,7 +271,7 @@ class _MaxUnpool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (packed,) = ctx.saved_tensors
-        return _Gather.apply(gradients[0], packed), None, None
+        return _Gather.apply(gradients[0], packed), None, None  # type: ignore[no-untyped-call]
 
 
 class _Gather(torch.autograd.Function):
@@ -283,4 +284,4 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (packed,) = ctx.saved_tensors
-        return _MaxUnpool.apply(gradients[0], packed, ctx.size), None
+        return _MaxUnpool.apply(gradients[0], packed, ctx.size), None  # type: ignore[no-untyped-call]

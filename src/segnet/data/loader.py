@@ -1,4 +1,4 @@
-"""From a data set to batches, in an order that depends on seed and epoch alone, so a run can stop and go on anywhere."""
+"""From a data set to batches, in an order that depends on seed and epoch alone: a run can stop and go on anywhere."""
 
 from collections.abc import Iterator
 from typing import cast

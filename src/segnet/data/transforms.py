@@ -107,7 +107,8 @@ def _jitter(image: np.ndarray, augmentation: Augmentation, rng: np.random.Genera
     result = (result - mean) * factor(augmentation.contrast) + mean
     grey = (result @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     result = (result - grey) * factor(augmentation.saturation) + grey
-    return np.rint(result).clip(0, 255).astype(np.uint8)
+    jittered: np.ndarray = np.rint(result).clip(0, 255).astype(np.uint8)
+    return jittered
 
 
 def image_to_tensor(image: np.ndarray) -> Tensor:
