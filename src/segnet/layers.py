@@ -119,6 +119,22 @@ def create_normalisation(name: Normalisation) -> nn.Module:
     raise ConfigError(f"unknown input normalisation '{name}'; {nearest(name, get_args(Normalisation))}")
 
 
+def normalisation_name(normalisation: nn.Module) -> Normalisation:
+    """The inverse of `create_normalisation`, by class and constants, whatever type the constants were brought to.
+
+    Raises:
+        ConfigError: a module of another kind.
+    """
+    for name in get_args(Normalisation):
+        made = create_normalisation(name)
+        if type(made) is not type(normalisation):
+            continue
+        pairs = zip(made.buffers(), normalisation.buffers(), strict=True)
+        if all(torch.allclose(a, b.detach().float().cpu(), rtol=0.01) for a, b in pairs):
+            return name  # type: ignore[no-any-return]
+    raise ConfigError(f"{type(normalisation).__name__} is not an input normalisation of this package")
+
+
 class ConvBN(nn.Sequential):
     """Convolution without bias, batch normalisation and, unless told otherwise, ReLU; size is kept.
 

@@ -1,0 +1,71 @@
+"""Writing files so that they appear whole or not at all."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segnet.errors import DataError, SegNetError
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space and run again",
+    errno.EDQUOT: "free some space and run again",
+    errno.EACCES: "choose a folder you may write to",
+    errno.EPERM: "choose a folder you may write to",
+    errno.EROFS: "choose a folder you may write to",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.EEXIST: "a part of the path is a file, not a folder; choose another path",
+    errno.EISDIR: "a folder of that name is in the way; choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; what was written there becomes `path` when the block ends well.
+
+    The file is flushed to the disk before it takes the name, so a reader, or a machine that loses power, finds the
+    old file or the new one. When the block fails, also by Ctrl-C, the temporary file is removed and `path` is as it
+    was. Folders on the way are made.
+
+    Args:
+        path: the file to write; an existing one is replaced.
+
+    Yields:
+        A path in the same folder, with the same suffix, at which nothing exists yet.
+
+    Raises:
+        DataError: the disk is full, the folder cannot be written, or the system refused otherwise.
+
+    Example:
+        >>> with whole_file(Path("scores.json")) as temporary:
+        ...     temporary.write_text("{}")
+    """
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+        if os.name == "posix":
+            _flush(path.parent)
+    except SegNetError:
+        raise
+    except OSError as cause:
+        remedy = _REMEDIES.get(cause.errno or 0, "check the path and the disk")
+        raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {remedy}") from cause
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Waits until the disk holds what was written to a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
