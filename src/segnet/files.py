@@ -1,14 +1,22 @@
-"""Writing files so that they appear whole or not at all."""
+"""Writing and downloading files so that they appear whole or not at all."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 
-from segnet.errors import DataError, SegNetError
+from segnet.errors import DataError, SegNetError, WeightsError
+
+CACHE = Path("~/.cache/segnet")
+TIMEOUT_S = 30
 
 _REMEDIES = {
     errno.ENOSPC: "free some space and run again",
@@ -69,3 +77,32 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def download(url: str, path: Path, sha256: str) -> None:
+    """Fetches published weights to `path`, whole and with the hash that was promised, or not at all.
+
+    Args:
+        url: what to fetch.
+        path: where to put it.
+        sha256: the file's hash, or its first hexadecimal digits.
+
+    Raises:
+        WeightsError: no network, the transfer broke off, or another hash; says where to put the file by hand.
+        DataError: the file cannot be written.
+    """
+    by_hand = f"put the file by hand at {path}"
+    came = hashlib.sha256()
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        try:
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+                for chunk in iter(partial(answer.read, 1 << 20), b""):
+                    came.update(chunk)
+                    file.write(chunk)
+        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as cause:
+            raise WeightsError(f"{url} cannot be fetched ({cause}); {by_hand}") from None
+        if not came.hexdigest().startswith(sha256):
+            raise WeightsError(
+                f"{url} gave a file of sha256 {came.hexdigest()[:16]}..., wanted {sha256[:16]}...; "
+                f"it was thrown away; try again, or {by_hand}"
+            )

@@ -4,14 +4,9 @@ Our convolutions have BN and no bias. VGG16 without BN is taken over exactly: BN
 bias as its shift. VGG16-BN is taken over exactly too: its bias moves into BN's running mean.
 """
 
-import hashlib
 import pickle
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,12 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segnet.errors import WeightsError, nearest
-from segnet.files import whole_file
+from segnet.files import CACHE, download
 from segnet.layers import ConvBN, Normalisation, normalisation_name
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
-
-CACHE = Path("~/.cache/segnet")
-TIMEOUT_S = 30
 
 
 class NamedVGG16(NamedTuple):
@@ -217,6 +209,7 @@ def find_vgg16(name: str, cache: Path = CACHE) -> Path:
 
     Raises:
         WeightsError: unknown name, no such file, no network, or a download with another hash.
+        DataError: the cache folder cannot be written.
     """
     if name not in VGG16_FILES:
         path = Path(name).expanduser()
@@ -232,29 +225,5 @@ def find_vgg16(name: str, cache: Path = CACHE) -> Path:
             f"the '{name}' weights have no public place to download from; put {named.file} into {path.parent}, "
             "or give its path"
         )
-    _download(named.url, named.sha256_prefix, path)
+    download(named.url, path, named.sha256_prefix)
     return path
-
-
-def _download(url: str, sha256_prefix: str, path: Path) -> None:
-    """Fetches `url` to `path`, whole and with the hash that was promised, or not at all.
-
-    Raises:
-        WeightsError: no network, the transfer broke off, or another hash.
-        DataError: the file cannot be written.
-    """
-    by_hand = f"put the file by hand at {path}"
-    sha256 = hashlib.sha256()
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-                for chunk in iter(partial(answer.read, 1 << 20), b""):
-                    sha256.update(chunk)
-                    file.write(chunk)
-        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as cause:
-            raise WeightsError(f"{url} cannot be fetched ({cause}); {by_hand}") from None
-        if not sha256.hexdigest().startswith(sha256_prefix):
-            raise WeightsError(
-                f"{url} gave a file of sha256 {sha256.hexdigest()[:16]}..., wanted {sha256_prefix}...; "
-                f"it was thrown away; try again, or {by_hand}"
-            )

@@ -1,0 +1,293 @@
+"""Our own weights files: safetensors with a card that says what they are; by name or by path.
+
+A file holds the net's `state_dict`. Filters are float16 by default; BN parameters, BN statistics and biases stay
+float32, for they take almost no room and a variance of inputs 0..255 does not fit float16.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from segnet.errors import ConfigError, WeightsError, nearest
+from segnet.files import CACHE, download, whole_file
+from segnet.labels import LabelSet
+from segnet.layers import Normalisation, normalisation_name
+from segnet.models import create_model
+
+_CARD = "segnet"
+_PICKLES = {".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin"}
+_PACKAGE = Path(__file__).parents[1] / "weights"
+_CHECKOUT = Path(__file__).parents[3] / "weights"
+
+
+@dataclass(frozen=True)
+class WeightsCard:
+    """What a weights file is, stored inside it.
+
+    Attributes:
+        model: a key of `MODELS`.
+        label_set: what the K class ids mean.
+        normalisation: of the input; `save_weights` writes down the net's own.
+        recipe: the resolved settings of the training run, TOML.
+        scores: measured scores by name, 0..1; one that was not measured (NaN) is left out of the file.
+        class_iou: intersection over union by class name, 0..1; a class that is absent (NaN) is left out.
+        trained_on: data and split.
+        licence: of the weights.
+        version: of this package, when they were written.
+    """
+
+    model: str
+    label_set: LabelSet
+    normalisation: Normalisation | None = None
+    recipe: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    class_iou: dict[str, float] = field(default_factory=dict)
+    trained_on: str = ""
+    licence: str = ""
+    version: str = ""
+
+    def to_json(self) -> str:
+        """The card as JSON text."""
+        measured = replace(self, scores=_without_nan(self.scores), class_iou=_without_nan(self.class_iou))
+        return TypeAdapter(WeightsCard).dump_json(measured).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "WeightsCard":
+        """The inverse of `to_json`.
+
+        Raises:
+            WeightsError: a field is missing or of another type.
+        """
+        try:
+            return TypeAdapter(WeightsCard).validate_json(text)
+        except ValidationError as cause:
+            first = cause.errors()[0]
+            place = ".".join(str(step) for step in first["loc"]) or "the whole"
+            raise WeightsError(f"weights card: {place}: {first['msg']}; save the weights anew") from None
+
+
+class NamedWeights(NamedTuple):
+    """Weights that are known by name.
+
+    Attributes:
+        file: its name; looked for in the package, in `weights/` of a checkout, and in the cache folder.
+        sha256: of the file; None where it is not checked.
+        url: where to download it from; None when it has no public place.
+    """
+
+    file: str
+    sha256: str | None = None
+    url: str | None = None
+
+
+WEIGHTS: dict[str, NamedWeights] = {
+    "segnet-basic-camvid": NamedWeights("segnet-basic-camvid.safetensors"),
+    "segnet-camvid": NamedWeights("segnet-camvid.safetensors"),
+}
+
+
+def save_weights(path: Path, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
+    """Writes a net's parameters and BN statistics, and what they are. The file appears whole or not at all.
+
+    Args:
+        path: of the `.safetensors` file.
+        model: a net of `MODELS`.
+        card: what to say of it; its normalisation is replaced by the net's own.
+        dtype: of filters (tensors of more than one axis); everything else keeps its type.
+
+    Raises:
+        WeightsError: another suffix, a class count that is not the label set's, or a filter that is not finite in
+            `dtype`.
+        DataError: the file cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: weights are saved as .safetensors; give the file that suffix")
+    card = replace(card, normalisation=normalisation_name(model.get_submodule("normalisation")))
+    state = model.state_dict()
+    with torch.device("meta"):  # shapes only
+        bare = _create(card, path)
+    _check_fit({k: tuple(v.shape) for k, v in state.items()}, bare, card, path)
+    stored = {}
+    for name, tensor in state.items():
+        narrow = tensor.to(dtype) if tensor.dim() > 1 else tensor
+        if not narrow.isfinite().all():
+            raise WeightsError(f"{path} not written: {name} is not finite in {str(dtype).removeprefix('torch.')}")
+        stored[name] = narrow.cpu().contiguous()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save(stored, {_CARD: card.to_json()}))
+
+
+def load_weights(name_or_path: str | Path) -> tuple[nn.Module, WeightsCard]:
+    """Builds the net that a weights file describes and fills it, by memory map.
+
+    Args:
+        name_or_path: a key of `WEIGHTS`, or a `.safetensors` file that `save_weights` wrote.
+
+    Returns:
+        The net, float32, on the CPU, in eval mode; and the card.
+
+    Raises:
+        WeightsError: unknown name, file missing or broken, a pickle, or tensors that do not fit the net.
+    """
+    path = find_weights(name_or_path)
+    with _open(path) as (tensors, text):
+        card = _card(text, path)
+        model = _create(card, path)
+        _check_fit({k: tuple(v.shape) for k, v in tensors.items()}, model, card, path)
+        model.load_state_dict(tensors)
+    return model.eval(), card
+
+
+def read_card(path: Path) -> WeightsCard:
+    """The card of a weights file, without building the net.
+
+    Raises:
+        WeightsError: the file is missing, broken, a pickle, or has no card.
+    """
+    with _open(path) as (_, text):
+        return _card(text, path)
+
+
+def load_matching(model: nn.Module, path: Path) -> list[str]:
+    """Begins fine-tuning: takes every tensor that fits by name and shape; the others stay as they are.
+
+    Args:
+        model: the net to fill.
+        path: a `.safetensors` file; with or without a card.
+
+    Returns:
+        Names in the net's `state_dict` that were not filled: the classifier, when the number of classes differs.
+
+    Raises:
+        WeightsError: file missing, broken or a pickle; no filter fits; or the weights were trained with another input
+            normalisation than the net's.
+    """
+    with _open(path) as (tensors, text):
+        has = normalisation_name(model.get_submodule("normalisation"))
+        wanted = _card(text, path).normalisation if text else has
+        if wanted != has:
+            raise WeightsError(
+                f"{path}: weights of input normalisation '{wanted}', the net has '{has}'; "
+                f"set model.normalisation to '{wanted}'"
+            )
+        state = model.state_dict()
+        fitting = {k: v for k, v in tensors.items() if k in state and v.shape == state[k].shape}
+        if not any(tensor.dim() > 1 for tensor in fitting.values()):
+            raise WeightsError(
+                f"{path}: no filter fits {type(model).__name__} by name and shape; start from its own kind"
+            )
+        model.load_state_dict(fitting, strict=False)
+    return [name for name in state if name not in fitting]
+
+
+def find_weights(name_or_path: str | Path, cache: Path = CACHE) -> Path:
+    """The file of named weights, or the path that was given.
+
+    Args:
+        name_or_path: a key of `WEIGHTS`, or a path.
+        cache: folder of downloaded files.
+
+    Raises:
+        WeightsError: unknown name, no such file, or a file with another hash than the named one.
+        DataError: something has to be downloaded and the cache folder cannot be written.
+    """
+    if str(name_or_path) not in WEIGHTS:
+        path = Path(name_or_path).expanduser()
+        if path.is_dir():
+            raise WeightsError(f"{path} is a folder; give the .safetensors file in it, such as best.safetensors")
+        if path.is_file():
+            return path
+        if path.suffix or path.name != str(name_or_path):
+            raise WeightsError(f"no weights file at {path}; check the path, or give one of {', '.join(WEIGHTS)}")
+        raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
+    named = WEIGHTS[str(name_or_path)]
+    folders = (_PACKAGE, _CHECKOUT, cache.expanduser())
+    found = [folder / named.file for folder in folders if (folder / named.file).is_file()]
+    if not found and named.url and named.sha256:
+        download(named.url, folders[-1] / named.file, named.sha256)
+        return folders[-1] / named.file
+    if not found:
+        raise WeightsError(f"the weights '{name_or_path}' are not here; put {named.file} into {folders[-1]}")
+    if named.sha256 is not None:
+        with found[0].open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 != named.sha256:
+            raise WeightsError(
+                f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., wanted {named.sha256[:16]}...; "
+                "fetch it again"
+            )
+    return found[0]
+
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+
+def _without_nan(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if not math.isnan(value)}
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
+    """The tensors of a safetensors file, memory-mapped, and the text of its card, if it has one."""
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}; check the path")
+    if path.suffix in _PICKLES:
+        raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors wanted")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            text = (file.metadata() or {}).get(_CARD)
+    except (SafetensorError, OSError) as cause:
+        raise WeightsError(f"{path} is not a whole safetensors file ({cause}); fetch or save it again") from None
+    yield tensors, text
+
+
+def _card(text: str | None, path: Path) -> WeightsCard:
+    if text is None:
+        raise WeightsError(
+            f"{path} has no card: it was not written by this package's save_weights, so its net is unknown"
+        )
+    try:
+        return WeightsCard.from_json(text)
+    except WeightsError as cause:
+        raise WeightsError(f"{path}: {cause}") from None
+
+
+def _create(card: WeightsCard, path: Path) -> nn.Module:
+    """The card's net; the global random generator is left as it was."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return create_model(card.model, card.label_set.num_classes, card.normalisation)
+    except ConfigError as cause:
+        raise WeightsError(f"{path}: {cause}") from None
+
+
+def _check_fit(shapes: Mapping[str, tuple[int, ...]], model: nn.Module, card: WeightsCard, path: Path) -> None:
+    """Whether tensors of these shapes fill the net, each and no other.
+
+    Raises:
+        WeightsError: they do not; says the first that does not fit.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    num_classes = shapes.get("classifier.weight", (card.label_set.num_classes,))[0]
+    if num_classes != card.label_set.num_classes and shapes.keys() == wanted.keys():
+        raise WeightsError(
+            f"{path}: weights for {num_classes} classes, but the label set {card.label_set.name} has "
+            f"{card.label_set.num_classes}; give the label set they were trained with"
+        )
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
+            raise WeightsError(
+                f"{path} does not fit '{card.model}': {name}: wanted {wanted.get(name, 'no such tensor')}, "
+                f"got {shapes.get(name, 'none')}; name the net they were trained as"
+            )
