@@ -1,31 +1,65 @@
 """Data sets by name: which readers there are, and the one that a folder on disk asks for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from segnet.data.camvid import CamVid
+from segnet.data.camvid import SPLITS, CamVid
+from segnet.data.camvid32 import CamVid32, camvid32_folders
+from segnet.data.folder import Folder
+from segnet.data.label_file import LABELS_TOML
 from segnet.data.sample import Dataset
+from segnet.data.street import street_split
 from segnet.errors import ConfigError, DataError, nearest
 
-DATA_FORMATS = {"camvid": CamVid}
+DATA_FORMATS: dict[str, Callable[[Path, str], Dataset]] = {
+    "camvid": CamVid,
+    "camvid32": CamVid32,
+    "folder": Folder,
+    "street": street_split,
+}
 
 
 def open_dataset(path: Path | str, split: str, data_format: str = "auto") -> Dataset:
     """One split of a data set.
 
     Args:
-        path: its folder.
+        path: its folder. The word `street`, where no folder has that name, is the embedded drawn street scenes.
         split: `train`, `val` or `test`.
-        data_format: a key of `DATA_FORMATS`, or `auto`, which looks at what the folder holds.
+        data_format: a key of `DATA_FORMATS`, or `auto`, which looks at what the folder holds. `street` reads nothing.
 
     Raises:
         ConfigError: an unknown format; names the nearest.
-        DataError: no such folder, or a folder of no known layout; says what was looked for.
+        DataError: no such folder, a folder of no known layout (says what was looked for), or what the reader finds
+            wrong with it.
+        LabelError: `labels.toml` cannot be used.
     """
-    if data_format == "auto":
-        data_format = "camvid"
-    if data_format not in DATA_FORMATS:
-        raise ConfigError(f"unknown data format '{data_format}'; {nearest(data_format, DATA_FORMATS)}")
     root = Path(path)
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder; wanted the folder of a data set")
+    if data_format == "auto":
+        data_format = "street" if str(path) == "street" and not root.exists() else _format_of(root)
+    if data_format not in DATA_FORMATS:
+        raise ConfigError(f"unknown data format '{data_format}'; {nearest(data_format, (*DATA_FORMATS, 'auto'))}")
+    if data_format != "street":
+        _require_folder(root)
     return DATA_FORMATS[data_format](root, split)
+
+
+def _require_folder(root: Path) -> None:
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise DataError(f"{root} {what}; wanted the folder of a data set, or the word street")
+
+
+def _format_of(root: Path) -> str:
+    _require_folder(root)
+    if (root / LABELS_TOML).is_file():
+        return "folder"
+    if any((root / f"{split}annot").is_dir() for split in SPLITS):
+        return "camvid"
+    if any(camvid32_folders(root, split) for split in SPLITS):
+        return "camvid32"
+    if (root / "images").is_dir() and (root / "labels").is_dir():
+        raise DataError(f"{root} has images/ and labels/ but no {LABELS_TOML}; `segnet data init {root}` writes one")
+    raise DataError(
+        f"{root} holds no data set known here; looked for {LABELS_TOML} with images/ and labels/, for trainannot/ "
+        "(CamVid, 11 classes), and for LabeledApproved_full/X_L.png or labels/X_L.png (CamVid, 32 colours)"
+    )

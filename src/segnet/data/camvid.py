@@ -14,15 +14,16 @@ Source:
 
 from pathlib import Path
 
-import numpy as np
-
 from segnet.data.pictures import read_class_ids, read_picture
 from segnet.data.sample import Image8, Sample
-from segnet.errors import DataError, LabelError, ShapeError
+from segnet.data.targets import ids_to_target, sample_of
+from segnet.errors import DataError
 from segnet.labels import CAMVID_11, VOID, LabelSet
 
 CAMVID_VOID = 11
 SPLITS = ("train", "val", "test")
+
+_IDS = {**{i: i for i in range(CAMVID_VOID)}, CAMVID_VOID: VOID}
 
 
 class CamVid:
@@ -56,9 +57,7 @@ class CamVid:
         image_path, target_path = self.pairs[index]
         image = read_picture(image_path)
         target = camvid_target(read_class_ids(target_path), target_path)
-        if image.shape[:2] != target.shape:
-            raise ShapeError(f"{target_path} is {target.shape} but its picture {image_path} is {image.shape[:2]}")
-        return Sample(image, target, self.names[index])
+        return sample_of(image, target, self.names[index], image_path, target_path)
 
 
 def camvid_target(class_ids: Image8, path: Path) -> Image8:
@@ -67,13 +66,7 @@ def camvid_target(class_ids: Image8, path: Path) -> Image8:
     Raises:
         LabelError: an id above 11; says which, how many pixels, and the file.
     """
-    outside = class_ids > CAMVID_VOID
-    if outside.any():
-        ids = ", ".join(str(i) for i in np.unique(class_ids[outside])[:5])
-        raise LabelError(
-            f"{path}: {outside.sum()} pixels of class id {ids}; CamVid has 0..{CAMVID_VOID - 1}, void {CAMVID_VOID}"
-        )
-    return np.where(class_ids == CAMVID_VOID, np.uint8(VOID), class_ids)
+    return ids_to_target(class_ids, _IDS, path)
 
 
 def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:

@@ -1,0 +1,113 @@
+"""How often each class occurs, and median frequency balancing: the rare class weighs more in the loss.
+
+The convention: freq(c) = pixels of c / all pixels, void included, of the pictures that contain c; a class weighs
+median(freq) / freq(c). The median is taken over the classes that occur, or over those and void (`with_void`), which is
+how the authors' published weights came about. Frequencies count the whole pictures, without augmentation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segnet.data.sample import Dataset
+from segnet.errors import DataError, LabelError
+from segnet.labels import VOID, LabelSet
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassFrequencies:
+    """Pixel counts over a data set. Each array has K + 1 entries: the classes by id, and void last.
+
+    Attributes:
+        label_set: of the K classes.
+        pixels: of each class.
+        pictures: that contain the class.
+        pixels_of_pictures: all pixels, void included, of the pictures that contain the class.
+    """
+
+    label_set: LabelSet
+    pixels: Counts
+    pictures: Counts
+    pixels_of_pictures: Counts
+
+    @classmethod
+    def none(cls, label_set: LabelSet) -> "ClassFrequencies":
+        """The counts of no picture at all."""
+        zeros = np.zeros(label_set.num_classes + 1, np.int64)
+        return cls(label_set, zeros, zeros, zeros)
+
+    def add(self, target: np.ndarray) -> "ClassFrequencies":
+        """The counts with one more picture.
+
+        Args:
+            target: class ids or `VOID`, uint8 (H, W).
+        """
+        counts = np.bincount(target.ravel(), minlength=VOID + 1)
+        counts = np.append(counts[: self.label_set.num_classes], counts[VOID])
+        contains = counts > 0
+        return ClassFrequencies(
+            self.label_set,
+            self.pixels + counts,
+            self.pictures + contains,
+            self.pixels_of_pictures + contains * target.size,
+        )
+
+    @property
+    def frequency(self) -> NDArray[np.float64]:
+        """freq(c), (K + 1,), void last; 0 for a class that never occurs."""
+        return self.pixels / np.maximum(self.pixels_of_pictures, 1)
+
+
+def count_frequencies(dataset: Dataset) -> ClassFrequencies:
+    """Reads every sample once and counts.
+
+    Raises:
+        DataError: the data set is empty, or a file is missing or broken.
+        LabelError: no labelled pixel in any picture, or a class id that is not known.
+        ShapeError: a picture and its labels differ in size.
+    """
+    if len(dataset) == 0:
+        raise DataError("the data set is empty: there is no picture to count classes in")
+    frequencies = ClassFrequencies.none(dataset.label_set)
+    for index in range(len(dataset)):
+        frequencies = frequencies.add(dataset[index].target)
+    if not frequencies.pixels[:-1].any():
+        raise LabelError(
+            f"no labelled pixel in any of the {len(dataset)} pictures: all are void; look at the labels, and at the "
+            "void ids and colours they are read with"
+        )
+    return frequencies
+
+
+def median_frequency(frequencies: ClassFrequencies, with_void: bool = False) -> Tensor:
+    """Class weights by median frequency balancing.
+
+    Args:
+        frequencies: at least one class occurs.
+        with_void: whether void's frequency takes part in the median (an even number gives the mean of the two in the
+            middle), as in the authors' published weights. It scales all weights by one factor.
+
+    Returns:
+        float32 (K,). A class that never occurs takes no part in the median and weighs 1: training never meets it, and
+        a validation loss that does stays finite and counts it plainly.
+
+    Raises:
+        LabelError: no class occurs.
+
+    Source:
+        Section 3.2 of the paper, after Eigen and Fergus, "Predicting depth, surface normals and semantic labels", 2015.
+        The paper does not say over what the median runs; the released weights fit the median with void.
+    """
+    frequency = frequencies.frequency
+    classes = frequency[:-1]
+    candidates = frequency if with_void else classes
+    if not classes.any():
+        raise LabelError("no labelled pixel in the data set: class weights want at least one class that occurs")
+    median = np.median(candidates[candidates > 0])
+    weights = np.divide(median, classes, out=np.ones_like(classes), where=classes > 0)
+    return torch.from_numpy(weights).float()

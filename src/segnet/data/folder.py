@@ -1,0 +1,157 @@
+"""Anybody's own data: pictures and labels in two folders, and a `labels.toml` that says what the labels mean.
+
+    DIR/images/X.jpg        any picture that Pillow opens
+    DIR/labels/X.png        the same name; class ids (8-bit grey or palette) or colours, of the picture's size
+    DIR/labels.toml         names, colours and ids of the classes (see `label_file.py`)
+
+Which pictures belong to a split is looked for in this order:
+
+1. `DIR/train.txt`, `DIR/val.txt`: picture names with or without suffix, one a line;
+2. folders `DIR/images/train`, `DIR/labels/train`, and `val` alike;
+3. by name: a picture is in `val` when the first 8 bytes of the SHA-256 of its name (without suffix) are a multiple of
+   5, else in `train`. So about every fifth is kept for validation, on any machine, and none changes sides when pictures
+   are added. Where that leaves `val` empty, the picture with the smallest such number is it. Pictures that resemble
+   each other, such as frames of one video, should be parted by hand, by 1 or 2.
+"""
+
+from hashlib import sha256
+from pathlib import Path
+
+from PIL import Image
+
+from segnet.data.label_file import LABELS_TOML, LabelFile, read_labels_toml, write_labels_toml
+from segnet.data.pictures import read_picture
+from segnet.data.sample import Dataset, Sample
+from segnet.data.targets import read_colours_target, read_ids_target, sample_of
+from segnet.errors import DataError
+from segnet.files import whole_file
+from segnet.labels import LabelSet
+from segnet.palette import to_palette_picture
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class Folder:
+    """One split of a folder of pictures and labels.
+
+    Args:
+        root: the folder DIR above.
+        split: `train`, `val`, or any name that has a list or folders.
+
+    Raises:
+        DataError: a folder, list, picture or label is missing, a name is there twice, or there is no picture at all.
+        LabelError: `labels.toml` cannot be used.
+    """
+
+    label_set: LabelSet
+
+    def __init__(self, root: Path, split: str) -> None:
+        self.labels = read_labels_toml(root / LABELS_TOML)
+        self.label_set = self.labels.label_set
+        images, labels, self.names = _split(root, split)
+        if not self.names:
+            raise DataError(f"no picture in the split '{split}' of {root}")
+        self.pairs = [(images[name], labels / f"{name}.png") for name in self.names]
+        missing = [target for _, target in self.pairs if not target.is_file()]
+        if missing:
+            raise DataError(
+                f"{missing[0]} is missing ({len(missing)} of {len(self.pairs)} pictures have no label); "
+                "wanted a PNG of the picture's name for each, or a list that leaves the others out"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one sample.
+
+        Raises:
+            DataError: a file is missing or broken.
+            ShapeError: picture and labels differ in size.
+            LabelError: an id or colour that `labels.toml` does not have.
+        """
+        image_path, target_path = self.pairs[index]
+        if self.labels.kind == "ids":
+            target = read_ids_target(target_path, self.labels.id_table)
+        else:
+            target = read_colours_target(target_path, self.labels.colour_table)
+        return sample_of(read_picture(image_path), target, self.names[index], image_path, target_path)
+
+
+def write_folder(root: Path, dataset: Dataset) -> None:
+    """Writes a data set in this layout: PNG pictures, palette PNG labels, and `labels.toml` last.
+
+    Args:
+        root: a new or empty folder.
+        dataset: its names become file names.
+
+    Raises:
+        DataError: the folder holds something already, or cannot be written; or what reading the data set raises.
+    """
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise DataError(f"{root} is not empty; wanted a new or empty folder to write a data set to")
+    label_set = dataset.label_set
+    for index, name in enumerate(dataset.names):
+        sample = dataset[index]
+        with whole_file(root / "images" / f"{name}.png") as temporary:
+            Image.fromarray(sample.image).save(temporary)
+        with whole_file(root / "labels" / f"{name}.png") as temporary:
+            to_palette_picture(sample.target, label_set).save(temporary)
+    ids = tuple((class_id,) for class_id in range(label_set.num_classes))
+    write_labels_toml(root / LABELS_TOML, LabelFile(label_set, "ids", ids))
+
+
+def pictures_in(folder: Path) -> dict[str, Path]:
+    """Name without suffix -> path, in the order of the names.
+
+    Raises:
+        DataError: no such folder, or two pictures that differ only in suffix.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; wanted pictures in it")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not path.name.startswith("."):
+            if path.stem in found:
+                raise DataError(f"{found[path.stem]} and {path} would share one label; rename one")
+            found[path.stem] = path
+    return found
+
+
+def _split(root: Path, split: str) -> tuple[dict[str, Path], Path, tuple[str, ...]]:
+    """All pictures by name, the folder of labels, and the names that belong to the split."""
+    list_path = root / f"{split}.txt"
+    if list_path.is_file():
+        images = pictures_in(root / "images")
+        return images, root / "labels", _listed(list_path, images)
+    if (root / "images" / split).is_dir():
+        images = pictures_in(root / "images" / split)
+        return images, root / "labels" / split, tuple(images)
+    if any((root / f"{other}.txt").is_file() or (root / "images" / other).is_dir() for other in ("train", "val")):
+        raise DataError(f"no split '{split}' in {root}: wanted {list_path} or {root / 'images' / split}/")
+    images = pictures_in(root / "images")
+    if split not in ("train", "val"):
+        raise DataError(
+            f"no split '{split}' in {root}: there is no {list_path.name}, and a split by name gives train and val"
+        )
+    val = _val(images)
+    return images, root / "labels", tuple(name for name in images if (name in val) == (split == "val"))
+
+
+def _val(names: dict[str, Path]) -> set[str]:
+    numbers = {name: int.from_bytes(sha256(name.encode()).digest()[:8], "big") for name in names}
+    chosen = {name for name, number in numbers.items() if number % 5 == 0}
+    return chosen or set(sorted(names, key=numbers.__getitem__)[:1])
+
+
+def _listed(list_path: Path, images: dict[str, Path]) -> tuple[str, ...]:
+    by_file_name = {path.name: name for name, path in images.items()}
+    names: dict[str, None] = {}
+    for line in filter(None, map(str.strip, list_path.read_text(encoding="utf-8").splitlines())):
+        name = line if line in images else by_file_name.get(line)
+        if name is None:
+            raise DataError(f"{list_path} names '{line}', but images/ holds no picture of that name")
+        if name in names:
+            raise DataError(f"{list_path} names '{line}' twice; leave one out")
+        names[name] = None
+    return tuple(names)

@@ -1,0 +1,202 @@
+"""Class ids <-> colours: the picture of a prediction, the overlay, the legend, and palette PNGs."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from segnet.errors import LabelError, ShapeError
+from segnet.labels import VOID, VOID_COLOUR, Colour, LabelSet
+
+Image8 = NDArray[np.uint8]
+
+_WHITE, _INK = (255, 255, 255), (32, 32, 32)
+
+
+def to_rgb(prediction: np.ndarray, label_set: LabelSet) -> Image8:
+    """The colours of a map of classes.
+
+    Args:
+        prediction: class ids or `VOID`, any integer type, (H, W).
+        label_set: its colours.
+
+    Returns:
+        RGB uint8 (H, W, 3); void is `VOID_COLOUR`.
+
+    Raises:
+        LabelError: ids that the label set does not have; which, and how many pixels.
+    """
+    colours: Image8 = _palette(label_set)[_known_ids(prediction, label_set)]
+    return colours
+
+
+def from_rgb(rgb: np.ndarray, label_set: LabelSet, void_colours: Iterable[Colour] = (VOID_COLOUR,)) -> Image8:
+    """The inverse of `to_rgb`.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        label_set: its colours.
+        void_colours: become `VOID`; a colour that is also a class's is that class.
+
+    Returns:
+        Class ids or `VOID`, uint8 (H, W).
+
+    Raises:
+        LabelError: colours that are neither; which, and how many pixels of each.
+        ShapeError: not (H, W, 3).
+    """
+    classes = {colour: class_id for class_id, colour in enumerate(label_set.colours)}
+    return colours_to_ids(rgb, {**dict.fromkeys(void_colours, VOID), **classes})
+
+
+def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
+    """Colours -> ids by a table, in which several colours may share an id.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        ids: 0..255 for each colour.
+
+    Returns:
+        uint8 (H, W).
+
+    Raises:
+        LabelError: colours that the table does not have; which, and how many pixels of each.
+        ShapeError: not (H, W, 3).
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ShapeError(f"wanted an RGB picture (height, width, 3), got {rgb.shape}")
+    wide = rgb.astype(np.uint32)
+    codes = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]  # (H, W)
+    table = sorted((red << 16 | green << 8 | blue, class_id) for (red, green, blue), class_id in ids.items())
+    known = np.array([code for code, _ in table], np.uint32)
+    places = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    strange = known[places] != codes
+    if strange.any():
+        found, counts = np.unique(codes[strange], return_counts=True)
+        names = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in found.tolist()]
+        raise LabelError(f"unknown colour {_counted(names, counts)}; wanted one of {len(known)} known colours")
+    mapped: Image8 = np.array([class_id for _, class_id in table], np.uint8)[places]
+    return mapped
+
+
+def overlay(image: np.ndarray, prediction: np.ndarray, label_set: LabelSet, opacity: float = 0.5) -> Image8:
+    """The colours of the classes laid over the picture.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        prediction: class ids or `VOID`, (H, W).
+        label_set: its colours.
+        opacity: of the colours, 0..1; void pixels show the picture alone.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+
+    Raises:
+        LabelError: ids that the label set does not have.
+        ShapeError: picture and prediction differ in size.
+        ValueError: opacity outside 0..1.
+    """
+    if image.shape != (*prediction.shape, 3):
+        raise ShapeError(f"a prediction of {prediction.shape} cannot be laid over a picture of {image.shape}")
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity: wanted 0..1, got {opacity}")
+    share = np.where(prediction == VOID, np.float32(0), np.float32(opacity))[..., None]  # (H, W, 1)
+    mixed = image * (1 - share) + to_rgb(prediction, label_set) * share
+    result: Image8 = np.rint(mixed).astype(np.uint8)
+    return result
+
+
+def legend(
+    label_set: LabelSet, width_px: int = 480, text_px: int = 13, class_ids: Collection[int] | None = None
+) -> Image8:
+    """Swatches and names in columns, on white.
+
+    Args:
+        label_set: names and colours.
+        width_px: of the picture; more when one name alone needs more.
+        text_px: height of the letters.
+        class_ids: only these, `VOID` among them if wanted; None means all classes, without void.
+
+    Returns:
+        RGB uint8 (h, w, 3), h as needed.
+    """
+    entries = [
+        ("void", VOID_COLOUR) if class_id == VOID else (label_set.names[class_id], label_set.colours[class_id])
+        for class_id in (range(label_set.num_classes) if class_ids is None else sorted(class_ids))
+    ]
+    font = ImageFont.load_default(size=text_px)
+    swatch, gap, line = text_px, text_px // 2, text_px * 3 // 2
+    widest = max((round(font.getlength(name)) for name, _ in entries), default=0)
+    cell = swatch + gap + widest + 2 * gap
+    columns = max((width_px - 2 * gap) // cell, 1)
+    rows = -(-len(entries) // columns)
+    picture = Image.new("RGB", (max(width_px, cell + gap), rows * line + 2 * gap), _WHITE)
+    brush = ImageDraw.Draw(picture)
+    for place, (name, colour) in enumerate(entries):
+        left, top = gap + place % columns * cell, gap + place // columns * line
+        brush.rectangle((left, top, left + swatch, top + swatch), fill=colour, outline=_INK)
+        brush.text((left + swatch + gap, top + swatch / 2), name, fill=_INK, font=font, anchor="lm")
+    return np.array(picture)
+
+
+def with_legend(picture: np.ndarray, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
+    """A picture with the legend below it; white at the right where the legend is wider.
+
+    Args:
+        picture: RGB uint8 (H, W, 3), for example an overlay.
+        label_set: names and colours.
+        class_ids: which entries, as in `legend`.
+
+    Returns:
+        RGB uint8 (H + h, max(W, w), 3).
+    """
+    below = legend(label_set, picture.shape[1], min(max(picture.shape[1] // 36, 11), 28), class_ids)
+    width = max(picture.shape[1], below.shape[1])
+    parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in (picture, below)]
+    return np.concatenate(parts)
+
+
+def palette_bytes(label_set: LabelSet) -> bytes:
+    """The 256 colours of a palette PNG, R G B each: the classes by id, and black for all others, void among them."""
+    return _palette(label_set).tobytes()
+
+
+def to_palette_picture(prediction: np.ndarray, label_set: LabelSet) -> Image.Image:
+    """A picture of mode P: its pixels are the class ids (255 is void), and viewers show their colours.
+
+    Args:
+        prediction: class ids or `VOID`, any integer type, (H, W).
+        label_set: its colours.
+
+    Raises:
+        LabelError: ids that the label set does not have.
+    """
+    picture = Image.fromarray(_known_ids(prediction, label_set))
+    picture.putpalette(palette_bytes(label_set))  # turns grey (L) into palette (P)
+    return picture
+
+
+def _palette(label_set: LabelSet) -> Image8:
+    """The colours by id, (256, 3)."""
+    colours = np.full((256, 3), VOID_COLOUR, np.uint8)
+    colours[: label_set.num_classes] = label_set.colours
+    return colours
+
+
+def _known_ids(prediction: np.ndarray, label_set: LabelSet) -> Image8:
+    strange = (prediction < 0) | (prediction >= label_set.num_classes) & (prediction != VOID)
+    if strange.any():
+        found, counts = np.unique(prediction[strange], return_counts=True)
+        raise LabelError(
+            f"unknown class id {_counted([str(i) for i in found.tolist()], counts)}; label set '{label_set.name}' has "
+            f"0..{label_set.num_classes - 1} and void {VOID}"
+        )
+    return prediction.astype(np.uint8)
+
+
+def _counted(names: list[str], counts: NDArray[np.intp], most: int = 5) -> str:
+    """`a (3 pixels), b (1 pixel)`, the most frequent first, and how many more there are."""
+    order = np.argsort(-counts, kind="stable")[:most].tolist()
+    words = [f"{names[i]} ({counts[i]} pixel{'s' if counts[i] != 1 else ''})" for i in order]
+    return ", ".join(words) + (f" and {len(names) - most} more" if len(names) > most else "")
