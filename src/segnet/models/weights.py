@@ -114,9 +114,7 @@ def save_weights(path: Path, model: nn.Module, card: WeightsCard, dtype: torch.d
         raise WeightsError(f"{path}: weights are saved as .safetensors; give the file that suffix")
     card = replace(card, normalisation=normalisation_name(model.get_submodule("normalisation")))
     state = model.state_dict()
-    with torch.device("meta"):  # shapes only
-        bare = _create(card, path)
-    _check_fit({k: tuple(v.shape) for k, v in state.items()}, bare, card, path)
+    _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
     stored = {}
     for name, tensor in state.items():
         narrow = tensor.to(dtype) if tensor.dim() > 1 else tensor

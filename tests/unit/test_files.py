@@ -1,0 +1,109 @@
+"""A file appears whole or not at all, and every refusal is one line that names the path."""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from segnet.errors import DataError, WeightsError
+from segnet.files import download, whole_file
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_appears_at_the_end_and_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "scores.json"
+    with whole_file(path) as temporary:
+        assert temporary.parent == path.parent and temporary.suffix == ".json" and not temporary.exists()
+        temporary.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["scores.json"]
+
+
+def test_an_older_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("failure", [ValueError("half way"), KeyboardInterrupt()])
+def test_a_failing_block_leaves_nothing_and_its_error_goes_on(tmp_path: Path, failure: BaseException) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with pytest.raises(type(failure)) as caught, whole_file(path) as temporary:
+        temporary.write_text("ha")
+        raise failure
+    assert caught.value is failure
+    assert path.read_text() == "old" and names(tmp_path) == ["scores.json"]
+
+
+def test_our_own_errors_pass_unchanged(tmp_path: Path) -> None:
+    failure = WeightsError("no network")
+    with pytest.raises(WeightsError) as caught, whole_file(tmp_path / "w"):
+        raise failure
+    assert caught.value is failure
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_keeps_the_old_file_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(DataError) as caught, whole_file(path) as temporary:
+        temporary.write_text("new")
+    assert str(caught.value) == f"{path} cannot be written: No space left on device; free some space and run again"
+    assert path.read_text() == "old" and names(tmp_path) == ["scores.json"]
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    path = tmp_path / "runs" / "x" / "log"
+    wanted = r"runs/x/log cannot be written.*a part of the path is a file"
+    with pytest.raises(DataError, match=wanted), whole_file(path) as temporary:
+        temporary.write_text("")
+    assert names(tmp_path) == ["runs"]
+
+
+def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    path = tmp_path / "log"
+    with pytest.raises(DataError, match="a folder of that name is in the way"), whole_file(path) as temporary:
+        temporary.write_text("")
+    assert names(tmp_path) == ["log"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"), whole_file(tmp_path / "log"):
+        pass
+
+
+def test_download_checks_the_hash(tmp_path: Path) -> None:
+    source, path = tmp_path / "source", tmp_path / "cache" / "weights"
+    source.write_bytes(b"weights" * 500_000)
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    download(source.as_uri(), path, sha256[:8])
+    assert path.read_bytes() == source.read_bytes()
+    path.unlink()
+    with pytest.raises(WeightsError, match=f"sha256 {sha256[:16]}.*wanted abcd.*thrown away.*by hand at {path}"):
+        download(source.as_uri(), path, "abcd")
+    assert names(path.parent) == []
+
+
+def test_download_without_a_network_says_where_to_put_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "weights"
+    with pytest.raises(WeightsError, match=f"cannot be fetched.*put the file by hand at {path}"):
+        download((tmp_path / "missing").as_uri(), path, "")
+    assert names(path.parent) == []
