@@ -78,6 +78,7 @@ class TrainLoader:
                 sampler=chosen,
                 num_workers=self.workers,
                 collate_fn=collate,
+                generator=torch.Generator(),  # else it draws from the global state, once more in a resumed epoch
             )
             yield from cast(Iterator[Batch], iter(loader))
 

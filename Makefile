@@ -1,0 +1,42 @@
+# Two commands for a stranger: `make demo` and `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+
+.PHONY: demo test check format install clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# Trains on drawn street scenes, evaluates, predicts, and writes demo/report.html. PICTURE=... segments a picture of
+# your own with the weights that ship.
+demo: install
+	rm -rf $(DEMO)/run $(DEMO)/pictures $(DEMO)/predictions
+	$(BIN)/segnet train --recipe street --out $(DEMO)/run
+	cp $(DEMO)/run/report.html $(DEMO)/report.html
+	$(BIN)/segnet data draw $(DEMO)/pictures --count 4 --seed 7
+	$(BIN)/segnet predict $(DEMO)/pictures/images --weights $(DEMO)/run/best.safetensors --out $(DEMO)/predictions
+ifdef PICTURE
+	$(BIN)/segnet predict "$(PICTURE)" --weights segnet-basic-camvid --out $(DEMO)/predictions
+endif
+	@echo "Open $(DEMO)/report.html, and the pictures in $(DEMO)/predictions."
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests
+
+clean:
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,76 @@
+"""A clock for benchmarks: warm-up, a synchronised device, median and spread, and the machine beside the numbers."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from segnet import __version__
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall times of repeated calls, in milliseconds.
+
+    Attributes:
+        median_ms: of all calls after the warm-up.
+        min_ms: the fastest.
+        max_ms: the slowest.
+    """
+
+    median_ms: float
+    min_ms: float
+    max_ms: float
+
+
+def measure(action: Callable[[], object], *, repeats: int = 9, warmup: int = 2) -> Timing:
+    """Times `action`; a GPU is waited for before each look at the clock."""
+    for _ in range(warmup):
+        action()
+    times = []
+    for _ in range(repeats):
+        _wait()
+        began = time.perf_counter()
+        action()
+        _wait()
+        times.append((time.perf_counter() - began) * 1e3)
+    return Timing(statistics.median(times), min(times), max(times))
+
+
+def measure_in_turn(actions: dict[str, Callable[[], object]], *, repeats: int = 9) -> dict[str, Timing]:
+    """Times several actions A B C A B C ..., so that a machine whose speed drifts is fair to all."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(repeats + 2):
+        for name, action in actions.items():
+            once = measure(action, repeats=1, warmup=0)
+            if turn >= 2:
+                times[name].append(once.median_ms)
+    return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
+
+
+def machine() -> dict[str, str]:
+    """What a number was measured on: processor, threads, versions."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        named = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = named[0] if named else processor
+    facts = {
+        "processor": processor,
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "segnet": __version__,
+    }
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

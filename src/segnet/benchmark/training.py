@@ -1,0 +1,77 @@
+"""Training throughput: pictures per second and peak memory of a net's own training step on random pictures."""
+
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+import torch
+
+from segnet.engine.device import Place
+from segnet.losses import cross_entropy
+from segnet.models import create_model
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """One net, one size.
+
+    Attributes:
+        net: name.
+        batch_size: N.
+        size_px: (height, width).
+        place: device and precision.
+        pictures_per_s: forward, backward and SGD step; median over steps.
+        peak_memory_mib: of the process on a CPU since it began, of the allocator on a GPU.
+    """
+
+    net: str
+    batch_size: int
+    size_px: tuple[int, int]
+    place: str
+    pictures_per_s: float
+    peak_memory_mib: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure_training(
+    net: str, batch_size: int, size_px: tuple[int, int], place: Place, steps: int = 5
+) -> TrainingResult:
+    """Times training steps after one that warms up.
+
+    Args:
+        net: a key of `MODELS`.
+        batch_size: N.
+        size_px: (height, width) of the pictures.
+        place: device and precision.
+        steps: that are timed.
+    """
+    torch.manual_seed(0)
+    model = place.ready(create_model(net, 11)).train()
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    image = torch.rand(batch_size, 3, *size_px).to(place.device, memory_format=torch.channels_last)
+    target = torch.randint(0, 11, (batch_size, *size_px)).to(place.device)
+    times = []
+    for _ in range(steps + 1):
+        began = time.perf_counter()
+        with place.autocast():
+            logits = model(image)
+        optimiser.zero_grad(set_to_none=True)
+        loss = cross_entropy(logits, target)
+        loss.backward()
+        optimiser.step()
+        loss.item()  # waits for a GPU
+        times.append(time.perf_counter() - began)
+    return TrainingResult(
+        net, batch_size, size_px, str(place), batch_size / sorted(times[1:])[steps // 2], _peak_mib(place)
+    )
+
+
+def _peak_mib(place: Place) -> float:
+    if place.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(place.device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

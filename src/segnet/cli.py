@@ -1,0 +1,417 @@
+"""The command line: `segnet train | evaluate | predict | data | benchmark | models | doctor`.
+
+Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, track
+from rich.table import Table
+
+from segnet.errors import ConfigError, SegNetError, nearest
+
+if TYPE_CHECKING:
+    from segnet.engine.evaluate import Scores
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at, describe and draw data sets.")
+benchmark_app = typer.Typer(no_args_is_help=True, help="Measure this machine: ratios against a baseline, same run.")
+app.add_typer(data_app, name="data")
+app.add_typer(benchmark_app, name="benchmark")
+
+out_console, error_console = Console(), Console(stderr=True)
+
+WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+
+
+def main() -> None:
+    """Runs the program; the entry point `segnet`."""
+    try:
+        app()
+    except SegNetError as error:
+        if "--debug" in sys.argv:
+            raise
+        error_console.print(f"[red]segnet: {type(error).__name__}:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        error_console.print("segnet: stopped. A training run goes on with --resume.")
+        sys.exit(130)
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    """`main` looks for --debug itself, since errors leave typer before it can."""
+
+
+# ------------------------------------------------------------------------------------------------ train
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
+    recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set; overrides the recipe's.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html."""
+    from segnet.config import load_config
+    from segnet.engine.train import fit
+    from segnet.models.weights import load_weights, save_weights
+
+    overrides = [f"data.path={json.dumps(str(data))}"] if data else []
+    config = load_config(recipe, overrides + (settings or []))
+    out_console.print(escape(config.to_toml()))
+    weights = fit(config, out, resume=resume, console=out_console)
+    scores = _evaluate_and_report(
+        str(weights),
+        data=config.data.path,
+        split=config.data.val_split,
+        data_format=config.data.format,
+        out=out,
+        log=out / "log.jsonl",
+    )
+    model, card = load_weights(weights)
+    save_weights(weights, model, replace(card, scores=scores.summary(), class_iou=scores.class_iou()))
+
+
+# ------------------------------------------------------------------------------------------------ evaluate
+
+
+@app.command()
+def evaluate(
+    weights: WeightsOption,
+    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")] = "street",
+    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
+    data_format: Annotated[str, typer.Option("--format", help="auto, camvid, camvid32, folder or street.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
+    save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Score weights on a labelled split: global accuracy, class average, mean IoU, boundary F1."""
+    _evaluate_and_report(
+        weights,
+        data=data,
+        split=split,
+        data_format=data_format,
+        out=out,
+        save_predictions=save_predictions,
+        device=device,
+        precision=precision,
+    )
+
+
+def _evaluate_and_report(
+    weights: str,
+    *,
+    data: str,
+    split: str,
+    data_format: str,
+    out: Path,
+    log: Path | None = None,
+    save_predictions: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+) -> "Scores":
+    from segnet import palette
+    from segnet.benchmark.timing import machine
+    from segnet.data import open_dataset
+    from segnet.engine.evaluate import Scores, predictions
+    from segnet.engine.log import read_log
+    from segnet.engine.predict import Predictor, save_picture
+    from segnet.errors import WeightsError
+    from segnet.files import whole_file
+    from segnet.report import best_and_worst, write_report
+
+    predictor = Predictor(weights, device=_device(device), precision=_precision(precision))
+    dataset = open_dataset(data, split, data_format)
+    if dataset.label_set.names != predictor.label_set.names:
+        raise WeightsError(
+            f"{weights} knows the classes of {predictor.label_set.name} ({predictor.label_set.num_classes}), the data "
+            f"has those of {dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
+        )
+    scores = Scores(dataset.label_set)
+    steps = predictions(predictor.model, dataset, predictor.place)
+    for name, prediction, target in track(
+        steps, f"evaluating on {predictor.place}", total=len(dataset), console=out_console, transient=True
+    ):
+        scores.add(prediction, target, name)
+        if save_predictions:
+            picture = palette.to_palette_picture(prediction, dataset.label_set)
+            save_picture(picture, out / "predictions" / f"{name}.png")
+    with whole_file(out / "scores.json") as temporary:
+        temporary.write_text(json.dumps(scores.to_dict() | {"weights": weights, "split": split}, indent=1))
+    write_report(
+        out / "report.html",
+        title=f"{predictor.card.model} on {split}",
+        scores=scores,
+        panels=best_and_worst(scores, dataset, lambda image: predictor(image).classes),
+        log=read_log(log) if log else None,
+        settings=predictor.card.recipe,
+        facts={"weights": weights, "data": data, "split": split, **machine()},
+    )
+    _print_scores(scores)
+    out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
+    return scores
+
+
+def _print_scores(scores: "Scores") -> None:
+    from segnet import metrics
+
+    table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.pictures)} pictures")
+    counts = scores.counts
+    share = counts.sum(1).double() / counts.sum()
+    rows = zip(
+        scores.label_set.names,
+        metrics.iou(counts).tolist(),
+        metrics.class_accuracy(counts).tolist(),
+        share.tolist(),
+        strict=True,
+    )
+    for name, *values in rows:
+        table.add_row(escape(name), *("-" if math.isnan(v) else f"{100 * v:.1f}" for v in values))
+    out_console.print(table)
+    averaged = metrics.mean_iou(counts)[1]
+    for name, value in scores.summary().items():
+        note = f" (mean of {averaged} of {scores.label_set.num_classes} classes)" if name == "mean_iou" else ""
+        out_console.print(f"{name:>24}  {'-' if math.isnan(value) else format(value, '.4f')}{note}")
+
+
+# ------------------------------------------------------------------------------------------------ predict
+
+
+@app.command()
+def predict(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    weights: WeightsOption = "segnet-basic-camvid",
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
+    probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
+    confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
+    uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; NAME-entropy.png etc.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Segment pictures: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each.
+
+    A broken file is reported and skipped, the others are kept, and the exit code is then 2.
+    """
+    from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
+    from segnet.engine.predict import Predictor, save_prediction
+
+    paths = find_pictures(pictures)
+    stems = output_stems(paths)
+    predictor = Predictor(weights, device=_device(device), precision=_precision(precision))
+    failed = 0
+    with Progress(console=out_console, transient=True) as progress:
+        task = progress.add_task(f"predicting on {predictor.place}", total=len(paths))
+        for group, images, broken in groups_of_one_size(paths, batch_size):
+            for error in broken:
+                error_console.print(f"[red]skipped:[/] {escape(str(error))}", soft_wrap=True)
+            failed += len(broken)
+            if images:
+                results = predictor.batch(images, probabilities=probabilities, uncertainty_samples=uncertainty)
+                for path, result in zip(group, results, strict=True):
+                    save_prediction(result, out, stems[path], opacity=opacity, confidence=confidence)
+            progress.advance(task, len(group) + len(broken))
+    out_console.print(f"{len(paths) - failed} of {len(paths)} pictures in {out}")
+    if failed:
+        raise typer.Exit(2)
+
+
+# ------------------------------------------------------------------------------------------------ data
+
+
+@data_app.command("check")
+def data_check(
+    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "train",
+    data_format: Annotated[str, typer.Option("--format", help="auto, camvid, camvid32 or folder.")] = "auto",
+) -> None:
+    """Report unreadable files, size mismatches, unknown class ids, class frequencies, pictures without labels."""
+    from segnet.data import open_dataset
+    from segnet.data.inspect import check
+
+    result = check(open_dataset(root, split, data_format))
+    for line in result.lines():
+        out_console.print(escape(line), highlight=False, soft_wrap=True)
+    if not result.ok:
+        raise typer.Exit(2)
+
+
+@data_app.command("init")
+def data_init(
+    root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
+) -> None:
+    """Write labels.toml from what is found in labels/: class ids or colours, to be given names by hand."""
+    from segnet.data.inspect import init_folder
+
+    out_console.print(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
+
+
+@data_app.command("draw")
+def data_draw(
+    root: Annotated[Path, typer.Argument(help="Folder to fill with images/, labels/ and labels.toml.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 8,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "240x320",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw street scenes with exact labels, as a data set in the folder layout."""
+    from segnet.data.folder import write_folder
+    from segnet.data.street import Street
+
+    write_folder(root, Street(count, _size(size), seed))
+    out_console.print(f"{count} scenes in {root}")
+
+
+# ------------------------------------------------------------------------------------------------ benchmark
+
+
+@benchmark_app.command("pooling")
+def benchmark_pooling(
+    repeats: Annotated[int, typer.Option(min=1)] = 9,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
+) -> None:
+    """Pool + unpool, forward and backward, against PyTorch's own pair: time and bytes held."""
+    import torch
+
+    from segnet.benchmark.pooling import SEGNET_MAPS, compare_pooling
+
+    title = "max pooling + unpooling, ours / PyTorch, medians of one run"
+    table = Table("map (C, H, W)", "type", "fwd+bwd ms", "ratio", "fwd ms", "ratio", "saved MB", "indices", title=title)
+    results = [compare_pooling((1, *m), t, repeats) for t in (torch.float32, torch.bfloat16) for m in SEGNET_MAPS]
+    for r in results:
+        table.add_row(
+            str(r.shape[1:]),
+            r.dtype,
+            f"{r.ours.median_ms:.2f} / {r.torch.median_ms:.2f}",
+            f"{r.ours.median_ms / r.torch.median_ms:.2f}",
+            f"{r.ours_forward.median_ms:.2f} / {r.torch_forward.median_ms:.2f}",
+            f"{r.ours_forward.median_ms / r.torch_forward.median_ms:.2f}",
+            f"{r.saved_bytes / 1e6:.2f} / {r.torch_saved_bytes / 1e6:.2f}",
+            f"1/{r.torch_index_bytes / r.index_bytes:.0f}",
+        )
+    out_console.print(table)
+    for dtype in ("float32", "bfloat16"):
+        mine = [r for r in results if r.dtype == dtype]
+        ratio = sum(r.ours.median_ms for r in mine) / sum(r.torch.median_ms for r in mine)
+        bytes_ratio = sum(r.torch_index_bytes for r in mine) / sum(r.index_bytes for r in mine)
+        out_console.print(f"all five maps, {dtype}: time x{ratio:.2f}, index bytes 1/{bytes_ratio:.1f}")
+    _write_results(out, [r.to_dict() for r in results])
+
+
+@benchmark_app.command("training")
+def benchmark_training(
+    nets: Annotated[list[str] | None, typer.Option("--net", help="As often as needed; both SegNets if none.")] = None,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "180x240",
+    batch_size: Annotated[int, typer.Option(min=1)] = 4,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
+) -> None:
+    """Pictures per second of a training step, and peak memory; each net in a process of its own."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from segnet.benchmark.training import measure_training
+    from segnet.engine.device import choose_place
+
+    place = choose_place(_device(device), _precision(precision))
+    table = Table("net", "batch", "size", "on", "pictures/s", "peak MiB", title="one training step, random pictures")
+    results = []
+    for net in nets or ["segnet", "segnet-basic"]:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            r = pool.submit(measure_training, net, batch_size, _size(size), place).result()
+        results.append(r.to_dict())
+        memory = f"{r.peak_memory_mib:.0f}"
+        table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", memory)
+    out_console.print(table)
+    _write_results(out, results)
+
+
+# ------------------------------------------------------------------------------------------------ models, doctor
+
+
+@app.command()
+def models() -> None:
+    """List the nets, the weights and the recipes."""
+    from segnet.config import recipe_names
+    from segnet.models import MODELS, create_model
+    from segnet.models.weights import WEIGHTS, find_weights, read_card
+
+    table = Table("net", "parameters at 11 classes")
+    for name in MODELS:
+        table.add_row(name, f"{sum(p.numel() for p in create_model(name, 11).parameters()):,}")
+    out_console.print(table)
+    table = Table("weights", "net", "classes", "mean IoU", "file")
+    for name in WEIGHTS:
+        try:
+            path = find_weights(name)
+            card = read_card(path)
+        except SegNetError as error:
+            table.add_row(name, "-", "-", "-", escape(str(error)))
+            continue
+        table.add_row(name, card.model, card.label_set.name, f"{card.scores.get('mean_iou', 0):.4f}", str(path))
+    out_console.print(table)
+    out_console.print("recipes: " + ", ".join(recipe_names()))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine is and how SegNet would run on it."""
+    from segnet.benchmark.timing import machine
+    from segnet.engine.device import choose_place
+
+    for name, value in {**machine(), "runs on": str(choose_place())}.items():
+        out_console.print(f"{name:>12}  {value}", highlight=False)
+
+
+# ------------------------------------------------------------------------------------------------ small things
+
+
+def _choice(what: str, value: str, known: Sequence[str]) -> Any:
+    if value not in known:
+        raise ConfigError(f"unknown {what} '{value}'; {nearest(value, known)}")
+    return value
+
+
+def _device(value: str) -> Any:
+    return _choice("device", value, ("auto", "cpu", "cuda"))
+
+
+def _precision(value: str) -> Any:
+    return _choice("precision", value, ("auto", "float32", "bfloat16"))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
+        raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
+    return int(height), int(width)
+
+
+def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
+    if path is None:
+        return
+    from segnet.benchmark.timing import machine
+    from segnet.files import whole_file
+
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps({"machine": machine(), "results": results}, indent=1))
+    out_console.print(f"[dim]{path}[/]")

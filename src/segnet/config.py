@@ -1,0 +1,200 @@
+"""The settings of a training run: typed, validated, read from TOML recipes, each with its unit and meaning.
+
+Precedence: the defaults below < a recipe < `--set section.key=value`. An unknown key is an error that names the nearest
+one. The resolved settings are printed at the start of a run and stored beside its weights.
+"""
+
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segnet.errors import ConfigError, nearest
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Which pictures."""
+
+    path: str = "street"
+    """Folder of the data set; `street` is the embedded drawn scenes."""
+    format: Literal["auto", "camvid", "camvid32", "folder", "street"] = "auto"
+    """How the folder is laid out; `auto` looks."""
+    train_split: str = "train"
+    val_split: str = "val"
+    workers: int = Field(1, ge=0)
+    """Processes that read pictures ahead."""
+
+
+class AugmentConfig(_Section):
+    """What chance may do to a training picture. The defaults do nothing, as in the paper."""
+
+    flip: bool = False
+    """Mirror left and right, half of the time."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Lowest and highest factor of resizing."""
+    crop_px: tuple[int, int] | None = None
+    """(height, width) of the piece that is cut out, in pixels; none keeps the whole picture."""
+    brightness: float = 0.0
+    """Multiplied by 1 +- this."""
+    contrast: float = 0.0
+    """Multiplied by 1 +- this."""
+    saturation: float = 0.0
+    """Multiplied by 1 +- this."""
+
+
+class ModelConfig(_Section):
+    """Which net, and where its weights begin."""
+
+    name: str = "segnet-basic"
+    """A key of `segnet.models.MODELS`."""
+    normalisation: Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"] | None = None
+    """Of the input; none takes the net's own."""
+    vgg16: str = ""
+    """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
+    start: str = ""
+    """Weights of an earlier run to go on from: a name or a file; tensors that fit are taken. Empty for none."""
+    licence: str = ""
+    """Of the weights, written into their file."""
+
+
+class LossConfig(_Section):
+    """What is minimised: weighted cross entropy plus, where a factor is given, further terms."""
+
+    class_weights: Literal["none", "median_frequency", "median_frequency_void", "sqrt_median_frequency"] = "none"
+    """Median-frequency balancing; `_void` counts void as a class in the median, as the authors' prototxt does; `sqrt_`
+    takes the square root of the weights, a milder form."""
+    normalise_by: Literal["pixels", "weights"] = "pixels"
+    """Divide by the number of labelled pixels (the authors' Caffe) or by the sum of their weights (PyTorch)."""
+    dice: float = Field(0.0, ge=0)
+    """Factor of the soft Dice loss."""
+    lovasz: float = Field(0.0, ge=0)
+    """Factor of the Lovasz-Softmax loss."""
+
+
+class TrainConfig(_Section):
+    """How training goes."""
+
+    epochs: int = Field(10, ge=1)
+    """Walks through the training pictures."""
+    batch_size: int = Field(4, ge=1)
+    """Pictures per step."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(0.1, gt=0)
+    """Learning rate at its highest."""
+    encoder_lr_factor: float = Field(1.0, ge=0)
+    """The encoder learns at `lr` times this; below 1 where it starts from ImageNet."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Of SGD."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """On convolution filters only, not on BN or biases."""
+    schedule: Literal["constant", "poly", "cosine"] = "constant"
+    """How the learning rate goes down."""
+    warmup: float = Field(0.0, ge=0, lt=1)
+    """Share of the run in which the learning rate rises from nothing."""
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay per step of an exponential moving average of the weights, which is then what is evaluated; 0 for none."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it. Weights stay in float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    evaluate_every: int = Field(1, ge=1)
+    """Epochs between evaluations; the last epoch is always evaluated."""
+    keep: Literal["mean_iou", "global_accuracy", "last"] = "mean_iou"
+    """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
+    checkpoint_every: int = Field(200, ge=1)
+    """Steps between checkpoints; there is one after each evaluation too."""
+    seed: int = Field(0, ge=0)
+    """Of weights, order and augmentation."""
+
+
+class Config(_Section):
+    """All settings of one run."""
+
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.model.vgg16 and self.model.start:
+            raise ValueError("model.vgg16 and model.start are both given; the second would overwrite the first")
+        return self
+
+    def to_toml(self) -> str:
+        """All settings as TOML that `load_config` reads back; a setting that is none is left out."""
+        lines = []
+        for section, values in self.model_dump(mode="json").items():
+            lines += [f"[{section}]"]
+            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
+            lines += [""]
+        return "\n".join(lines)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that ship with the package."""
+    folder = resources.files("segnet") / "recipes"
+    return tuple(sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_config(recipe: str | None = None, overrides: list[str] | None = None) -> Config:
+    """Resolves the settings of a run.
+
+    Args:
+        recipe: name of a recipe that ships, or path of a TOML file; None for the defaults alone.
+        overrides: `section.key=value`, the value in TOML (a bare word counts as a string); the last one wins.
+
+    Raises:
+        ConfigError: unknown recipe, section or key (names the nearest), or a value that does not fit.
+    """
+    settings = _read_recipe(recipe) if recipe else {}
+    for override in overrides or []:
+        _apply(override, settings)
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as cause:
+        raise ConfigError("; ".join(_in_words(dict(e)) for e in cause.errors())) from None
+
+
+def _read_recipe(recipe: str) -> dict[str, Any]:
+    if recipe in recipe_names():
+        text = (resources.files("segnet") / "recipes" / f"{recipe}.toml").read_text()
+    elif Path(recipe).is_file():
+        text = Path(recipe).read_text()
+    else:
+        raise ConfigError(f"no recipe or file '{recipe}'; {nearest(recipe, recipe_names())}")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as cause:
+        raise ConfigError(f"recipe {recipe} is not valid TOML: {cause}") from None
+
+
+def _apply(override: str, settings: dict[str, Any]) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not equals or not dot or not name:
+        raise ConfigError(f"--set {override}: wanted section.key=value, for example train.lr=0.05")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    settings.setdefault(section, {})[name] = value
+
+
+def _in_words(error: dict[str, Any]) -> str:
+    """One line for one thing that pydantic found wrong."""
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] != "extra_forbidden":
+        got = f", got {error['input']!r:.60}" if error["loc"] else ""
+        return f"{place}: {error['msg']}{got}".removeprefix(": ")
+    section = Config.model_fields.get(str(error["loc"][0]))
+    if len(error["loc"]) == 1 or section is None or section.annotation is None:
+        return f"unknown section '{place}'; {nearest(place, Config.model_fields)}"
+    return f"unknown setting '{place}'; {nearest(str(error['loc'][1]), section.annotation.model_fields)}"

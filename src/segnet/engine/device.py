@@ -1,0 +1,63 @@
+"""Where the arithmetic runs and in which precision: one decision, shared by training, evaluation and prediction."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from segnet.errors import ConfigError
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device and a precision.
+
+    Attributes:
+        device: of all tensors.
+        precision: `float32`, or `bfloat16` for the convolutions with weights kept in float32.
+    """
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context that forward passes run in."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def ready(self, model: nn.Module) -> nn.Module:
+        """The same net, on the device and with its filters in channels-last order."""
+        model.to(self.device)
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def __str__(self) -> str:
+        return f"{self.device.type}, {self.precision}"
+
+
+def choose_place(device: DeviceName = "auto", precision: PrecisionName = "auto") -> Place:
+    """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively.
+
+    Raises:
+        ConfigError: `cuda` is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda: this machine or this build of PyTorch has none; use device cpu or auto")
+    chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if precision == "auto":
+        precision = "bfloat16" if _multiplies_bfloat16(chosen) else "float32"
+    return Place(chosen, precision)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    processor = Path("/proc/cpuinfo")
+    flags = processor.read_text() if processor.is_file() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -1,0 +1,299 @@
+"""Training: one flat loop, lr -> forward -> loss -> backward -> step -> log -> (every so often) evaluate, save.
+
+A run is a folder:
+
+    config.toml        the resolved settings
+    log.jsonl          one record per few steps and per evaluation
+    checkpoint.pt      all that is needed to go on; stopping anywhere, kill -9 included, changes nothing in the result
+    best.safetensors   the weights of the best evaluation, with their label set, settings and scores
+"""
+
+import math
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from segnet import __version__
+from segnet.config import Config, LossConfig, TrainConfig
+from segnet.data import open_dataset
+from segnet.data.class_weights import count_frequencies, median_frequency
+from segnet.data.loader import TrainLoader
+from segnet.data.sample import Batch, Dataset
+from segnet.data.transforms import Augmentation
+from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
+from segnet.engine.device import Place, choose_place
+from segnet.engine.evaluate import Scores, evaluate
+from segnet.engine.log import RunLog
+from segnet.errors import ConfigError, NonFiniteError
+from segnet.files import whole_file
+from segnet.labels import LabelSet
+from segnet.losses import cross_entropy, dice, lovasz
+from segnet.models import create_model
+from segnet.models.vgg_weights import find_vgg16, load_vgg16
+from segnet.models.weights import WeightsCard, find_weights, load_matching, save_weights
+from segnet.schedules import lr_multiplier
+
+LOG_EVERY = 10
+SETTINGS_FREE_TO_CHANGE = {("data", "path"), ("data", "workers"), ("train", "device")}
+
+
+def fit(config: Config, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
+    """Trains a net as `config` says and keeps its best weights.
+
+    Args:
+        config: resolved settings.
+        out: folder of the run, made if missing.
+        resume: go on from `out/checkpoint.pt`; the result is the same as without the interruption.
+        console: where progress is shown; None is quiet.
+
+    Returns:
+        Path of the kept weights, `out/best.safetensors`.
+
+    Raises:
+        ConfigError: `out` holds a run and `resume` is not set, or its checkpoint is of other settings.
+        DataError: pictures missing or broken, or a file of the run cannot be written.
+        NonFiniteError: the loss is NaN or infinite; names step and pictures. The last checkpoint stays.
+    """
+    console = console or Console(quiet=True)
+    settings = config.train
+    state = _state_to_resume(config, out) if resume else None
+    if state is None and (out / "checkpoint.pt").exists():
+        raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
+
+    place = choose_place(settings.device, settings.precision)
+    train_set = open_dataset(config.data.path, config.data.train_split, config.data.format)
+    val_set = open_dataset(config.data.path, config.data.val_split, config.data.format)
+    loader = TrainLoader(
+        train_set,
+        Augmentation(**config.augment.model_dump()),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        workers=config.data.workers,
+    )
+    num_steps = settings.epochs * loader.steps_per_epoch
+    evaluate_every = settings.evaluate_every * loader.steps_per_epoch
+    warmup_steps = round(settings.warmup * num_steps)
+    class_weights = _class_weights(config.loss, train_set, place)
+    if state is None:
+        run = _Run.begin(config, train_set.label_set, place)
+    else:
+        run = _Run.resume(config, state, train_set.label_set, place)
+    first_step = run.step
+
+    with whole_file(out / "config.toml") as temporary:
+        temporary.write_text(config.to_toml())
+    batches = loader.batches(first_step, num_steps)
+    began, pictures = time.perf_counter(), 0
+
+    with RunLog(out / "log.jsonl", first_step) as log, _progress(console) as progress:
+        task = progress.add_task(f"{config.model.name} on {place}", total=num_steps, completed=first_step, loss="")
+        while True:
+            advanced = run.step > first_step  # a checkpoint follows its evaluation, so a resumed step has had its own
+            evaluation_is_due = advanced and (run.step % evaluate_every == 0 or run.step == num_steps)
+            if evaluation_is_due:
+                scores = evaluate(run.kept_model, val_set, place, boundaries=run.step == num_steps)
+                summary = {name: round(value, 5) for name, value in scores.summary().items() if not math.isnan(value)}
+                log.write({"step": run.step, "epoch": run.step / loader.steps_per_epoch, **summary})
+                console.print(f"step {run.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in summary.items()))
+                run.keep_if_best(out / "best.safetensors", scores)
+                began, pictures = time.perf_counter(), 0
+            if evaluation_is_due or (advanced and run.step % settings.checkpoint_every == 0):
+                save_checkpoint(out / "checkpoint.pt", run.state())
+            if run.step == num_steps:
+                break
+
+            batch = next(batches)
+            lr = settings.lr * lr_multiplier(settings.schedule, run.step, num_steps, warmup_steps)
+            loss = run.learn(batch, lr, class_weights)
+            run.step += 1
+
+            pictures += len(batch.names)
+            progress.update(task, advance=1, loss=f"loss {loss:.3f}")
+            if run.step % LOG_EVERY == 0:
+                speed = pictures / (time.perf_counter() - began)
+                log.write({"step": run.step, "loss": round(loss, 5), "lr": lr, "pictures_per_s": round(speed, 2)})
+    return out / "best.safetensors"
+
+
+@dataclass
+class _Run:
+    """All that changes while training, and so all that a checkpoint holds."""
+
+    config: Config
+    label_set: LabelSet
+    place: Place
+    model: nn.Module
+    average: AveragedModel | None
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    best_score: float = -1.0
+
+    @classmethod
+    def begin(cls, config: Config, label_set: LabelSet, place: Place) -> "_Run":
+        torch.manual_seed(config.train.seed)
+        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
+        if config.model.vgg16:
+            load_vgg16(model, find_vgg16(config.model.vgg16))
+        if config.model.start:
+            load_matching(model, find_weights(config.model.start))
+        return cls._around(model, config, label_set, place)
+
+    @classmethod
+    def resume(cls, config: Config, state: State, label_set: LabelSet, place: Place) -> "_Run":
+        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
+        run = cls._around(model, config, label_set, place)
+        run.model.load_state_dict(state["model"])
+        if run.average is not None:
+            run.average.load_state_dict(state["average"])
+        run.optimiser.load_state_dict(state["optimiser"])
+        run.step, run.best_score = state["step"], state["best_score"]
+        torch.set_rng_state(state["rng"])
+        if torch.cuda.is_available() and state["rng_cuda"]:
+            torch.cuda.set_rng_state_all(state["rng_cuda"])
+        return run
+
+    @classmethod
+    def _around(cls, model: nn.Module, config: Config, label_set: LabelSet, place: Place) -> "_Run":
+        place.ready(model)
+        average = _moving_average(model, config.train.average) if config.train.average else None
+        return cls(config, label_set, place, model, average, _create_optimiser(model, config.train))
+
+    def state(self) -> State:
+        return {
+            "step": self.step,
+            "best_score": self.best_score,
+            "config": self.config.to_toml(),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "optimiser": self.optimiser.state_dict(),
+            "rng": torch.get_rng_state(),
+            "rng_cuda": torch.cuda.get_rng_state_all(),
+        }
+
+    @property
+    def kept_model(self) -> nn.Module:
+        """The net that is evaluated and kept: the average where there is one."""
+        return self.average.module if self.average else self.model
+
+    def keep_if_best(self, path: Path, scores: Scores) -> None:
+        summary, keep = scores.summary(), self.config.train.keep
+        score = float(self.step) if keep == "last" else summary[keep]
+        if score <= self.best_score:
+            return
+        self.best_score = score
+        card = WeightsCard(
+            model=self.config.model.name,
+            normalisation=self.config.model.normalisation,
+            label_set=self.label_set,
+            recipe=self.config.to_toml(),
+            scores=summary,
+            class_iou=scores.class_iou(),
+            trained_on=f"{self.config.data.train_split} of {self.label_set.name}",
+            licence=self.config.model.licence,
+            version=__version__,
+        )
+        save_weights(path, self.kept_model, card)
+
+    def learn(self, batch: Batch, lr: float, class_weights: Tensor | None) -> float:
+        """Forward, loss, backward, step.
+
+        Raises:
+            NonFiniteError: the loss is NaN or infinite; the weights are as they were.
+        """
+        self.model.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr * group["lr_factor"]
+        image = batch.image.to(self.place.device, memory_format=torch.channels_last)
+        target = batch.target.to(self.place.device)
+        with self.place.autocast():
+            logits = self.model(image)  # (N, K, H, W)
+        loss = _loss(logits, target, class_weights, self.config.loss)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NonFiniteError(
+                f"the loss is {value} at step {self.step} on {', '.join(batch.names)}; "
+                "lower train.lr, or look at these pictures with `segnet data check`"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return value
+
+
+def _loss(logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig) -> Tensor:
+    loss = cross_entropy(logits, target, class_weights, settings.normalise_by)
+    if settings.dice:
+        loss = loss + settings.dice * dice(logits, target)
+    if settings.lovasz:
+        loss = loss + settings.lovasz * lovasz(logits, target)
+    return loss
+
+
+def _create_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+    """Four groups: encoder or not, filters (decayed) or the rest."""
+    encoder = {id(p) for p in model.get_submodule("encoder").parameters()}
+    groups = []
+    for in_encoder in (True, False):
+        for filters in (True, False):
+            members = [p for p in model.parameters() if (id(p) in encoder, p.dim() > 1) == (in_encoder, filters)]
+            factor = settings.encoder_lr_factor if in_encoder else 1.0
+            decay = settings.weight_decay if filters else 0.0
+            groups.append({"params": members, "lr_factor": factor, "weight_decay": decay})
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, lr=settings.lr)
+
+
+def _class_weights(settings: LossConfig, train_set: Dataset, place: Place) -> Tensor | None:
+    if settings.class_weights == "none":
+        return None
+    weights = median_frequency(
+        count_frequencies(train_set), with_void=settings.class_weights == "median_frequency_void"
+    ).to(place.device)
+    return weights.sqrt() if settings.class_weights == "sqrt_median_frequency" else weights
+
+
+def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of weights and BN statistics; shorter at first, so it does not lag."""
+
+    def blend(kept: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        if not kept.is_floating_point():
+            return new
+        return torch.lerp(kept, new, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+
+    return AveragedModel(model, avg_fn=blend, use_buffers=True)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal)
+
+
+def _state_to_resume(config: Config, out: Path) -> State:
+    """The checkpoint in `out`, if it is of these settings.
+
+    Raises:
+        WeightsError: no checkpoint, or a broken one.
+        ConfigError: a setting differs that changes the result; names each.
+    """
+    state = load_checkpoint(out / "checkpoint.pt")
+    before = Config.model_validate(tomllib.loads(state["config"])).model_dump()
+    now = config.model_dump()
+    changed = [
+        f"{section}.{key} was {before[section][key]!r}, now {value!r}"
+        for section, values in now.items()
+        for key, value in values.items()
+        if before[section][key] != value and (section, key) not in SETTINGS_FREE_TO_CHANGE
+    ]
+    if changed:
+        raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
+    return state

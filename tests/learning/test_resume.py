@@ -1,0 +1,135 @@
+"""Stopping anywhere and going on gives, bit for bit, the weights of a run that was not stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segnet.config import Config, load_config
+from segnet.engine.checkpoint import load_checkpoint
+from segnet.engine.log import read_log
+from segnet.engine.train import fit
+from segnet.errors import ConfigError, NonFiniteError, WeightsError
+
+SETTINGS = [
+    "model.name=bayesian-segnet-basic",  # its dropout uses the random state that a checkpoint must hold
+    "model.normalisation=mean_std",
+    "augment.flip=true",
+    "augment.scale=[0.8, 1.2]",
+    "augment.crop_px=[16, 16]",
+    "augment.brightness=0.2",
+    "data.workers=0",
+    "train.optimiser=adamw",
+    "train.lr=0.001",
+    "train.epochs=4",
+    "train.batch_size=2",
+    "train.average=0.9",
+    "train.schedule=cosine",
+    "train.evaluate_every=2",
+    "train.checkpoint_every=5",
+    "train.precision=float32",
+]
+
+
+def settings(root: Path, *more: str) -> Config:
+    return load_config(None, [*SETTINGS, f"data.path={str(root)!r}", *more])
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    a, b = load_file(first), load_file(second)
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("stopped_at", "checkpoint_at"), [(5, 5), (7, 6)])  # inside an epoch; at the end of one
+def test_resume_equals_no_interruption(
+    stopped_at: int, checkpoint_at: int, tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(tiny_camvid)
+    whole = fit(config, tmp_path / "whole")
+
+    from segnet.engine import train
+
+    learn = train._Run.learn
+
+    def learn_until(run: train._Run, *args: object) -> float:
+        if run.step == stopped_at:
+            raise StopError
+        return learn(run, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(train._Run, "learn", learn_until)
+    with pytest.raises(StopError):
+        fit(config, tmp_path / "parts")
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["step"] == checkpoint_at
+    parts = fit(config, tmp_path / "parts", resume=True)
+
+    assert same_weights(whole, parts)
+    last = [load_checkpoint(tmp_path / run / "checkpoint.pt")["model"] for run in ("whole", "parts")]
+    assert all(torch.equal(last[0][k], last[1][k]) for k in last[0])
+    logs = [read_log(tmp_path / run / "log.jsonl") for run in ("whole", "parts")]
+    for log in logs:
+        for record in log:
+            record.pop("pictures_per_s", None)
+    assert logs[0] == logs[1]
+    assert [r["step"] for r in logs[0]] == [6, 10, 12]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_kill_minus_9_and_resume(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = settings(tiny_camvid)
+    whole = fit(config, tmp_path / "whole")
+    out = tmp_path / "killed"
+    code = (
+        "import time\nfrom pathlib import Path\n"
+        "import segnet.engine.train as t\nfrom segnet.config import load_config\n"
+        "learn = t._Run.learn\n"
+        "t._Run.learn = lambda run, *a: (time.sleep(0.2), learn(run, *a))[1]\n"
+        f"t.fit(load_config({str(tmp_path / 'whole' / 'config.toml')!r}), Path({str(out)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (out / "checkpoint.pt").exists()
+    assert load_checkpoint(out / "checkpoint.pt")["step"] < 12
+    assert same_weights(whole, fit(config, out, resume=True))
+
+
+def test_a_finished_run_resumes_to_itself(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = settings(tiny_camvid, "train.epochs=2")
+    before = fit(config, tmp_path).read_bytes()
+    assert fit(config, tmp_path, resume=True).read_bytes() == before
+
+
+def test_a_run_is_not_overwritten_by_mistake(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = settings(tiny_camvid, "train.epochs=2")
+    weights = fit(config, tmp_path)
+    before = weights.read_bytes()
+    with pytest.raises(ConfigError, match="--resume"):
+        fit(config, tmp_path)
+    with pytest.raises(ConfigError, match=r"train\.lr was 0\.001, now 0\.002"):
+        fit(settings(tiny_camvid, "train.epochs=2", "train.lr=0.002"), tmp_path, resume=True)
+    assert weights.read_bytes() == before
+
+
+def test_resume_without_a_run(tiny_camvid: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="without --resume"):
+        fit(settings(tiny_camvid), tmp_path, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = settings(tiny_camvid, "train.optimiser=sgd", "train.lr=1e30", "train.average=0.0")
+    with pytest.raises(NonFiniteError, match=r"at step \d+ on train\d, train\d"):
+        fit(config, tmp_path)

@@ -1,0 +1,90 @@
+import errno
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
+from segnet.engine.log import RunLog, read_log
+from segnet.errors import DataError, WeightsError
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    state = {"step": 3, "model": {"w": torch.arange(4.0)}, "config": "x = 1"}
+    save_checkpoint(tmp_path / "run" / "checkpoint.pt", state)
+    loaded = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert loaded["step"] == 3
+    assert torch.equal(loaded["model"]["w"], torch.arange(4.0))
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(DataError, match="checkpoint"):
+        save_checkpoint(path, {"step": 2})
+    assert load_checkpoint(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+class _Code:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (print, ("code ran",))
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"step": 1, "x": _Code()}, path)
+    with pytest.raises(WeightsError, match="not a checkpoint of this program"):
+        load_checkpoint(path)
+    assert "code ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps({"step": 1})[:-3]])
+def test_broken_files_are_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="delete it to start anew"):
+        load_checkpoint(path)
+
+
+def test_truncated_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1, "w": torch.zeros(1000)})
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(WeightsError):
+        load_checkpoint(path)
+
+
+def test_missing_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="without --resume"):
+        load_checkpoint(tmp_path / "checkpoint.pt")
+
+
+def test_a_resumed_log_drops_what_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with RunLog(path) as log:
+        for step in (10, 20, 30):
+            log.write({"step": step, "loss": 1.0})
+    with RunLog(path, first_step=20) as log:
+        log.write({"step": 30, "loss": 2.0})
+    assert [(r["step"], r["loss"]) for r in read_log(path)] == [(10, 1.0), (20, 1.0), (30, 2.0)]
+
+
+def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 10, "loss": 1.0}\n')
+    with RunLog(path):
+        pass
+    assert read_log(path) == []
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "lo')
+    assert read_log(path) == [{"step": 10, "loss": 1.0}]

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from segnet.config import Config, load_config, recipe_names
+from segnet.errors import ConfigError
+
+
+def test_defaults_without_a_recipe() -> None:
+    assert load_config() == Config()
+
+
+def test_a_recipe_stands_above_the_defaults_and_set_above_the_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('[train]\nlr = 0.5\nepochs = 7\n[model]\nname = "segnet"\n')
+    config = load_config(str(recipe), ["train.lr=0.25", "augment.crop_px=[8, 9]", "model.normalisation=lrn"])
+    assert (config.train.lr, config.train.epochs, config.train.batch_size) == (0.25, 7, Config().train.batch_size)
+    assert config.augment.crop_px == (8, 9)
+    assert (config.model.name, config.model.normalisation) == ("segnet", "lrn")
+
+
+def test_the_last_override_wins() -> None:
+    assert load_config(None, ["train.seed=1", "train.seed=2"]).train.seed == 2
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_that_ships_is_valid_and_says_its_command(name: str) -> None:
+    config = load_config(name)
+    text = (Path(__file__).parents[2] / "src/segnet/recipes" / f"{name}.toml").read_text()
+    assert text.startswith("#")
+    assert f"segnet train --recipe {name}" in text
+    assert config.train.epochs >= 1
+
+
+def test_toml_round_trip(tmp_path: Path) -> None:
+    config = load_config("street", ["augment.crop_px=[24, 32]", 'data.path="a \\"quoted\\" folder"'])
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml())
+    assert load_config(str(path)) == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["train.learning_rate=1"], ["train.learning_rate"]),
+        (["train.epoch=3"], ["train.epoch", "did you mean 'epochs'?"]),
+        (["trian.lr=3"], ["unknown section 'trian'", "did you mean 'train'?"]),
+        (["train.lr"], ["section.key=value"]),
+        (["lr=3"], ["section.key=value"]),
+        (["train.lr=-1"], ["train.lr", "greater than 0", "-1"]),
+        (["train.optimiser=adam"], ["train.optimiser", "'sgd' or 'adamw'", "adam"]),
+        (["model.vgg16=oxford", "model.start=x"], ["model.vgg16 and model.start"]),
+    ],
+)
+def test_errors_say_what_and_where(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, overrides)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'street'"):
+        load_config("streets")
+
+
+def test_broken_toml_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text("[train\n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(str(path))
