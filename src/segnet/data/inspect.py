@@ -34,7 +34,8 @@ def init_folder(root: Path, overwrite: bool = False) -> Path:
 
     Grey pictures give ids, with colours made up. Palette pictures give ids and keep their colours, unless their
     palettes disagree on an id: then the colours are what counts. RGB pictures give colours. Id 255, and black where
-    labels are painted in colours, are taken as void. Classes are called `class-<id>`, or counted where there are no
+    labels are painted in colours, are taken as void; but where 0 and 255 are the only ids, they are two classes, as in
+    a mask. Classes are called `class-<id>`, or counted where there are no
     ids; a person gives them names afterwards.
 
     Args:
@@ -88,9 +89,9 @@ def _look(path: Path, found: _Found) -> None:
             f"{found.kinds['ids']} holds class ids but {found.kinds['colours']} holds colours; "
             "wanted one kind in labels/"
         )
-    if len(found.colours) > VOID:
+    if len(found.colours) > VOID + 1:
         raise LabelError(
-            f"{path}: {len(found.colours)} different colours up to here, wanted at most {VOID}; "
+            f"{path}: {len(found.colours)} different colours up to here, wanted at most {VOID + 1}; "
             "is it a photograph, or a label that was saved as JPEG or resized with smoothing?"
         )
 
@@ -104,14 +105,15 @@ def _palette_colours(picture: Image.Image, ids: list[int]) -> dict[int, Colour]:
 def _from_ids(name: str, found: _Found) -> LabelFile:
     if found.palette and not found.one_palette:
         return _from_colours(name, found)
-    ids = sorted(found.ids - {VOID})
+    void_ids = () if found.ids == {0, VOID} else (VOID,)
+    ids = sorted(found.ids - set(void_ids))
     if not ids:
         raise LabelError(f"all pixels of all label pictures are {VOID}, which is void; wanted at least one class")
     colours = [found.palette.get(i) for i in ids]
     usable = len(set(colours)) == len(colours) and None not in colours
     chosen = tuple(c for c in colours if c is not None) if usable else distinct_colours(len(ids))
     label_set = LabelSet(name, tuple(f"class-{i}" for i in ids), chosen)
-    return LabelFile(label_set, "ids", tuple((i,) for i in ids))
+    return LabelFile(label_set, "ids", tuple((i,) for i in ids), void_ids)
 
 
 def _from_colours(name: str, found: _Found) -> LabelFile:

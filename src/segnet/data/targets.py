@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.pictures import read_class_ids, read_picture
+from segnet.data.pictures import open_picture, read_class_ids
 from segnet.data.sample import Image8, Sample
 from segnet.errors import LabelError, ShapeError
 from segnet.labels import Colour
@@ -70,13 +70,15 @@ def read_ids_target(path: Path, ids: Mapping[int, int]) -> Image8:
 
 
 def read_colours_target(path: Path, ids: Mapping[Colour, int]) -> Image8:
-    """A label picture painted in colours (a palette counts by its colours) as a target, uint8 (H, W).
+    """A label picture painted in colours as a target, uint8 (H, W).
+
+    A palette counts by its colours; transparency is left aside.
 
     Raises:
         DataError: missing or broken.
         LabelError: a colour that `ids` does not have.
     """
-    return colours_to_target(read_picture(path), ids, path)
+    return colours_to_target(np.asarray(open_picture(path).convert("RGB")), ids, path)
 
 
 def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target_path: Path) -> Sample:
