@@ -1,3 +1,68 @@
-"""SegNet: every pixel a class. Importing this does no work."""
+"""SegNet: every pixel a class.
+
+The public names below are imported when first used, so `import segnet` does no work.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segnet.config import Config, load_config
+    from segnet.data import open_dataset
+    from segnet.engine.evaluate import Scores, evaluate
+    from segnet.engine.predict import Prediction, Predictor
+    from segnet.engine.train import fit
+    from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
+    from segnet.errors import SegNetError
+    from segnet.labels import VOID, LabelSet
+    from segnet.models import MODELS, create_model
+    from segnet.models.weights import WEIGHTS, load_weights, save_weights
+    from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "MODELS",
+    "VOID",
+    "WEIGHTS",
+    "Config",
+    "LabelSet",
+    "PoolingIndices",
+    "Prediction",
+    "Predictor",
+    "Scores",
+    "SegNetError",
+    "Uncertainty",
+    "create_model",
+    "evaluate",
+    "fit",
+    "load_config",
+    "load_weights",
+    "max_pool",
+    "max_unpool",
+    "open_dataset",
+    "sample_uncertainty",
+    "save_weights",
+]
+
+_HOMES = {
+    "segnet.config": ("Config", "load_config"),
+    "segnet.data": ("open_dataset",),
+    "segnet.engine.evaluate": ("Scores", "evaluate"),
+    "segnet.engine.predict": ("Prediction", "Predictor"),
+    "segnet.engine.train": ("fit",),
+    "segnet.engine.uncertainty": ("Uncertainty", "sample_uncertainty"),
+    "segnet.errors": ("SegNetError",),
+    "segnet.labels": ("VOID", "LabelSet"),
+    "segnet.models": ("MODELS", "create_model"),
+    "segnet.models.weights": ("WEIGHTS", "load_weights", "save_weights"),
+    "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module it lives in."""
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'segnet' has no attribute '{name}'")

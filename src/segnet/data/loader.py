@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from segnet.data.sample import Batch, Dataset, Sample
 from segnet.data.transforms import Augmentation, augment, image_to_tensor, target_to_tensor
-from segnet.errors import DataError, ShapeError
+from segnet.errors import DataError, SegNetError, ShapeError
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -31,15 +31,33 @@ def collate(samples: list[Sample]) -> Batch:
     )
 
 
-class _Draws(torch.utils.data.Dataset[Sample]):
-    """The data set as seen in one epoch: each sample with its own source of chance, whichever worker draws it."""
+class _Draws(torch.utils.data.Dataset[Sample | SegNetError]):
+    """The data set as seen in one epoch: each sample with its own source of chance, whichever worker draws it.
+
+    An error travels back as a value: raised in a worker, it would arrive wrapped in that worker's traceback.
+    """
 
     def __init__(self, dataset: Dataset, augmentation: Augmentation, seed: int, epoch: int) -> None:
         self.dataset, self.augmentation, self.seed, self.epoch = dataset, augmentation, seed, epoch
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Sample | SegNetError:
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        return augment(self.dataset[index], self.augmentation, rng)
+        try:
+            return augment(self.dataset[index], self.augmentation, rng)
+        except SegNetError as error:
+            return error
+
+
+def _collate_or_error(drawn: list[Sample | SegNetError]) -> Batch | SegNetError:
+    samples = []
+    for sample in drawn:
+        if isinstance(sample, SegNetError):
+            return sample
+        samples.append(sample)
+    try:
+        return collate(samples)
+    except ShapeError as error:
+        return error
 
 
 class TrainLoader:
@@ -66,7 +84,11 @@ class TrainLoader:
         self.steps_per_epoch = len(dataset) // batch_size
 
     def batches(self, first_step: int, num_steps: int) -> Iterator[Batch]:
-        """Batches of steps `first_step` .. `num_steps - 1`, the same whether or not the run was interrupted."""
+        """Batches of steps `first_step` .. `num_steps - 1`, the same whether or not the run was interrupted.
+
+        Raises:
+            SegNetError: what reading or stacking the samples raises.
+        """
         for epoch in range(first_step // self.steps_per_epoch, -(-num_steps // self.steps_per_epoch)):
             skipped = max(first_step - epoch * self.steps_per_epoch, 0)
             stop = min(num_steps - epoch * self.steps_per_epoch, self.steps_per_epoch)
@@ -77,10 +99,13 @@ class TrainLoader:
                 batch_size=self.batch_size,
                 sampler=chosen,
                 num_workers=self.workers,
-                collate_fn=collate,
+                collate_fn=_collate_or_error,
                 generator=torch.Generator(),  # else it draws from the global state, once more in a resumed epoch
             )
-            yield from cast(Iterator[Batch], iter(loader))
+            for batch in cast(Iterator[Batch | SegNetError], iter(loader)):
+                if isinstance(batch, SegNetError):
+                    raise batch
+                yield batch
 
 
 def ordered_batches(dataset: Dataset, batch_size: int = 1) -> Iterator[Batch]:

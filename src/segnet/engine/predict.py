@@ -55,7 +55,7 @@ class Prediction:
         return {self.label_set.names[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
-        """The picture with class colours laid over it (0..1) and a legend of the classes in it beside it."""
+        """The picture with class colours laid over it and a legend of its classes below."""
         coloured = palette.overlay(self.image, self.classes, self.label_set, opacity)
         present = np.unique(self.classes).tolist()
         return Image.fromarray(palette.with_legend(coloured, self.label_set, present))

@@ -1,0 +1,80 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segnet.data import open_dataset
+from segnet.engine.device import choose_place
+from segnet.engine.evaluate import Scores, evaluate
+from segnet.errors import ConfigError
+from segnet.labels import CAMVID_11, VOID
+
+
+class ByRow(nn.Module):
+    """Says sky (0) above the middle and road (3) below, whatever it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 11, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        height = image.shape[2]
+        classes = torch.zeros(image.shape[0], height, image.shape[3], dtype=torch.int64)
+        classes[:, height // 2 :] = 3
+        return nn.functional.one_hot(classes, 11).movedim(-1, 1).float()
+
+
+def test_scores_equal_counting_by_hand(tiny_camvid: Path) -> None:
+    dataset = open_dataset(tiny_camvid, "val", "camvid")
+    scores = evaluate(ByRow(), dataset, choose_place("cpu", "float32"))
+    targets = np.stack([dataset[i].target for i in range(len(dataset))])
+    predictions = np.zeros_like(targets)
+    predictions[:, 12:] = 3
+    labelled = targets != VOID
+    assert scores.global_accuracy == pytest.approx((predictions == targets)[labelled].mean())
+    ious, accuracies = {}, {}
+    for c in (0, 1, 3, 8):
+        wanted, got = (targets == c) & labelled, (predictions == c) & labelled
+        ious[c], accuracies[c] = (wanted & got).sum() / (wanted | got).sum(), (wanted & got).sum() / wanted.sum()
+    assert scores.mean_iou == pytest.approx(np.mean(list(ious.values())))
+    assert scores.class_average_accuracy == pytest.approx(np.mean(list(accuracies.values())))
+    assert scores.class_iou()["road"] == pytest.approx(ious[3])
+    assert math.isnan(scores.class_iou()["fence"])
+    record = scores.to_dict()
+    assert record["classes_averaged"] == 4
+    assert record["classes"]["fence"] == {"accuracy": None, "iou": None}
+    assert [p["name"] for p in record["pictures"]] == ["val0", "val1"]
+    assert scores.boundary_f1 == pytest.approx(np.mean([p.boundary_f1 for p in scores.pictures]))
+
+
+def test_batches_score_as_single_pictures_do(tiny_camvid: Path) -> None:
+    dataset = open_dataset(tiny_camvid, "train", "camvid")
+    place = choose_place("cpu", "float32")
+    one, three = (evaluate(ByRow(), dataset, place, batch_size=n) for n in (1, 3))
+    assert torch.equal(one.counts, three.counts)
+    assert one.pictures == three.pictures
+
+
+def test_boundaries_can_be_left_out() -> None:
+    scores = Scores(CAMVID_11)
+    scores.add(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), "flat", boundaries=False)
+    assert math.isnan(scores.boundary_f1)
+    assert scores.to_dict()["boundary_f1"] is None
+    assert scores.mean_iou == 1.0
+
+
+def test_evaluation_puts_the_net_in_evaluation_mode(tiny_camvid: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 11, 1), nn.BatchNorm2d(11)).train()
+    before = model[1].running_mean.clone()
+    evaluate(model, open_dataset(tiny_camvid, "val", "camvid"), choose_place("cpu", "float32"), boundaries=False)
+    assert torch.equal(model[1].running_mean, before)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device cuda"):
+        choose_place("cuda")
+    assert choose_place("auto").device.type == "cpu"

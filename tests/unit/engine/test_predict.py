@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segnet.engine.predict import Predictor, save_prediction
+from segnet.errors import ConfigError, DataError, ShapeError
+from segnet.labels import CAMVID_11
+from segnet.models import create_model
+from segnet.models.weights import WeightsCard, save_weights
+
+
+def write_weights(path: Path, name: str) -> Path:
+    torch.manual_seed(0)
+    model = create_model(name, 11, "mean_std")
+    for module in model.modules():  # statistics as after training, so that logits differ from class to class
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.fill_(4.0)
+    save_weights(path, model, WeightsCard(model=name, label_set=CAMVID_11))
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights") / "basic.safetensors", "segnet-basic")
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (21, 33, 3), dtype=np.uint8)
+
+
+def test_classes_are_the_argmax_of_the_net_at_the_pictures_size(weights: Path, picture: np.ndarray) -> None:
+    predictor = Predictor(weights, device="cpu", precision="float32")
+    result = predictor(picture, probabilities=True)
+    with torch.inference_mode():
+        logits = predictor.model(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
+    assert np.array_equal(result.classes, logits.argmax(1)[0].numpy())
+    assert result.classes.shape == (21, 33)
+    assert result.classes.dtype == np.uint8
+    assert len(np.unique(result.classes)) > 1
+    assert result.probability is not None
+    assert result.probability.shape == (11, 21, 33)
+    assert np.allclose(result.probability.astype(np.float32).sum(0), 1, atol=2e-3)  # eleven float16 roundings
+    assert np.allclose(result.confidence, logits.softmax(1).amax(1)[0].numpy(), atol=1e-6)
+    assert sum(result.shares().values()) == pytest.approx(1)
+    assert list(result.shares().values()) == sorted(result.shares().values(), reverse=True)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (17, 3), (31, 45)])
+def test_any_size(weights: Path, size: tuple[int, int]) -> None:
+    result = Predictor(weights, precision="float32")(np.zeros((*size, 3), np.uint8))
+    assert result.classes.shape == size
+
+
+def test_path_and_array_agree_and_a_batch_agrees_with_one(weights: Path, picture: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    Image.fromarray(picture).save(path)
+    predictor = Predictor(weights, precision="float32")
+    one = predictor(picture)
+    assert np.array_equal(predictor(path).classes, one.classes)
+    both = predictor.batch([picture, picture[::-1].copy()])
+    assert (both[0].classes == one.classes).mean() > 0.999  # sums in another order may flip a near tie
+    with pytest.raises(ShapeError, match="one size"):
+        predictor.batch([picture, picture[:-1]])
+
+
+def test_saved_files(tmp_path: Path, picture: np.ndarray) -> None:
+    predictor = Predictor(write_weights(tmp_path / "w.safetensors", "bayesian-segnet-basic"), precision="float32")
+    result = predictor(picture, probabilities=True, uncertainty_samples=3)
+    save_prediction(result, tmp_path / "out", "p", confidence=True)
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
+        "p-classes.png",
+        "p-confidence.png",
+        "p-entropy.png",
+        "p-mutual-information.png",
+        "p-overlay.png",
+        "p-probability.npz",
+        "p-variance.png",
+    ]
+    classes = Image.open(tmp_path / "out" / "p-classes.png")
+    assert classes.mode == "P"
+    assert np.array_equal(np.array(classes), result.classes)
+    assert tuple(np.array(classes.convert("RGB"))[0, 0]) == CAMVID_11.colours[result.classes[0, 0]]
+    with np.load(tmp_path / "out" / "p-probability.npz") as stored:
+        assert np.array_equal(stored["probability"], result.probability)
+        assert list(stored["names"]) == list(CAMVID_11.names)
+    confidence = np.array(Image.open(tmp_path / "out" / "p-confidence.png"))
+    assert np.allclose(confidence / 255, result.confidence, atol=0.5 / 255 + 1e-6)
+    assert result.uncertainty is not None
+    assert result.uncertainty["variance"].max() > 0
+
+
+def test_bad_input(weights: Path, picture: np.ndarray, tmp_path: Path) -> None:
+    predictor = Predictor(weights)
+    for wrong in (picture[..., 0], picture.astype(np.float32), picture[:0], np.dstack([picture, picture[..., :1]])):
+        with pytest.raises(ShapeError, match="RGB picture"):
+            predictor(wrong)
+    with pytest.raises(DataError, match="does not exist"):
+        predictor(tmp_path / "none.png")
+    with pytest.raises(ConfigError, match="no dropout"):
+        predictor(picture, uncertainty_samples=2)
+
+
+def test_a_failed_save_leaves_nothing(weights: Path, picture: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataError):
+        Predictor(weights)(picture).save(tmp_path / "file" / "p.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
