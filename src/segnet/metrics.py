@@ -44,7 +44,7 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Te
 
 def global_accuracy(counts: Tensor) -> float:
     """Share of labelled pixels that are right, 0..1; NaN when there is none."""
-    return float(counts.diagonal().sum() / counts.sum())
+    return float(counts.diagonal().sum().double() / counts.sum())
 
 
 def class_accuracy(counts: Tensor) -> Tensor:

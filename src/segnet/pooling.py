@@ -211,7 +211,8 @@ def _larger(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unpool(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
     places = _unpack(packed, pooled.shape[1])
-    if _native(pooled):
+    # torch refuses its own kernel in deterministic mode, although indices that never collide leave nothing to chance
+    if _native(pooled) and not torch.are_deterministic_algorithms_enabled():
         return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), (2, 2), (2, 2), output_size=size)
     height, width = size
     rows = torch.arange(height, device=pooled.device) % 2
