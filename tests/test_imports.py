@@ -1,0 +1,59 @@
+"""Who may know whom: a module imports from lower levels only, or from its own package, or what stands in `BESIDE`."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+LEVELS = [
+    "errors labels palette config files",
+    "pooling layers losses metrics boundary schedules data",
+    "models",
+    "engine",
+    "runtime export caffe benchmark report",
+    "cli serve cluster video __init__ __main__",
+]
+BESIDE = {"labels": {"errors"}, "palette": {"errors", "labels"}, "config": {"errors"}, "files": {"errors"}}
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
+MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in sorted(SRC.rglob("*.py"))}
+
+
+def room(module: str) -> str:
+    """The package or file directly below `segnet`: `segnet.data.camvid` -> `data`."""
+    return module.split(".")[1]
+
+
+def imports(module: str) -> set[str]:
+    """The modules of this project that a module names in any import statement, wherever it stands."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: line {node.lineno}: relative imports hide the level; write it in full"
+            within = {f"{node.module}.{alias.name}" for alias in node.names if alias.name != "__version__"}
+            found |= {name if {name, f"{name}.__init__"} & MODULES.keys() else str(node.module) for name in within}
+    named = {name if name in MODULES else f"{name}.__init__" for name in found if name.split(".")[0] == "segnet"}
+    assert named <= MODULES.keys(), f"{module} imports what is not there: {named - MODULES.keys()}"
+    return named
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_lower_levels_only(module: str) -> None:
+    own = room(module)
+    assert own in LEVEL, f"{module} has no level; give '{own}' one in LEVELS and in the plan of the rooms"
+    for other in map(room, imports(module)):
+        lower = LEVEL[other] < LEVEL[own]
+        assert lower or other == own or other in BESIDE.get(own, ()), f"{module} (level {LEVEL[own]}) imports {other}"
+
+
+def test_no_module_imports_itself_round_a_corner() -> None:
+    TopologicalSorter({module: imports(module) for module in MODULES}).prepare()  # raises CycleError
+
+
+def test_a_net_never_knows_what_it_is_trained_on() -> None:
+    for module in MODULES:
+        if room(module) == "models":
+            assert not {"data", "losses", "metrics", "boundary"} & set(map(room, imports(module))), module
