@@ -1,0 +1,241 @@
+"""The page: scores, curves, classes, pictures, settings and versions as one HTML file that needs nothing else.
+
+Whatever comes from outside (title, names of classes and pictures, settings, facts) is escaped.
+"""
+
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import date
+from html import escape
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import PIL
+import torch
+
+from segnet import __version__, metrics
+from segnet.engine.evaluate import PictureScore, Scores
+from segnet.engine.log import Record
+from segnet.files import whole_file
+from segnet.labels import LabelSet
+from segnet.report.classes import class_bars, confusion_matrix, largest_confusions
+from segnet.report.curves import training_curves
+from segnet.report.pictures import WRONG_COLOUR, Panel, views
+from segnet.report.svg import fixed, percent
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    scores: Scores,
+    panels: Sequence[Panel] = (),
+    log: Sequence[Record] | None = None,
+    settings: str | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Writes the report, whole or not at all.
+
+    Args:
+        path: of the HTML file; an existing one is replaced.
+        title: heading of the page.
+        scores: of the pictures that were evaluated.
+        panels: pictures to show, in order; neighbours of the same group stand under one heading.
+        log: records of the training run, for its curves.
+        settings: of the run, as TOML.
+        facts: what else to know, such as `machine_facts()`; a name and a value each.
+
+    Raises:
+        DataError: the file cannot be written.
+        LabelError: a panel holds a class id that the label set of `scores` does not have.
+
+    Example:
+        >>> panels = best_and_worst(scores, dataset, lambda image: predictor(image).classes)
+        >>> write_report(Path("report.html"), title="My net", scores=scores, panels=panels, facts=machine_facts())
+    """
+    label_set = scores.label_set
+    sections = [
+        _headline(title, scores),
+        _training(log or ()),
+        _classes(scores),
+        _pictures(panels, label_set),
+        _settings(settings),
+        _facts(facts or {}),
+    ]
+    page = Template(_resource("page.html")).substitute(
+        title=escape(title), style=_resource("style.css"), body="\n".join(s for s in sections if s)
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")
+
+
+def machine_facts() -> dict[str, str]:
+    """Today's date, versions, and the machine this runs on, by name."""
+    facts = {
+        "Date": date.today().isoformat(),
+        "SegNet": __version__,
+        "Python": platform.python_version(),
+        "PyTorch": torch.__version__,
+        "NumPy": np.__version__,
+        "Pillow": PIL.__version__,
+        "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "Processor": f"{_processor()}, {os.cpu_count()} cores",
+    }
+    if torch.cuda.is_available():
+        facts["GPU"] = torch.cuda.get_device_name()
+    return facts
+
+
+# ------------------------------------------------------------------------------------------------ sections
+
+
+def _headline(title: str, scores: Scores) -> str:
+    label_set, averaged = scores.label_set, metrics.mean_iou(scores.counts)[1]
+    cards = (
+        (
+            "Global accuracy",
+            scores.global_accuracy,
+            "Of all labelled pixels, the share that got the right class. Large classes decide it.",
+        ),
+        (
+            "Class average",
+            scores.class_average_accuracy,
+            "The same share within each class, then averaged: a rare class counts as much as a common one.",
+        ),
+        (
+            "Mean IoU",
+            scores.mean_iou,
+            "Pixels where label and prediction both say a class, out of those where either does; averaged over "
+            f"{averaged} of {label_set.num_classes} classes.",
+        ),
+        (
+            "Boundary F1",
+            scores.boundary_f1,
+            "How well outlines agree, allowing 0.75 % of the picture's diagonal; averaged over pictures."
+            + (" Not measured." if math.isnan(scores.boundary_f1) else ""),
+        ),
+    )
+    pixels = int(scores.counts.sum())
+    lead = (
+        f"{_many(len(scores.pictures), 'picture')}, {_many(pixels, 'labelled pixel')}, "
+        f"{_many(label_set.num_classes, 'class', 'classes')} ({escape(label_set.name)}). "
+        "All scores leave out void, the pixels that nobody labelled."
+    )
+    body = "\n".join(
+        f'<section class="score"><h2>{name}</h2><p class="value">{_with_unit(value)}</p><p>{sentence}</p></section>'
+        for name, value, sentence in cards
+    )
+    return f'<h1>{escape(title)}</h1>\n<p class="lead">{lead}</p>\n<div class="scores">\n{body}\n</div>'
+
+
+def _training(log: Sequence[Record]) -> str:
+    plots = training_curves(log)
+    figures = "\n".join(_figure(svg, caption) for svg, caption in plots)
+    return f'<h2>Training</h2>\n<div class="curves">\n{figures}\n</div>' if plots else ""
+
+
+def _classes(scores: Scores) -> str:
+    names = scores.label_set.names
+    taken = [
+        f"{percent(share, 0)} % of {escape(names[t])} for {escape(names[p])}"
+        for t, p, share in largest_confusions(scores.counts)
+    ]
+    bars = _figure(
+        class_bars(scores.counts, scores.label_set),
+        "Percent. Thick bar: IoU; thin bar: accuracy. A class that does not occur has - and is left out of means.",
+    )
+    matrix = _figure(
+        confusion_matrix(scores.counts, scores.label_set),
+        "Percent of each row: of the pixels labelled so, how many were predicted as what. Blue is right, red is "
+        "wrong, empty is below half a percent.",
+        "wide",
+    )
+    sentence = f"<p>Most often mistaken: {'; '.join(taken)}.</p>\n" if taken else ""
+    return f'<h2>Classes</h2>\n{sentence}<div class="classes">\n{bars}\n{matrix}\n</div>'
+
+
+def _pictures(panels: Sequence[Panel], label_set: LabelSet) -> str:
+    entries = [
+        _legend_entry(f"background:{fixed(c)}", n) for n, c in zip(label_set.names, label_set.colours, strict=True)
+    ]
+    entries.append('<li><span class="swatch void"></span>void (not labelled)</li>')
+    if not panels:
+        return f"<h2>Colours</h2>\n{_legend(entries)}"
+    if any(panel.target is not None for panel in panels):
+        entries.append(_legend_entry(f"background:{fixed(WRONG_COLOUR)}", "wrong, in the error maps"))
+    parts = ["<h2>Pictures</h2>", _legend(entries)]
+    for group, members in groupby(panels, key=lambda panel: panel.group):
+        parts += [f"<h3>{escape(group)}</h3>"] if group else []
+        parts += [_panel(panel, label_set) for panel in members]
+    return "\n".join(parts)
+
+
+def _panel(panel: Panel, label_set: LabelSet) -> str:
+    shown = views(panel, label_set)
+    name = escape(panel.name)
+    images = "\n".join(
+        f'<figure><img src="{uri}" alt="{caption} of {name}"><figcaption>{caption}</figcaption></figure>'
+        for caption, uri in shown
+    )
+    scores = f"<span>{_picture_scores(panel.score)}</span>" if panel.score else ""
+    grid = "views" if len(shown) == 4 else "views three"
+    return (
+        f'<article class="panel">\n<header><span class="name">{name}</span>{scores}</header>\n'
+        f'<div class="{grid}">\n{images}\n</div>\n</article>'
+    )
+
+
+def _settings(settings: str | None) -> str:
+    return f"<h2>Settings</h2>\n<pre>{escape(settings.strip())}</pre>" if settings else ""
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    return f'<h2>Made with</h2>\n<dl class="facts">\n{rows}\n</dl>' if facts else ""
+
+
+# ------------------------------------------------------------------------------------------------ pieces
+
+
+def _figure(svg: str, caption: str, css_class: str = "") -> str:
+    return f'<figure><div class="{css_class}">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _legend(entries: list[str]) -> str:
+    return f'<ul class="legend">\n{"".join(entries)}\n</ul>'
+
+
+def _legend_entry(style: str, name: str) -> str:
+    return f'<li><span class="swatch" style="{style}"></span>{escape(name)}</li>'
+
+
+def _picture_scores(score: PictureScore) -> str:
+    values = (("mean IoU", score.mean_iou), ("accuracy", score.global_accuracy), ("boundary F1", score.boundary_f1))
+    return ", ".join(f"{name} {percent(value)} %" for name, value in values if not math.isnan(value))
+
+
+def _with_unit(value: float) -> str:
+    return percent(value) + (' <span class="unit">%</span>' if not math.isnan(value) else "")
+
+
+def _many(number: int, one: str, many: str = "") -> str:
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:.1f} million {many or one + 's'}"
+    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it, else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _resource(name: str) -> str:
+    return (resources.files("segnet.report") / name).read_text(encoding="utf-8")
