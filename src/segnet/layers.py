@@ -50,15 +50,18 @@ class CrossChannelLRN(nn.Module):
     """Local response normalisation across channels, on BGR 0..255: what the released SegNet-Basic begins with.
 
     With three channels a window of five always sees all three, so
-    `y = x / (1 + 1e-4 / 5 * (B^2 + G^2 + R^2)) ** 0.75`.
+    `y = x / (1 + alpha / 5 * (B^2 + G^2 + R^2)) ** 0.75`, where alpha is 1e-4 as float32: numbers of a prototxt reach
+    Caffe in that type, also in its double-precision runs.
 
     Source:
         The authors' segnet_basic prototxt: LRN, size 5, alpha 1e-4, beta 0.75.
     """
 
+    alpha = 9.999999747378752e-05
+
     def forward(self, image: Tensor) -> Tensor:
         bgr = image.flip(1) * 255.0
-        return bgr / (1.0 + 1e-4 / 5 * bgr.square().sum(1, keepdim=True)).pow(0.75)
+        return bgr / (1.0 + self.alpha / 5 * bgr.square().sum(1, keepdim=True)).pow(0.75)
 
 
 class LocalContrast(nn.Module):

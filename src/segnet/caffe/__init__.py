@@ -1,0 +1,1 @@
+"""Reading the authors' Caffe weights: `caffemodel.py`, on top of the wire format in `protobuf.py`."""
