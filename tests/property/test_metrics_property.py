@@ -1,4 +1,5 @@
 import math
+from random import Random
 
 import torch
 from hypothesis import given, settings
@@ -38,7 +39,7 @@ def test_counts_of_parts_add_up(records: tuple[Tensor, Tensor, int], data: st.Da
 @settings(deadline=None)
 @given(pictures(), st.randoms(use_true_random=False))
 def test_scores_lie_in_0_to_1_and_do_not_depend_on_how_classes_are_numbered(
-    records: tuple[Tensor, Tensor, int], random: object
+    records: tuple[Tensor, Tensor, int], random: Random
 ) -> None:
     prediction, target, num_classes = records
     counts = confusion_counts(prediction, target, num_classes)

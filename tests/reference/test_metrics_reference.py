@@ -48,8 +48,8 @@ def test_against_a_loop(seed: int, absent: tuple[int, ...]) -> None:
     counts = confusion_counts(prediction, target, NUM_CLASSES)
     assert [(t, p) in set(pairs) for t in range(6) for p in range(6)] == (counts > 0).flatten().tolist()
     assert global_accuracy(counts) == pytest.approx(sum(t == p for t, p in pairs) / len(pairs), rel=FLOAT64)
-    for ours, wanted in ((class_accuracy(counts), accuracies), (iou(counts), ious)):
-        assert {c: v for c, v in enumerate(ours.tolist()) if not math.isnan(v)} == pytest.approx(wanted, rel=FLOAT64)
+    for ours, oracle in ((class_accuracy(counts), accuracies), (iou(counts), ious)):
+        assert {c: v for c, v in enumerate(ours.tolist()) if not math.isnan(v)} == pytest.approx(oracle, rel=FLOAT64)
     assert class_average_accuracy(counts) == pytest.approx(np.mean(list(accuracies.values())), rel=FLOAT64)
     assert mean_iou(counts) == (pytest.approx(np.mean(list(ious.values())), rel=FLOAT64), NUM_CLASSES - len(absent))
 

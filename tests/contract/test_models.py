@@ -1,0 +1,214 @@
+"""What every net of `MODELS` must do, whichever paper it comes from."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segnet.errors import ConfigError
+from segnet.models import MODELS, create_model
+from segnet.pooling import max_pool
+
+KEYS = Path(__file__).with_name("keys")
+NUM_CLASSES = 11
+ODD_SIZES = [(1, 1), (1, 9), (7, 13), (33, 47)]
+BAYESIAN = {"bayesian-segnet": "segnet", "bayesian-segnet-basic": "segnet-basic"}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def made(name: str) -> nn.Module:
+    """One net of each kind for the whole module: drawing 29 million weights takes its time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return create_model(name, NUM_CLASSES)
+
+
+@pytest.fixture
+def net(made: nn.Module) -> Iterator[nn.Module]:
+    """That net in evaluation mode; what a test does to BN's statistics is undone."""
+    before = {key: value.clone() for key, value in made.named_buffers()}
+    yield made.eval()
+    for key, value in made.named_buffers():
+        value.copy_(before[key])
+    made.zero_grad(set_to_none=True)
+
+
+def pictures(batch: int, height: int, width: int) -> Tensor:
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def as_text(net: nn.Module) -> str:
+    """One line per entry of the state_dict: key and shape."""
+    lines = [f"{key} {'x'.join(map(str, value.shape)) or 'scalar'}" for key, value in net.state_dict().items()]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("size", ODD_SIZES, ids=str)
+def test_logits_have_the_size_of_the_image(net: nn.Module, size: tuple[int, int]) -> None:
+    with torch.no_grad():
+        logits = net(pictures(2, *size))
+    assert logits.shape == (2, NUM_CLASSES, *size)
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+
+
+def test_two_pictures_together_are_the_two_alone(net: nn.Module) -> None:
+    # in float64, where the order of sums changes 1e-16 of a value and no maximum of a window can change hands
+    image = pictures(2, 9, 14).double()
+    net.double()
+    try:
+        with torch.no_grad():
+            both, alone = net(image), torch.cat([net(image[:1]), net(image[1:])])
+    finally:
+        net.float()
+    torch.testing.assert_close(both, alone, rtol=0, atol=1e-10 * both.abs().max().item())
+    assert (both[0] - both[1]).abs().max() > 1e-3 * both.abs().max()  # and they are not just the same twice
+
+
+def test_every_parameter_gets_a_gradient(net: nn.Module) -> None:
+    torch.manual_seed(2)
+    net.train()
+    logits = net(pictures(2, 48, 48))
+    weight = torch.randn(logits.shape, generator=torch.Generator().manual_seed(3))
+    (logits * weight).mean().backward()
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.any(), key
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_mode_and_input_are_untouched(net: nn.Module, training: bool) -> None:
+    net.train(training)
+    image = pictures(2, 24, 40)
+    before = image.clone()
+    with torch.no_grad():
+        net(image)
+    assert torch.equal(image, before)
+    assert {module.training for module in net.modules()} == {training}
+
+
+def test_evaluation_changes_nothing_and_is_repeatable(net: nn.Module) -> None:
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    with torch.no_grad():
+        first, second = net(pictures(1, 17, 18)), net(pictures(1, 17, 18))
+    assert torch.equal(first, second)
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_state_dict_round_trip(net: nn.Module, name: str) -> None:
+    file = io.BytesIO()
+    torch.save(net.state_dict(), file)
+    file.seek(0)
+    other = create_model(name, NUM_CLASSES)
+    assert not torch.equal(next(other.parameters()), next(net.parameters()))
+    other.load_state_dict(torch.load(file, weights_only=True))
+    with torch.no_grad():
+        assert torch.equal(other.eval()(pictures(1, 21, 22)), net(pictures(1, 21, 22)))
+
+
+def test_keys_and_shapes_are_the_stored_ones(net: nn.Module, name: str) -> None:
+    # the names are public: weights on disk carry them. To change them on purpose, write `as_text(net)` to the file.
+    assert as_text(net) == (KEYS / f"{BAYESIAN.get(name, name)}.txt").read_text(encoding="utf-8")
+
+
+def test_every_stored_list_belongs_to_a_net() -> None:
+    assert {path.stem for path in KEYS.glob("*.txt")} == set(MODELS) - set(BAYESIAN)
+
+
+def test_number_of_parameters(net: nn.Module, name: str) -> None:
+    # convolutions 14,710,464 + 14,715,072 (the authors' net without its biases, which BN makes redundant), the bias of
+    # the classifier, and scale and shift for the 4,224 + 3,712 channels with BN
+    segnet = 14_710_464 + 14_715_072 + 11 + 2 * (4_224 + 3_712)
+    # 7x7 convolutions: 3 -> 64 once and 64 -> 64 seven times; the 1x1 classifier; scale and shift of 8 x 64 channels
+    basic = 49 * 64 * (3 + 7 * 64) + 64 * 11 + 11 + 2 * 8 * 64
+    wanted = {"segnet": segnet, "segnet-basic": basic}[BAYESIAN.get(name, name)]
+    assert sum(parameter.numel() for parameter in net.parameters()) == wanted
+
+
+@pytest.mark.parametrize("normalisation", ["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"])
+def test_any_normalisation_and_number_of_classes(normalisation: str) -> None:
+    net = create_model("segnet-basic", 3, normalisation).eval()  # type: ignore[arg-type]
+    with torch.no_grad():
+        logits = net(pictures(1, 9, 8))
+    assert logits.shape == (1, 3, 9, 8)
+    assert logits.isfinite().all()
+
+
+def test_the_input_normalisation_is_part_of_the_net(net: nn.Module) -> None:
+    image = pictures(1, 16, 16)
+    seen: list[Tensor] = []
+    hook = net.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        net(image)
+        hook.remove()
+        assert torch.equal(seen[0], net.normalisation(image))
+    assert not torch.equal(seen[0], image)
+
+
+# ------------------------------------------------------------------------------------------------ dropout
+
+
+def dropouts(net: nn.Module) -> dict[str, float]:
+    found = {key: module.p for key, module in net.named_modules() if isinstance(module, nn.Dropout)}
+    return {key: probability for key, probability in found.items() if probability > 0}
+
+
+def test_dropout_stands_at_the_published_places(net: nn.Module, name: str) -> None:
+    central = {"bayesian-segnet": (3, 4, 5), "bayesian-segnet-basic": (3, 4)}.get(name, ())
+    wanted = {f"{half}.dropout{number}": 0.5 for half in ("encoder", "decoder") for number in central}
+    assert dropouts(net) == wanted
+
+
+def test_dropout_acts_on_pooled_values_and_after_decoder_stages(net: nn.Module) -> None:
+    seen: dict[str, tuple[Tensor, Tensor]] = {}
+    hooks = [
+        module.register_forward_hook(lambda _, inputs, output, key=key: seen.update({key: (inputs[0], output)}))
+        for key, module in net.named_modules()
+        if key.count(".") == 1 and key.startswith(("encoder", "decoder"))
+    ]
+    with torch.no_grad():
+        net(pictures(1, 33, 47))
+    for hook in hooks:
+        hook.remove()
+    for key in dropouts(net):
+        stage_output = seen[key.replace("dropout", "stage")][1]
+        wanted = max_pool(stage_output)[0] if key.startswith("encoder") else stage_output
+        assert torch.equal(seen[key][0], wanted), key
+
+
+@pytest.mark.parametrize("name", BAYESIAN, scope="module")
+def test_a_bayesian_net_is_the_plain_one_with_dropout_that_is_drawn_anew(net: nn.Module, name: str) -> None:
+    plain = create_model(BAYESIAN[name], NUM_CLASSES)
+    plain.load_state_dict(net.state_dict())
+    image = pictures(1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(net(image), plain.eval()(image))
+        for module in net.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()
+        torch.manual_seed(4)
+        assert not torch.equal(net(image), net(image))
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown net 'segnet_basic'; did you mean 'segnet-basic'"):
+        create_model("segnet_basic", 11)
+
+
+@pytest.mark.parametrize("num_classes", [0, -1])
+def test_a_net_wants_a_class(num_classes: int) -> None:
+    with pytest.raises(ConfigError, match=f"net 'segnet-basic': wanted at least one class, got {num_classes}"):
+        create_model("segnet-basic", num_classes)
