@@ -4,23 +4,19 @@ Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. C
 """
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, track
+from rich.progress import Progress
 from rich.table import Table
 
 from segnet.errors import ConfigError, SegNetError, nearest
-
-if TYPE_CHECKING:
-    from segnet.engine.evaluate import Scores
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
@@ -69,23 +65,24 @@ def train(
 ) -> None:
     """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html."""
     from segnet.config import load_config
+    from segnet.data import open_dataset
+    from segnet.engine.predict import Predictor
     from segnet.engine.train import fit
-    from segnet.models.weights import load_weights, save_weights
+    from segnet.models.weights import save_weights
+    from segnet.report.evaluation import evaluate_to_folder, score_table
 
     overrides = [f"data.path={json.dumps(str(data))}"] if data else []
     config = load_config(recipe, overrides + (settings or []))
     out_console.print(escape(config.to_toml()))
     weights = fit(config, out, resume=resume, console=out_console)
-    scores = _evaluate_and_report(
-        str(weights),
-        data=config.data.path,
-        split=config.data.val_split,
-        data_format=config.data.format,
-        out=out,
-        log=out / "log.jsonl",
-    )
-    model, card = load_weights(weights)
-    save_weights(weights, model, replace(card, scores=scores.summary(), class_iou=scores.class_iou()))
+    predictor = Predictor(weights, device=config.train.device, precision=config.train.precision)
+    dataset = open_dataset(config.data.path, config.data.val_split, config.data.format)
+    facts = {"Weights": str(weights), "Data": config.data.path, "Split": config.data.val_split}
+    scores = evaluate_to_folder(predictor, dataset, out, facts=facts, log=out / "log.jsonl", console=out_console)
+    card = replace(predictor.card, scores=scores.summary(), class_iou=scores.class_iou())
+    save_weights(weights, predictor.model, card)
+    out_console.print(score_table(scores))
+    out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
 
 
 # ------------------------------------------------------------------------------------------------ evaluate
@@ -103,92 +100,18 @@ def evaluate(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Score weights on a labelled split: global accuracy, class average, mean IoU, boundary F1."""
-    _evaluate_and_report(
-        weights,
-        data=data,
-        split=split,
-        data_format=data_format,
-        out=out,
-        save_predictions=save_predictions,
-        device=device,
-        precision=precision,
-    )
-
-
-def _evaluate_and_report(
-    weights: str,
-    *,
-    data: str,
-    split: str,
-    data_format: str,
-    out: Path,
-    log: Path | None = None,
-    save_predictions: bool = False,
-    device: str = "auto",
-    precision: str = "auto",
-) -> "Scores":
-    from segnet import palette
-    from segnet.benchmark.timing import machine
     from segnet.data import open_dataset
-    from segnet.engine.evaluate import Scores, predictions
-    from segnet.engine.log import read_log
-    from segnet.engine.predict import Predictor, save_picture
-    from segnet.errors import WeightsError
-    from segnet.files import whole_file
-    from segnet.report import best_and_worst, write_report
+    from segnet.engine.predict import Predictor
+    from segnet.report.evaluation import evaluate_to_folder, score_table
 
     predictor = Predictor(weights, device=_device(device), precision=_precision(precision))
     dataset = open_dataset(data, split, data_format)
-    if dataset.label_set.names != predictor.label_set.names:
-        raise WeightsError(
-            f"{weights} knows the classes of {predictor.label_set.name} ({predictor.label_set.num_classes}), the data "
-            f"has those of {dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
-        )
-    scores = Scores(dataset.label_set)
-    steps = predictions(predictor.model, dataset, predictor.place)
-    for name, prediction, target in track(
-        steps, f"evaluating on {predictor.place}", total=len(dataset), console=out_console, transient=True
-    ):
-        scores.add(prediction, target, name)
-        if save_predictions:
-            picture = palette.to_palette_picture(prediction, dataset.label_set)
-            save_picture(picture, out / "predictions" / f"{name}.png")
-    with whole_file(out / "scores.json") as temporary:
-        temporary.write_text(json.dumps(scores.to_dict() | {"weights": weights, "split": split}, indent=1))
-    write_report(
-        out / "report.html",
-        title=f"{predictor.card.model} on {split}",
-        scores=scores,
-        panels=best_and_worst(scores, dataset, lambda image: predictor(image).classes),
-        log=read_log(log) if log else None,
-        settings=predictor.card.recipe,
-        facts={"weights": weights, "data": data, "split": split, **machine()},
+    facts = {"Weights": weights, "Data": data, "Split": split}
+    scores = evaluate_to_folder(
+        predictor, dataset, out, facts=facts, save_predictions=save_predictions, console=out_console
     )
-    _print_scores(scores)
+    out_console.print(score_table(scores))
     out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
-    return scores
-
-
-def _print_scores(scores: "Scores") -> None:
-    from segnet import metrics
-
-    table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.pictures)} pictures")
-    counts = scores.counts
-    share = counts.sum(1).double() / counts.sum()
-    rows = zip(
-        scores.label_set.names,
-        metrics.iou(counts).tolist(),
-        metrics.class_accuracy(counts).tolist(),
-        share.tolist(),
-        strict=True,
-    )
-    for name, *values in rows:
-        table.add_row(escape(name), *("-" if math.isnan(v) else f"{100 * v:.1f}" for v in values))
-    out_console.print(table)
-    averaged = metrics.mean_iou(counts)[1]
-    for name, value in scores.summary().items():
-        note = f" (mean of {averaged} of {scores.label_set.num_classes} classes)" if name == "mean_iou" else ""
-        out_console.print(f"{name:>24}  {'-' if math.isnan(value) else format(value, '.4f')}{note}")
 
 
 # ------------------------------------------------------------------------------------------------ predict
@@ -375,10 +298,10 @@ def models() -> None:
 @app.command()
 def doctor() -> None:
     """Say what this machine is and how SegNet would run on it."""
-    from segnet.benchmark.timing import machine
     from segnet.engine.device import choose_place
+    from segnet.engine.machine import machine_facts
 
-    for name, value in {**machine(), "runs on": str(choose_place())}.items():
+    for name, value in {**machine_facts(), "Runs on": str(choose_place())}.items():
         out_console.print(f"{name:>12}  {value}", highlight=False)
 
 
@@ -409,9 +332,9 @@ def _size(text: str) -> tuple[int, int]:
 def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
     if path is None:
         return
-    from segnet.benchmark.timing import machine
+    from segnet.engine.machine import machine_facts
     from segnet.files import whole_file
 
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({"machine": machine(), "results": results}, indent=1))
+        temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))
     out_console.print(f"[dim]{path}[/]")

@@ -143,7 +143,7 @@ def test_models_and_doctor(run: Run) -> None:
     assert "street" in out
     code, out, _ = run("doctor")
     assert code == 0
-    assert "torch" in out
+    assert "PyTorch" in out
 
 
 def test_benchmarks_write_their_figures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,11 @@
-"""A clock for benchmarks: warm-up, a synchronised device, median and spread, and the machine beside the numbers."""
+"""A clock for benchmarks: warm-up, a synchronised device, median and spread."""
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-
-from segnet import __version__
 
 
 @dataclass(frozen=True)
@@ -50,25 +46,6 @@ def measure_in_turn(actions: dict[str, Callable[[], object]], *, repeats: int = 
             if turn >= 2:
                 times[name].append(once.median_ms)
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
-
-
-def machine() -> dict[str, str]:
-    """What a number was measured on: processor, threads, versions."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        named = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        processor = named[0] if named else processor
-    facts = {
-        "processor": processor,
-        "threads": str(torch.get_num_threads()),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "segnet": __version__,
-    }
-    if torch.cuda.is_available():
-        facts["gpu"] = torch.cuda.get_device_name()
-    return facts
 
 
 def _wait() -> None:

@@ -4,21 +4,14 @@ Whatever comes from outside (title, names of classes and pictures, settings, fac
 """
 
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import date
 from html import escape
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from string import Template
 
-import numpy as np
-import PIL
-import torch
-
-from segnet import __version__, metrics
+from segnet import metrics
 from segnet.engine.evaluate import PictureScore, Scores
 from segnet.engine.log import Record
 from segnet.files import whole_file
@@ -72,23 +65,6 @@ def write_report(
     )
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
-
-
-def machine_facts() -> dict[str, str]:
-    """Today's date, versions, and the machine this runs on, by name."""
-    facts = {
-        "Date": date.today().isoformat(),
-        "SegNet": __version__,
-        "Python": platform.python_version(),
-        "PyTorch": torch.__version__,
-        "NumPy": np.__version__,
-        "Pillow": PIL.__version__,
-        "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "Processor": f"{_processor()}, {os.cpu_count()} cores",
-    }
-    if torch.cuda.is_available():
-        facts["GPU"] = torch.cuda.get_device_name()
-    return facts
 
 
 # ------------------------------------------------------------------------------------------------ sections
@@ -227,14 +203,6 @@ def _many(number: int, one: str, many: str = "") -> str:
     if number >= 1_000_000:
         return f"{number / 1_000_000:.1f} million {many or one + 's'}"
     return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it, else its architecture."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 def _resource(name: str) -> str:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from segnet.engine.evaluate import Scores
+from segnet.engine.machine import machine_facts
 from segnet.errors import DataError, LabelError
 from segnet.labels import CAMVID_11, SUN_37, VOID, LabelSet, distinct_colours
-from segnet.report import Panel, machine_facts, write_report
+from segnet.report import Panel, write_report
 
 TWO = LabelSet("two", ("road", "car"), distinct_colours(2))
 LOG = [

@@ -1,0 +1,99 @@
+"""From weights and a labelled split to a folder with scores, report and, if asked for, every prediction."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from segnet import metrics, palette
+from segnet.data.sample import Dataset
+from segnet.engine.evaluate import Scores, predictions
+from segnet.engine.log import read_log
+from segnet.engine.machine import machine_facts
+from segnet.engine.predict import Predictor, save_picture
+from segnet.errors import WeightsError
+from segnet.files import whole_file
+from segnet.report.page import write_report
+from segnet.report.pictures import best_and_worst
+
+
+def evaluate_to_folder(
+    predictor: Predictor,
+    dataset: Dataset,
+    out: Path,
+    *,
+    facts: Mapping[str, str],
+    log: Path | None = None,
+    save_predictions: bool = False,
+    console: Console | None = None,
+) -> Scores:
+    """Scores a net and writes `out/scores.json` and `out/report.html`.
+
+    Args:
+        predictor: the net.
+        dataset: one labelled split with the classes that the net knows.
+        out: folder, made if missing.
+        facts: what the report should say of weights and data, by name; the machine is added.
+        log: of the training run, for its curves.
+        save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
+        console: where progress is shown; None is quiet.
+
+    Raises:
+        WeightsError: the net was trained on other classes.
+        DataError: a picture cannot be read, or a file cannot be written.
+    """
+    trained_on = predictor.label_set
+    if dataset.label_set.names != trained_on.names:
+        raise WeightsError(
+            f"the weights know the classes of {trained_on.name} ({trained_on.num_classes}), the data has those of "
+            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
+        )
+    scores = Scores(dataset.label_set)
+    steps = track(
+        predictions(predictor.model, dataset, predictor.place),
+        f"evaluating on {predictor.place}",
+        total=len(dataset),
+        console=console or Console(quiet=True),
+        transient=True,
+    )
+    for name, prediction, target in steps:
+        scores.add(prediction, target, name)
+        if save_predictions:
+            picture = palette.to_palette_picture(prediction, dataset.label_set)
+            save_picture(picture, out / "predictions" / f"{name}.png")
+    with whole_file(out / "scores.json") as temporary:
+        temporary.write_text(json.dumps({**facts, **scores.to_dict()}, indent=1))
+    write_report(
+        out / "report.html",
+        title=f"{predictor.card.model} on {dataset.label_set.name}",
+        scores=scores,
+        panels=best_and_worst(scores, dataset, lambda image: predictor(image).classes),
+        log=read_log(log) if log else None,
+        settings=predictor.card.recipe,
+        facts={**facts, **machine_facts()},
+    )
+    return scores
+
+
+def score_table(scores: Scores) -> Table:
+    """The scores for a terminal: a row per class, then the four of the set; a score that does not exist is `-`."""
+    counts = scores.counts
+    table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.pictures)} pictures")
+    columns = (metrics.iou(counts), metrics.class_accuracy(counts), counts.sum(1).double() / counts.sum())
+    for name, *values in zip(scores.label_set.names, *(c.tolist() for c in columns), strict=True):
+        table.add_row(escape(name), *(_number(100 * v, ".1f") for v in values))
+    averaged = metrics.mean_iou(counts)[1]
+    table.add_section()
+    for name, value in scores.summary().items():
+        note = f"mean of {averaged} of {scores.label_set.num_classes} classes" if name == "mean_iou" else ""
+        table.add_row(name, _number(value, ".4f"), note)
+    return table
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
