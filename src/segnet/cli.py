@@ -96,6 +96,7 @@ def evaluate(
     data_format: Annotated[str, typer.Option("--format", help="auto, camvid, camvid32, folder or street.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
+    authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -108,7 +109,13 @@ def evaluate(
     dataset = open_dataset(data, split, data_format)
     facts = {"Weights": weights, "Data": data, "Split": split}
     scores = evaluate_to_folder(
-        predictor, dataset, out, facts=facts, save_predictions=save_predictions, console=out_console
+        predictor,
+        dataset,
+        out,
+        facts=facts,
+        save_predictions=save_predictions,
+        authors_form=authors_bf,
+        console=out_console,
     )
     out_console.print(score_table(scores))
     out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")

@@ -30,6 +30,7 @@ def evaluate_to_folder(
     facts: Mapping[str, str],
     log: Path | None = None,
     save_predictions: bool = False,
+    authors_form: bool = False,
     console: Console | None = None,
 ) -> Scores:
     """Scores a net and writes `out/scores.json` and `out/report.html`.
@@ -41,6 +42,7 @@ def evaluate_to_folder(
         facts: what the report should say of weights and data, by name; the machine is added.
         log: of the training run, for its curves.
         save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
+        authors_form: also measure boundary F1 as the authors' script does, which takes seconds a picture.
         console: where progress is shown; None is quiet.
 
     Raises:
@@ -62,7 +64,7 @@ def evaluate_to_folder(
         transient=True,
     )
     for name, prediction, target in steps:
-        scores.add(prediction, target, name)
+        scores.add(prediction, target, name, authors_form=authors_form)
         if save_predictions:
             picture = palette.to_palette_picture(prediction, dataset.label_set)
             save_picture(picture, out / "predictions" / f"{name}.png")

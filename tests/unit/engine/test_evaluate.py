@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segnet.boundary import boundary_f1_authors
 from segnet.data import open_dataset
 from segnet.engine.device import choose_place
 from segnet.engine.evaluate import Scores, evaluate
@@ -78,3 +79,16 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ConfigError, match="device cuda"):
         choose_place("cuda")
     assert choose_place("auto").device.type == "cpu"
+
+
+def test_the_authors_boundary_f1_is_a_score_of_its_own_when_asked_for() -> None:
+    target = np.zeros((40, 40), np.uint8)
+    target[:, 20:] = 1
+    prediction = np.roll(target, 1, axis=1)
+    prediction[:, 0] = 0
+    scores = Scores(CAMVID_11)
+    scores.add(prediction, target, "shifted", authors_form=True)
+    assert scores.summary()["boundary_f1_authors"] == boundary_f1_authors(prediction, target, 11)
+    scores = Scores(CAMVID_11)
+    scores.add(prediction, target, "shifted")
+    assert "boundary_f1_authors" not in scores.summary()

@@ -1,0 +1,92 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from segnet.data.loader import TrainLoader, collate, ordered_batches
+from segnet.data.sample import Sample
+from segnet.data.transforms import Augmentation
+from segnet.errors import DataError, ShapeError
+from segnet.labels import CAMVID_11, LabelSet
+
+
+class Numbered:
+    """Pictures of one colour, their own number; picture `odd` is of another size, picture `broken` cannot be read."""
+
+    label_set: LabelSet = CAMVID_11
+
+    def __init__(self, count: int, odd: int = -1, broken: int = -1) -> None:
+        self.count, self.odd, self.broken = count, odd, broken
+        self.names = tuple(f"p{i}" for i in range(count))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == self.broken:
+            raise DataError(f"p{index}.png is broken")
+        size = (6, 6) if index == self.odd else (4, 6)
+        return Sample(np.full((*size, 3), index, np.uint8), np.full(size, index % 11, np.uint8), f"p{index}")
+
+
+def loader(workers: int = 0, seed: int = 0, dataset: Numbered | None = None) -> TrainLoader:
+    return TrainLoader(dataset or Numbered(7), Augmentation(brightness=0.5), batch_size=2, seed=seed, workers=workers)
+
+
+def test_every_picture_once_per_epoch_in_another_order_each_time() -> None:
+    names = [batch.names for batch in loader().batches(0, 6)]
+    assert loader().steps_per_epoch == 3
+    epochs = [sum(names[:3], ()), sum(names[3:], ())]
+    for epoch in epochs:
+        assert len(set(epoch)) == 6  # of seven: the incomplete batch is left out
+    assert epochs[0] != epochs[1]
+    assert max(Counter(sum(names, ())).values()) == 2
+
+
+@pytest.mark.parametrize("first_step", [1, 2, 3, 4, 5, 6])
+def test_going_on_gives_the_same_batches(first_step: int) -> None:
+    whole = list(loader().batches(0, 7))
+    rest = list(loader().batches(first_step, 7))
+    assert [b.names for b in rest] == [b.names for b in whole[first_step:]]
+    assert all(torch.equal(a.image, b.image) for a, b in zip(rest, whole[first_step:], strict=True))
+
+
+def test_workers_change_nothing_and_seeds_do() -> None:
+    here, there = list(loader().batches(0, 4)), list(loader(workers=2).batches(0, 4))
+    assert all(torch.equal(a.image, b.image) and a.names == b.names for a, b in zip(here, there, strict=True))
+    assert [b.names for b in loader(seed=1).batches(0, 3)] != [b.names for b in here[:3]]
+
+
+def test_the_global_random_state_is_left_alone() -> None:
+    before = torch.get_rng_state()
+    list(loader().batches(0, 4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_arrive_as_they_were_raised(workers: int) -> None:
+    with pytest.raises(DataError) as caught:
+        list(loader(workers, dataset=Numbered(7, broken=3)).batches(0, 30))
+    assert str(caught.value) == "p3.png is broken"
+    with pytest.raises(ShapeError, match=r"a batch wants one size; set augment\.crop_px"):
+        list(loader(workers, dataset=Numbered(7, odd=2)).batches(0, 30))
+
+
+def test_a_data_set_smaller_than_a_batch() -> None:
+    with pytest.raises(DataError, match="1 pictures, fewer than a batch of 2"):
+        TrainLoader(Numbered(1), Augmentation(), batch_size=2, seed=0)
+
+
+def test_ordered_batches() -> None:
+    batches = list(ordered_batches(Numbered(5), 2))
+    assert [b.names for b in batches] == [("p0", "p1"), ("p2", "p3"), ("p4",)]
+    assert batches[0].image.shape == (2, 3, 4, 6)
+    assert batches[1].target[1, 0, 0] == 3
+    assert batches[2].image[0, 0, 0, 0] == pytest.approx(4 / 255)
+
+
+def test_collate_names_the_pictures_that_differ() -> None:
+    dataset = Numbered(3, odd=1)
+    with pytest.raises(ShapeError, match=r"'p0' is .*'p1' is"):
+        collate([dataset[0], dataset[1]])

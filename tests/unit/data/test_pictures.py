@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data.pictures import read_class_ids, read_picture
+from segnet.errors import DataError, LabelError
+
+RGB = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [200, 200, 200], [0, 0, 0]]], np.uint8)
+
+
+def save(path: Path, picture: Image.Image, **options: object) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def test_rgb_as_it_is(tmp_path: Path) -> None:
+    result = read_picture(save(tmp_path / "p.png", Image.fromarray(RGB)))
+    assert result.dtype == np.uint8
+    assert np.array_equal(result, RGB)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tiff", "webp", "gif", "ppm"])
+def test_other_formats(tmp_path: Path, suffix: str) -> None:
+    options = {"lossless": True} if suffix == "webp" else {}
+    result = read_picture(save(tmp_path / f"p.{suffix}", Image.fromarray(RGB), **options))
+    assert np.array_equal(result, RGB)
+
+
+def test_grey_and_one_bit_become_rgb(tmp_path: Path) -> None:
+    grey = np.array([[0, 100, 255]], np.uint8)
+    assert np.array_equal(read_picture(save(tmp_path / "g.png", Image.fromarray(grey))), np.stack([grey] * 3, axis=-1))
+    bits = Image.fromarray(grey > 50)
+    assert read_picture(save(tmp_path / "b.png", bits))[0, :, 0].tolist() == [0, 255, 255]
+
+
+def test_transparency_is_laid_on_white(tmp_path: Path) -> None:
+    rgba = np.dstack([RGB, np.array([[255, 0, 255], [255, 0, 255]], np.uint8)])
+    result = read_picture(save(tmp_path / "a.png", Image.fromarray(rgba)))
+    assert result[0, 1].tolist() == [255, 255, 255]
+    assert result[0, 0].tolist() == [255, 0, 0]
+    palette = Image.fromarray(RGB).quantize(8)
+    clear = palette.getpixel((0, 0))
+    result = read_picture(save(tmp_path / "t.png", palette, transparency=clear))
+    assert result[0, 0].tolist() == [255, 255, 255]
+    assert result[0, 2].tolist() == [0, 0, 255]
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    path = save(tmp_path / "c.jpg", Image.new("CMYK", (16, 16), (0, 255, 255, 0)), quality=100)
+    assert np.abs(read_picture(path)[8, 8].astype(int) - [255, 0, 0]).max() <= 4  # JPEG rounds
+
+
+def test_16_bits_are_scaled(tmp_path: Path) -> None:
+    wide = np.array([[0, 257 * 100, 65535]], np.uint16)
+    assert read_picture(save(tmp_path / "w.png", Image.fromarray(wide)))[0, :, 1].tolist() == [0, 100, 255]
+    narrow = np.array([[0, 100, 255]], np.uint16)
+    assert read_picture(save(tmp_path / "n.png", Image.fromarray(narrow)))[0, :, 1].tolist() == [0, 100, 255]
+
+
+def test_exif_turns_the_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees clockwise
+    path = save(tmp_path / "e.png", Image.fromarray(RGB), exif=exif)
+    assert np.array_equal(read_picture(path), np.rot90(RGB, -1))
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"no picture at all", b"\x89PNG\r\n\x1a\n"])
+def test_not_a_picture(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "p.png"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"p\.png"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])
+def test_truncated(tmp_path: Path, suffix: str) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    path = save(tmp_path / f"p.{suffix}", picture)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=rf"p\.{suffix}"):
+        read_picture(path)
+
+
+def test_missing_folder_and_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        read_picture(tmp_path / "none.png")
+    with pytest.raises(DataError):
+        read_picture(tmp_path)
+    path = save(tmp_path / "large.png", Image.new("L", (40, 40)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"large\.png"):
+        read_picture(path)
+
+
+def test_class_ids_from_grey_palette_and_bits(tmp_path: Path) -> None:
+    ids = np.array([[0, 3, 11], [255, 7, 1]], np.uint8)
+    assert np.array_equal(read_class_ids(save(tmp_path / "g.png", Image.fromarray(ids))), ids)
+    palette = Image.fromarray(ids)
+    palette.putpalette(list(range(256)) * 3)
+    assert np.array_equal(read_class_ids(save(tmp_path / "p.png", palette)), ids)
+    bits = read_class_ids(save(tmp_path / "b.png", Image.fromarray(ids > 5)))
+    assert (bits > 0).tolist() == (ids > 5).tolist()
+
+
+def test_class_ids_want_ids(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="mode RGB"):
+        read_class_ids(save(tmp_path / "c.png", Image.fromarray(RGB)))
