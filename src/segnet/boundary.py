@@ -204,8 +204,7 @@ def _corner_boundary(own: Mask) -> Mask:
     down, right = own[1:] != own[:-1], own[:, 1:] != own[:, :-1]
     boundary[:-1] |= down
     boundary[:-1, :-1] |= down[:, 1:]
-    boundary[:, :-1] |= right
-    boundary[:-1, :-1] |= right[1:]
+    boundary[:, :-1] |= right  # three sides of a 2x2 block: the fourth never differs alone
     return boundary
 
 

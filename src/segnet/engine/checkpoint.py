@@ -17,8 +17,8 @@ def save_checkpoint(path: Path, state: State) -> None:
     Raises:
         DataError: the file cannot be written (disk full, no permission); an older checkpoint stays as it was.
     """
-    with whole_file(path) as temporary:
-        torch.save(state, temporary)
+    with whole_file(path) as temporary, temporary.open("wb") as file:  # given a path, it hides a full disk's OSError
+        torch.save(state, file)
 
 
 def load_checkpoint(path: Path) -> State:
