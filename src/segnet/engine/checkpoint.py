@@ -17,8 +17,13 @@ def save_checkpoint(path: Path, state: State) -> None:
     Raises:
         DataError: the file cannot be written (disk full, no permission); an older checkpoint stays as it was.
     """
-    with whole_file(path) as temporary, temporary.open("wb") as file:  # given a path, it hides a full disk's OSError
-        torch.save(state, file)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as cause:  # torch puts one of its own over the system's
+            if isinstance(cause.__context__, OSError):
+                raise cause.__context__ from None
+            raise
 
 
 def load_checkpoint(path: Path) -> State:
