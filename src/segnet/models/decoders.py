@@ -1,0 +1,286 @@
+"""The decoder variants of the paper's Table 1: one encoder, eight ways back to the image's size.
+
+All share SegNet-Basic's encoder: four stages of one 7x7 convolution to 64 channels, BN, ReLU and 2x2 max pooling. What
+crosses to the decoder besides the last map, and what the decoder learns:
+
+    net                                       crosses from each encoder     a decoder is
+    Bilinear-Interpolation                    nothing                       fixed
+    SegNet-Basic                              indices                       unpooling, 7x7 convolution 64 -> 64
+    SegNet-Basic-EncoderAddition              indices and 64 maps           the same, plus the encoder's maps
+    SegNet-Basic-SingleChannelDecoder         indices                       unpooling, 7x7 convolution per channel
+    FCN-Basic                                 K maps                        8x8 deconvolution K -> K, plus the maps
+    FCN-Basic-NoAddition                      nothing                       8x8 deconvolution K -> K
+    FCN-Basic-NoDimReduction                  64 maps                       8x8 deconvolution 64 -> 64, plus the maps
+    FCN-Basic-NoAddition-NoDimReduction       nothing                       8x8 deconvolution 64 -> 64
+
+SegNet-Basic itself stands in `segnet.py`.
+
+Source:
+    SegNet, section 3.1, figure 3 and Table 1.
+
+Chosen:
+    Where the paper is silent, what gives its parameter counts. Deconvolutions are full (every output sees all input
+    maps), of stride 2, without bias, and begin as bilinear interpolation inside their 8x8 filter. BN follows each, and
+    no ReLU, as in SegNet-Basic's decoder: without BN these nets diverge at the paper's learning rate of 0.1.
+    Maps that are added are those after pooling: figure 3 defines them so, and their sizes give Table 1's storage.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.models.segnet import BASIC_STAGES, SegNetBasic, UnpoolingDecoder
+from segnet.models.skip_encoder import SkipEncoder
+from segnet.models.upsampling import crop, init_bilinear, learnt_upsampling, upsample_bilinear
+from segnet.models.vgg import PoolingEncoder
+from segnet.pooling import PoolingIndices, max_pool, max_unpool
+
+_NO_DROPOUT = (0.0, 0.0, 0.0, 0.0)
+
+
+class BilinearInterpolation(nn.Module):
+    """The lower bound: class scores of the last encoder map, enlarged 16 times by fixed weights.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+
+    Chosen:
+        The 1x1 classifier stands before the interpolation: the two commute exactly, and K maps are cheaper to enlarge
+        than 64. One step of 16, since nothing is learnt or added between four steps of 2.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.classifier = nn.Conv2d(64, num_classes, 1)
+        init_he(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features, _ = self.encoder(self.normalisation(image))
+        return crop(upsample_bilinear(self.classifier(features), 16), image.shape[2:])
+
+
+# ------------------------------------------------------------------------------------------------ SegNet-Basic
+
+
+class AdditionEncoder(PoolingEncoder):
+    """SegNet-Basic's encoder, handing over both the indices and the pooled maps of every stage but the last."""
+
+    def forward(  # type: ignore[override] # maps beside the indices
+        self, image: Tensor
+    ) -> tuple[Tensor, list[PoolingIndices], dict[int, Tensor]]:
+        """Normalised image (N, 3, H, W) -> features (N, 64, h, w), indices in order, maps by number of their stage."""
+        features, kept, maps = image, [], {}
+        for number in range(1, self.num_stages + 1):
+            features, indices = max_pool(self.get_submodule(f"stage{number}")(features))
+            features = self.get_submodule(f"dropout{number}")(features)
+            kept.append(indices)
+            if number < self.num_stages:
+                maps[number] = features
+        return features, kept, maps
+
+
+class AdditionDecoder(UnpoolingDecoder):
+    """SegNet-Basic's decoder; the output of stage l + 1 and the pooled map of encoder l, of one size, are added."""
+
+    def forward(  # type: ignore[override] # maps beside the indices
+        self, features: Tensor, indices: list[PoolingIndices], maps: Mapping[int, Tensor]
+    ) -> Tensor:
+        """Features (N, 64, h, w), indices first to last, maps by number of their stage -> (N, 64, H, W)."""
+        for number in range(self.num_stages, 0, -1):
+            features = max_unpool(features, indices[number - 1])
+            features = self.get_submodule(f"stage{number}")(features)
+            features = self.get_submodule(f"dropout{number}")(features)
+            if number > 1:
+                features = features + maps[number - 1]
+        return features
+
+
+class SegNetBasicEncoderAddition(nn.Module):
+    """SegNet-Basic whose decoders also get the 64 encoder maps, by addition. Its parameters, name by name.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+
+    Chosen:
+        The sum is taken after BN, of maps of equal size: decoder 4 + pool 3, 3 + 2, 2 + 1. The image-sized decoder 1
+        gets none: only so does the first layer cost Table 1's 64 maps of 180x240.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = AdditionEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.decoder = AdditionDecoder(64, BASIC_STAGES, 7, _NO_DROPOUT, relu=False)
+        self.classifier = nn.Conv2d(64, num_classes, 1)
+        init_he(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features, indices, maps = self.encoder(self.normalisation(image))
+        logits: Tensor = self.classifier(self.decoder(features, indices, maps))
+        return logits
+
+
+class SegNetBasicSingleChannelDecoder(SegNetBasic):
+    """SegNet-Basic whose decoder filters have one channel each: every map is densified by itself.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__(num_classes, normalisation=normalisation)
+        for module in self.decoder.modules():
+            if isinstance(module, ConvBN):
+                module.conv = nn.Conv2d(64, 64, 7, padding=3, groups=64, bias=False)
+        init_he(self)
+
+
+# ------------------------------------------------------------------------------------------------ FCN-Basic
+
+
+class DeconvolutionDecoder(nn.Module):
+    """Four deconvolutions with BN that double the size; a map of that size from the encoder, if there is one, is added.
+
+    Args:
+        channels: of every map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        for number in (4, 3, 2, 1):
+            self.add_module(f"upsample{number}", learnt_upsampling(channels, factor=2, kernel_px=8))
+            self.add_module(f"norm{number}", nn.BatchNorm2d(channels))
+
+    def forward(self, features: Tensor, maps: Mapping[int, Tensor], size: tuple[int, int]) -> Tensor:
+        """Brings features to the image's size.
+
+        Args:
+            features: (N, C, h, w), after four poolings.
+            maps: (N, C, h', w') by number of their encoder stage; empty for no addition.
+            size: (H, W) of the image.
+
+        Returns:
+            (N, C, H, W).
+        """
+        for number in (4, 3, 2, 1):
+            scale = 2 ** (number - 1)
+            wanted = (-(-size[0] // scale), -(-size[1] // scale))
+            features = crop(self.get_submodule(f"upsample{number}")(features), wanted)
+            features = self.get_submodule(f"norm{number}")(features)
+            if number - 1 in maps:
+                features = features + maps[number - 1]
+        return features
+
+
+class FCNBasic(nn.Module):
+    """FCN's way of decoding on SegNet-Basic's encoder: maps reduced to K channels, enlarged, added.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+
+    Chosen:
+        The classifier is the reduction of the last map, so what the decoder enlarges and adds are class scores. BN
+        after the last deconvolution makes a bias of the classifier redundant.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = SkipEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3), reduced_to=num_classes)
+        self.classifier = nn.Conv2d(64, num_classes, 1, bias=False)
+        self.decoder = DeconvolutionDecoder(num_classes)
+        init_he(self)
+        init_bilinear(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features, maps = self.encoder(self.normalisation(image))
+        logits: Tensor = self.decoder(self.classifier(features), maps, image.shape[2:])
+        return logits
+
+
+class FCNBasicNoAddition(nn.Module):
+    """FCN-Basic that only learns to upsample: no encoder map is added.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.classifier = nn.Conv2d(64, num_classes, 1, bias=False)
+        self.decoder = DeconvolutionDecoder(num_classes)
+        init_he(self)
+        init_bilinear(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features, _ = self.encoder(self.normalisation(image))
+        logits: Tensor = self.decoder(self.classifier(features), {}, image.shape[2:])
+        return logits
+
+
+class FCNBasicNoDimReduction(nn.Module):
+    """FCN-Basic with all 64 encoder maps: enlarged, added, and classified at the image's size.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+
+    Chosen:
+        SegNet-Basic's 1x1 classifier ends the net.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = SkipEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3))
+        self.decoder = DeconvolutionDecoder(64)
+        self.classifier = nn.Conv2d(64, num_classes, 1)
+        init_he(self)
+        init_bilinear(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features, maps = self.encoder(self.normalisation(image))
+        logits: Tensor = self.classifier(self.decoder(features, maps, image.shape[2:]))
+        return logits
+
+
+class FCNBasicNoAdditionNoDimReduction(nn.Module):
+    """FCN-Basic that enlarges the 64 maps of the last encoder, adds nothing, and classifies at the image's size.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input.
+
+    Chosen:
+        SegNet-Basic's 1x1 classifier ends the net.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.decoder = DeconvolutionDecoder(64)
+        self.classifier = nn.Conv2d(64, num_classes, 1)
+        init_he(self)
+        init_bilinear(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features, _ = self.encoder(self.normalisation(image))
+        logits: Tensor = self.classifier(self.decoder(features, {}, image.shape[2:]))
+        return logits

@@ -1,0 +1,60 @@
+"""Upsampling by a whole factor, fixed or learnt, for nets that carry no indices.
+
+Pooling in ceil mode makes the map of size ceil(H / f) start at the image's top left corner, so a map that is enlarged
+by f and cropped at the right and the bottom lies over the image again, whatever the size.
+
+Source:
+    Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 3.3.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def crop(features: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The top left (H, W) = `size` of a map (N, C, >= H, >= W)."""
+    return features[:, :, : size[0], : size[1]]
+
+
+def upsample_bilinear(features: Tensor, factor: int) -> Tensor:
+    """(N, C, h, w) -> (N, C, factor * h, factor * w); beyond the border the border's values go on."""
+    return F.interpolate(features, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def learnt_upsampling(channels: int, factor: int, kernel_px: int) -> nn.ConvTranspose2d:
+    """A transposed convolution (N, C, h, w) -> (N, C, factor * h, factor * w), each output from all C inputs.
+
+    Args:
+        channels: C.
+        factor: even.
+        kernel_px: even side of the filters, at least `factor`.
+    """
+    return nn.ConvTranspose2d(channels, channels, kernel_px, factor, (kernel_px - factor) // 2, bias=False)
+
+
+def bilinear_kernel(factor: int, kernel_px: int) -> Tensor:
+    """Bilinear interpolation by `factor` as the filter of a transposed convolution of that stride.
+
+    Args:
+        factor: the stride; a tent of twice that side does the interpolation.
+        kernel_px: side of the filter; what it has more than `2 * factor` is zero all around, where it has less the
+            tent's foot is cut off.
+
+    Returns:
+        (kernel_px, kernel_px), float32; symmetric, at least 0.
+    """
+    distance = (torch.arange(kernel_px) - (kernel_px - 1) / 2).abs()
+    tent = (1 - distance / factor).clamp_min(0)
+    return tent[:, None] * tent
+
+
+def init_bilinear(net: nn.Module) -> None:
+    """Makes every transposed convolution a bilinear interpolation, each channel by itself; call it after `init_he`."""
+    for module in net.modules():
+        if isinstance(module, nn.ConvTranspose2d):
+            kernel = bilinear_kernel(module.stride[0], module.kernel_size[0])
+            with torch.no_grad():
+                module.weight.zero_()
+                for channel in range(min(module.weight.shape[:2])):
+                    module.weight[channel, channel] = kernel
