@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from segnet.errors import WeightsError, nearest
 from segnet.files import CACHE, download
 from segnet.layers import ConvBN, Normalisation, normalisation_name
-from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
+from segnet.models.vgg import VGG16_STAGES
 
 
 class NamedVGG16(NamedTuple):
@@ -89,12 +89,13 @@ LAYOUTS = (
 
 
 def load_vgg16(model: nn.Module, path: Path) -> None:
-    """Puts ImageNet weights into the encoder of a SegNet; the rest of the net stays as it is.
+    """Puts ImageNet weights into the encoder of a net; the rest of the net stays as it is.
 
     In eval mode the encoder then computes what the checkpoint's own net computes, convolution by convolution.
 
     Args:
-        model: a net whose `encoder` has VGG16's stages, and whose `normalisation` fits the weights.
+        model: a net whose `encoder` holds VGG16's 13 `ConvBN`, in order and no others, and whose `normalisation` fits
+            the weights.
         path: `.safetensors`, or a `.pth` that holds tensors only.
 
     Raises:
@@ -102,10 +103,12 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
             net normalises its input otherwise than the weights expect. The net is then untouched.
     """
     encoder = getattr(model, "encoder", None)
-    units = _units(encoder) if isinstance(encoder, PoolingEncoder) else []
+    units = _units(encoder) if isinstance(encoder, nn.Module) else []
     wanted = [w for widths in VGG16_STAGES for w in widths]
     if [u.conv.out_channels for u in units] != wanted or any(u.conv.kernel_size != (3, 3) for u in units):
-        raise WeightsError(f"{type(model).__name__} has no VGG16 encoder; VGG16 weights fit 'segnet'")
+        raise WeightsError(
+            f"{type(model).__name__} has no VGG16 encoder; VGG16 weights fit 'segnet' or 'deeplab-largefov'"
+        )
     tensors = _read(path)
     layout = _layout_of(tensors, path)
     has = normalisation_name(model.get_submodule("normalisation"))
@@ -119,7 +122,7 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
         unit.load_state_dict(state)
 
 
-def _units(encoder: PoolingEncoder) -> list[ConvBN]:
+def _units(encoder: nn.Module) -> list[ConvBN]:
     return [unit for unit in encoder.modules() if isinstance(unit, ConvBN)]
 
 

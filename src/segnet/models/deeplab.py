@@ -1,0 +1,116 @@
+"""DeepLab-LargeFOV: VGG16 that stops shrinking at 1/8, sees far through holes, and is enlarged bilinearly.
+
+    image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> enlarged
+
+Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 take every second
+pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top: `engine/crf.py`.
+
+Source:
+    Chen, Papandreou, Kokkinos, Murphy, Yuille: Semantic image segmentation with deep convolutional nets and fully
+    connected CRFs, ICLR 2015, sections 3.1 and 4 (LargeFOV).
+    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all nets, and dropout 0.5 at
+    the end of the deep layers.
+
+Deviates:
+    Convolutions before BN have no bias; the original has no BN.
+    The parameters are 82.0 MB as float32 for 11 classes, where SegNet's table 6 prints 83 MB.
+
+Chosen:
+    SegNet's text has pooling 3 at stride 1 and an output of 45x60 for 360x480. 45x60 is 1/8, so three poolings halve
+    and what has stride 1 are poolings 4 and 5, as in DeepLab. Halves are rounded up; Caffe's rule would give 46x61.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.models.vgg import VGG16_STAGES
+
+_STRIDES = (2, 2, 2, 1, 1)
+_RATES = (1, 1, 1, 1, 2)
+
+
+class DilatedConvBN(ConvBN):
+    """3x3 convolution with holes, without bias, then BN and ReLU; size is kept.
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+        rate: distance in pixels between the taps of the filter; 1 is no hole.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, rate: int) -> None:
+        super().__init__(in_channels, out_channels)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=rate, dilation=rate, bias=False)
+
+
+class DilatedEncoder(nn.Module):
+    """The 13 convolutions of VGG16 down to 1/8, with holes in the last three; overlapping 3x3 max pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = 3
+        for number, (widths, stride, rate) in enumerate(zip(VGG16_STAGES, _STRIDES, _RATES, strict=True), start=1):
+            convolutions = nn.Sequential()
+            for width in widths:
+                convolutions.append(DilatedConvBN(channels, width, rate))
+                channels = width
+            self.add_module(f"stage{number}", convolutions)
+            self.add_module(f"pool{number}", nn.MaxPool2d(3, stride, padding=1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised (N, 3, H, W) -> features (N, 512, ceil(H / 8), ceil(W / 8))."""
+        features = image
+        for number in range(1, len(VGG16_STAGES) + 1):
+            features = self.get_submodule(f"stage{number}")(features)
+            features = self.get_submodule(f"pool{number}")(features)
+        return features
+
+
+class DeepLabLargeFOV(nn.Module):
+    """DeepLab-LargeFOV on VGG16: scores at 1/8 of the size, enlarged by fixed bilinear interpolation.
+
+    Args:
+        num_classes: K.
+        normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = DilatedEncoder()
+        self.smooth = nn.AvgPool2d(3, 1, padding=1)  # the original's pool5a
+        self.fc6 = DilatedConvBN(512, 1024, 12)
+        self.dropout6 = nn.Dropout(0.5)
+        self.fc7 = ConvBN(1024, 1024, 1)
+        self.dropout7 = nn.Dropout(0.5)
+        self.classifier = nn.Conv2d(1024, num_classes, 1)
+        init_he(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        features = self.smooth(self.encoder(self.normalisation(image)))
+        features = self.dropout6(self.fc6(features))
+        features = self.dropout7(self.fc7(features))
+        return enlarge_8(self.classifier(features), (image.shape[2], image.shape[3]))
+
+
+def enlarge_8(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear interpolation by 8 that puts each score back where it was taken.
+
+    A 3x3 pooling of stride 2 with a border of 1 looks at pixels 2i - 1 to 2i + 1, so after three of them score i stands
+    at pixel 8i, and up to 7 pixels that repeat the last score end the picture.
+
+    Args:
+        scores: (N, K, h, w).
+        size: (H, W) of the picture; h = ceil(H / 8) and w = ceil(W / 8).
+
+    Returns:
+        (N, K, H, W); pixel 8i of it is score i.
+    """
+    scores = torch.cat([scores, scores[:, :, -1:]], dim=2)
+    scores = torch.cat([scores, scores[:, :, :, -1:]], dim=3)  # (N, K, h + 1, w + 1)
+    whole = (8 * scores.shape[2] - 7, 8 * scores.shape[3] - 7)
+    enlarged = F.interpolate(scores, whole, mode="bilinear", align_corners=True)
+    return enlarged[:, :, : size[0], : size[1]]
