@@ -263,14 +263,14 @@ def benchmark_training(
     from segnet.engine.device import choose_place
 
     place = choose_place(_device(device), _precision(precision))
-    table = Table("net", "batch", "size", "on", "pictures/s", "peak MiB", title="one training step, random pictures")
+    table = Table("net", "batch", "size", "on", "pictures/s", "tensors MiB", "process MiB", title="training step")
     results = []
     for net in nets or ["segnet", "segnet-basic"]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             r = pool.submit(measure_training, net, batch_size, _size(size), place).result()
         results.append(r.to_dict())
-        memory = f"{r.peak_memory_mib:.0f}"
-        table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", memory)
+        memory = (f"{r.live_memory_mib:.0f}", f"{r.process_memory_mib:.0f}")
+        table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", *memory)
     out_console.print(table)
     _write_results(out, results)
 

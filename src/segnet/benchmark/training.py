@@ -2,11 +2,12 @@
 
 import resource
 import sys
-import time
 from dataclasses import asdict, dataclass
 
 import torch
 
+from segnet.benchmark.memory import peak_live_bytes
+from segnet.benchmark.timing import measure
 from segnet.engine.device import Place
 from segnet.losses import cross_entropy
 from segnet.models import create_model
@@ -22,7 +23,8 @@ class TrainingResult:
         size_px: (height, width).
         place: device and precision.
         pictures_per_s: forward, backward and SGD step; median over steps.
-        peak_memory_mib: of the process on a CPU since it began, of the allocator on a GPU.
+        live_memory_mib: peak of activations and gradients alive at once in a step, counted tensor by tensor.
+        process_memory_mib: peak of the whole process on a CPU since it began, of the allocator on a GPU.
     """
 
     net: str
@@ -30,7 +32,8 @@ class TrainingResult:
     size_px: tuple[int, int]
     place: str
     pictures_per_s: float
-    peak_memory_mib: float
+    live_memory_mib: float
+    process_memory_mib: float
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -54,9 +57,8 @@ def measure_training(
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     image = torch.rand(batch_size, 3, *size_px).to(place.device, memory_format=torch.channels_last)
     target = torch.randint(0, 11, (batch_size, *size_px)).to(place.device)
-    times = []
-    for _ in range(steps + 1):
-        began = time.perf_counter()
+
+    def step() -> None:
         with place.autocast():
             logits = model(image)
         optimiser.zero_grad(set_to_none=True)
@@ -64,13 +66,21 @@ def measure_training(
         loss.backward()
         optimiser.step()
         loss.item()  # waits for a GPU
-        times.append(time.perf_counter() - began)
+
+    timing = measure(step, repeats=steps, warmup=1)
+    process_mib = _process_mib(place)
     return TrainingResult(
-        net, batch_size, size_px, str(place), batch_size / sorted(times[1:])[steps // 2], _peak_mib(place)
+        net,
+        batch_size,
+        size_px,
+        str(place),
+        batch_size / timing.median_ms * 1e3,
+        peak_live_bytes(step) / 2**20,
+        process_mib,
     )
 
 
-def _peak_mib(place: Place) -> float:
+def _process_mib(place: Place) -> float:
     if place.device.type == "cuda":
         return torch.cuda.max_memory_allocated(place.device) / 2**20
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
