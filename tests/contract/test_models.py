@@ -131,7 +131,9 @@ def test_number_of_parameters(net: nn.Module, name: str) -> None:
     segnet = 14_710_464 + 14_715_072 + 11 + 2 * (4_224 + 3_712)
     # 7x7 convolutions: 3 -> 64 once and 64 -> 64 seven times; the 1x1 classifier; scale and shift of 8 x 64 channels
     basic = 49 * 64 * (3 + 7 * 64) + 64 * 11 + 11 + 2 * 8 * 64
-    wanted = {"segnet": segnet, "segnet-basic": basic}[BAYESIAN.get(name, name)]
+    # the encoder's 14,710,464 again, fc6 and fc7, the 1x1 classifier; scale and shift of 4,224 + 2 x 1,024 channels
+    deeplab = 14_710_464 + 9 * 512 * 1024 + 1024 * 1024 + 1024 * 11 + 11 + 2 * (4_224 + 2 * 1024)
+    wanted = {"segnet": segnet, "segnet-basic": basic, "deeplab-largefov": deeplab}[BAYESIAN.get(name, name)]
     assert sum(parameter.numel() for parameter in net.parameters()) == wanted
 
 
@@ -166,9 +168,11 @@ def dropouts(net: nn.Module) -> dict[str, float]:
 def test_dropout_stands_at_the_published_places(net: nn.Module, name: str) -> None:
     central = {"bayesian-segnet": (3, 4, 5), "bayesian-segnet-basic": (3, 4)}.get(name, ())
     wanted = {f"{half}.dropout{number}": 0.5 for half in ("encoder", "decoder") for number in central}
+    wanted |= {"deeplab-largefov": {"dropout6": 0.5, "dropout7": 0.5}}.get(name, {})
     assert dropouts(net) == wanted
 
 
+@pytest.mark.parametrize("name", BAYESIAN, scope="module")
 def test_dropout_acts_on_pooled_values_and_after_decoder_stages(net: nn.Module) -> None:
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     hooks = [

@@ -6,6 +6,7 @@ from torch import nn
 
 from segnet.errors import ConfigError, nearest
 from segnet.layers import Normalisation
+from segnet.models.deeplab import DeepLabLargeFOV
 from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
 
 __all__ = ["MODELS", "create_model"]
@@ -20,6 +21,7 @@ MODELS: dict[str, _Net] = {
     "segnet-basic": SegNetBasic,
     "bayesian-segnet": BayesianSegNet,
     "bayesian-segnet-basic": BayesianSegNetBasic,
+    "deeplab-largefov": DeepLabLargeFOV,
 }
 
 
