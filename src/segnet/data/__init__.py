@@ -5,17 +5,23 @@ from pathlib import Path
 
 from segnet.data.camvid import SPLITS, CamVid
 from segnet.data.camvid32 import CamVid32, camvid32_folders
+from segnet.data.cityscapes import Cityscapes
 from segnet.data.folder import Folder
 from segnet.data.label_file import LABELS_TOML
 from segnet.data.sample import Dataset
 from segnet.data.street import street_split
+from segnet.data.sunrgbd import SUNRGBD, is_sunrgbd
+from segnet.data.voc import VOC, voc_folder
 from segnet.errors import ConfigError, DataError, nearest
 
 DATA_FORMATS: dict[str, Callable[[Path, str], Dataset]] = {
     "camvid": CamVid,
     "camvid32": CamVid32,
+    "cityscapes": Cityscapes,
     "folder": Folder,
     "street": street_split,
+    "sunrgbd": SUNRGBD,
+    "voc": VOC,
 }
 
 
@@ -57,9 +63,16 @@ def _format_of(root: Path) -> str:
         return "camvid"
     if any(camvid32_folders(root, split) for split in SPLITS):
         return "camvid32"
+    if is_sunrgbd(root):
+        return "sunrgbd"
+    if voc_folder(root) is not None:
+        return "voc"
+    if (root / "leftImg8bit").is_dir():
+        return "cityscapes"
     if (root / "images").is_dir() and (root / "labels").is_dir():
         raise DataError(f"{root} has images/ and labels/ but no {LABELS_TOML}; `segnet data init {root}` writes one")
     raise DataError(
         f"{root} holds no data set known here; looked for {LABELS_TOML} with images/ and labels/, for trainannot/ "
-        "(CamVid, 11 classes), and for LabeledApproved_full/X_L.png or labels/X_L.png (CamVid, 32 colours)"
+        "(CamVid, 11 classes), for LabeledApproved_full/X_L.png or labels/X_L.png (CamVid, 32 colours), for "
+        "SUNRGBDtoolbox/ or image/ with label37/ (SUN RGB-D), for VOCdevkit/VOC2012/, and for leftImg8bit/ (Cityscapes)"
     )

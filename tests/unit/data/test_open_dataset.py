@@ -56,7 +56,8 @@ def test_a_folder_called_street_is_a_folder(tmp_path, monkeypatch):
 def test_errors_say_what_was_looked_for(tmp_path):
     with pytest.raises(DataError, match="does not exist; wanted the folder"):
         open_dataset(tmp_path / "nowhere", "train")
-    with pytest.raises(DataError, match=r"looked for labels\.toml .* trainannot/ .* LabeledApproved_full"):
+    looked_for = r"labels\.toml .* trainannot/ .* LabeledApproved_full.* SUNRGBDtoolbox/ .* VOCdevkit/.* leftImg8bit/"
+    with pytest.raises(DataError, match=f"looked for {looked_for}"):
         open_dataset(tmp_path, "train")
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
@@ -70,7 +71,7 @@ def test_errors_say_what_was_looked_for(tmp_path):
 
 
 def test_the_formats_are_these():
-    assert list(DATA_FORMATS) == ["camvid", "camvid32", "folder", "street"]
+    assert list(DATA_FORMATS) == ["camvid", "camvid32", "cityscapes", "folder", "street", "sunrgbd", "voc"]
 
 
 @pytest.mark.data
