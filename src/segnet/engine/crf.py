@@ -192,17 +192,22 @@ def _mean_field(
     for _ in range(parameters.iterations):
         message = np.zeros_like(unary)  # (N, K)
         for weight, filter_ in weighted:
-            message += weight * filter_(probability)
+            part = filter_(probability)
+            part *= weight
+            message += part
         # Potts: the sum over other classes is the sum over all, which softmax forgets, minus the class's own
-        probability = _softmax(message - unary if mu is None else -(message @ mu) - unary)
+        scores = message if mu is None else -(message @ mu)
+        scores -= unary
+        probability = _softmax(scores)
     return np.ascontiguousarray(probability.T).reshape(num_classes, *size)
 
 
 def _softmax(scores: Float) -> Float:
-    """Over classes, (N, K) -> (N, K)."""
-    raised: Float = np.exp(scores - scores.max(1, keepdims=True))
-    raised /= raised.sum(1, keepdims=True)
-    return raised
+    """Over classes, (N, K) -> (N, K), in place: fresh memory costs more than the arithmetic."""
+    scores -= scores.max(1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(1, keepdims=True)
+    return scores
 
 
 # ------------------------------------------------------------------------------------------------ filters
@@ -213,7 +218,13 @@ def _normalised(filter_: Filter, ones: Float) -> Filter:
     scale = (1 / np.sqrt(filter_(ones))).astype(
         ones.dtype
     )  # (N, 1); no row is empty, as every pixel is its own neighbour
-    return lambda values: scale * filter_(scale * values)
+
+    def apply(values: Float) -> Float:
+        filtered = filter_(scale * values)
+        filtered *= scale
+        return filtered
+
+    return apply
 
 
 def _features(image: Image8, parameters: CRFParameters) -> NDArray[np.float64]:

@@ -22,6 +22,9 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
+_FARTHEST = 1e15  # beyond it float64 has no room for the place in a simplex
+_TOO_FAR = "points too many standard deviations apart for the lattice; wanted larger ones"
+
 
 class PermutohedralLattice:
     """The lattice of one set of points, built once and used for any number of values.
@@ -44,16 +47,17 @@ class PermutohedralLattice:
             raise ShapeError(f"the lattice wants features (N, d), neither of them 0, got {features.shape}")
         if not np.isfinite(features).all():
             raise ConfigError("the lattice wants finite features; check the standard deviations")
+        if np.abs(features).max() > _FARTHEST:
+            raise ConfigError(_TOO_FAR)
         self.num_points, d = features.shape
         quotients, ranks, weights = _locate(features.astype(np.float64))
         names, strides = _pack(quotients, ranks)  # (N, d + 1)
-        occupied, where = np.unique(names, return_inverse=True)
-        corners = _with_neighbours(occupied, strides)
+        corners = _with_neighbours(np.unique(names), strides)
         self.num_corners = len(corners)
-        columns = np.searchsorted(corners, occupied)[where].ravel()
-        rows = np.repeat(np.arange(self.num_points), d + 1)
+        columns = np.searchsorted(corners, names.ravel())
+        starts = np.arange(0, names.size + 1, d + 1)
         shape = (self.num_points, self.num_corners)
-        self._slice = csr_array((weights.astype(np.float32).ravel(), (rows, columns)), shape=shape)
+        self._slice = csr_array((weights.astype(np.float32).ravel(), columns, starts), shape=shape)
         self._splat = csr_array(self._slice.T)
         self._blurs = [_blur_along(direction, corners, strides) for direction in range(d + 1)]
 
@@ -131,7 +135,7 @@ def _pack(quotients: Int64, ranks: Int64) -> tuple[Int64, Int64]:
     for span in spans.tolist():
         strides.append(strides[-1] * span)
     if strides[-1] >= 2**63:
-        raise ConfigError("points too many standard deviations apart for the lattice; wanted larger ones")
+        raise ConfigError(_TOO_FAR)
     places = np.array(strides[:-1])
     first = (quotients[:, :d] - lowest) @ places
     names = np.stack([first - (ranks[:, :d] > d - k) @ places + k for k in range(d + 1)], axis=1)

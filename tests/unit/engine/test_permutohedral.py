@@ -115,7 +115,8 @@ def test_errors_say_what_was_wanted() -> None:
         PermutohedralLattice(np.zeros((0, 5)))
     with pytest.raises(ConfigError, match="finite features"):
         PermutohedralLattice(np.array([[np.nan, 0.0]]))
-    with pytest.raises(ConfigError, match="wanted larger ones"):
-        PermutohedralLattice(np.array([[0.0] * 5, [1e5] * 5]))
+    for far in (1e5, 1e30):
+        with pytest.raises(ConfigError, match="wanted larger ones"):
+            PermutohedralLattice(np.array([[0.0] * 5, [far] * 5]))
     with pytest.raises(ShapeError, match=r"wants a value for each point, \(2, C\)"):
         PermutohedralLattice(np.zeros((2, 5)))(np.zeros((3, 1), np.float32))
