@@ -16,6 +16,9 @@ KEYS = Path(__file__).with_name("keys")
 NUM_CLASSES = 11
 ODD_SIZES = [(1, 1), (1, 9), (7, 13), (33, 47)]
 BAYESIAN = {"bayesian-segnet": "segnet", "bayesian-segnet-basic": "segnet-basic"}
+# 82 to 134 million parameters, nearly all in two layers. What a net does is tested with few units there, its keys and
+# its number of parameters with all.
+NARROW = {key: {"fc_channels": 32} for key in ("fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt", "deconvnet")}
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -28,7 +31,7 @@ def made(name: str) -> nn.Module:
     """One net of each kind for the whole module: drawing 29 million weights takes its time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return create_model(name, NUM_CLASSES)
+        return create(name)
 
 
 @pytest.fixture
@@ -39,6 +42,19 @@ def net(made: nn.Module) -> Iterator[nn.Module]:
     for key, value in made.named_buffers():
         value.copy_(before[key])
     made.zero_grad(set_to_none=True)
+
+
+@pytest.fixture
+def whole(net: nn.Module, name: str) -> nn.Module:
+    """The net as its name gives it; a large one without memory for its values."""
+    if name not in NARROW:
+        return net
+    with torch.device("meta"):
+        return create_model(name, NUM_CLASSES)
+
+
+def create(name: str) -> nn.Module:
+    return MODELS[name](NUM_CLASSES, **NARROW.get(name, {}))
 
 
 def pictures(batch: int, height: int, width: int) -> Tensor:
@@ -109,23 +125,23 @@ def test_state_dict_round_trip(net: nn.Module, name: str) -> None:
     file = io.BytesIO()
     torch.save(net.state_dict(), file)
     file.seek(0)
-    other = create_model(name, NUM_CLASSES)
+    other = create(name)
     assert not torch.equal(next(other.parameters()), next(net.parameters()))
     other.load_state_dict(torch.load(file, weights_only=True))
     with torch.no_grad():
         assert torch.equal(other.eval()(pictures(1, 21, 22)), net(pictures(1, 21, 22)))
 
 
-def test_keys_and_shapes_are_the_stored_ones(net: nn.Module, name: str) -> None:
+def test_keys_and_shapes_are_the_stored_ones(whole: nn.Module, name: str) -> None:
     # the names are public: weights on disk carry them. To change them on purpose, write `as_text(net)` to the file.
-    assert as_text(net) == (KEYS / f"{BAYESIAN.get(name, name)}.txt").read_text(encoding="utf-8")
+    assert as_text(whole) == (KEYS / f"{BAYESIAN.get(name, name)}.txt").read_text(encoding="utf-8")
 
 
 def test_every_stored_list_belongs_to_a_net() -> None:
     assert {path.stem for path in KEYS.glob("*.txt")} == set(MODELS) - set(BAYESIAN)
 
 
-def test_number_of_parameters(net: nn.Module, name: str) -> None:
+def test_number_of_parameters(whole: nn.Module, name: str) -> None:
     # convolutions 14,710,464 + 14,715,072 (the authors' net without its biases, which BN makes redundant), the bias of
     # the classifier, and scale and shift for the 4,224 + 3,712 channels with BN
     segnet = 14_710_464 + 14_715_072 + 11 + 2 * (4_224 + 3_712)
@@ -133,8 +149,31 @@ def test_number_of_parameters(net: nn.Module, name: str) -> None:
     basic = 49 * 64 * (3 + 7 * 64) + 64 * 11 + 11 + 2 * 8 * 64
     # the encoder's 14,710,464 again, fc6 and fc7, the 1x1 classifier; scale and shift of 4,224 + 2 x 1,024 channels
     deeplab = 14_710_464 + 9 * 512 * 1024 + 1024 * 1024 + 1024 * 11 + 11 + 2 * (4_224 + 2 * 1024)
-    wanted = {"segnet": segnet, "segnet-basic": basic, "deeplab-largefov": deeplab}[BAYESIAN.get(name, name)]
-    assert sum(parameter.numel() for parameter in net.parameters()) == wanted
+    # the others: convolutions as their own tests explain them, biases where no BN follows, BN
+    shared = 49 * 64 * (3 + 3 * 64) + 2 * 4 * 64  # SegNet-Basic's encoder
+    fcn32 = 14_710_464 + 2 * 4_224 + 512 * 4096 * 49 + 4096 * 4096 + 2 * 2 * 4096 + 4096 * 11 + 11
+    fcn8 = fcn32 + 512 * 11 + 11 + 256 * 11 + 11
+    fully_connected = 2 * 512 * 1024 * 49 + 1024 * 1024 + 2 * (2 * 1024 + 512)
+    wanted = {
+        "segnet": segnet,
+        "segnet-basic": basic,
+        "deeplab-largefov": deeplab,
+        "bilinear-interpolation": shared + 64 * 11 + 11,
+        "segnet-basic-encoder-addition": basic,
+        "segnet-basic-single-channel-decoder": shared + 4 * (64 * 49 + 2 * 64) + 64 * 11 + 11,
+        "fcn-basic": shared + 4 * (11 * 11 * 64 + 2 * 11) + 4 * 64 * 11,
+        "fcn-basic-no-addition": shared + 4 * (11 * 11 * 64 + 2 * 11) + 64 * 11,
+        "fcn-basic-no-dim-reduction": shared + 4 * (64 * 64 * 64 + 2 * 64) + 64 * 11 + 11,
+        "fcn-basic-no-addition-no-dim-reduction": shared + 4 * (64 * 64 * 64 + 2 * 64) + 64 * 11 + 11,
+        "fcn-32s": fcn32,
+        "fcn-16s": fcn32 + 512 * 11 + 11,
+        "fcn-8s": fcn8,
+        "fcn-8s-learnt": fcn8 + 11 * 11 * (16 + 16 + 256),
+        "deconvnet": 14_710_464 + 2 * 4_224 + fully_connected + 14_745_600 + 2 * 3_776 + 64 * 11 + 11,
+        "unet": 31_030_658 + 2 * 64 * 9 + 9 * 64 + 9 + 5_888,
+        "enet": 362_383 + 11 * (16 * 4 + 1),
+    }[BAYESIAN.get(name, name)]
+    assert sum(parameter.numel() for parameter in whole.parameters()) == wanted
 
 
 @pytest.mark.parametrize("normalisation", ["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"])
@@ -168,7 +207,12 @@ def dropouts(net: nn.Module) -> dict[str, float]:
 def test_dropout_stands_at_the_published_places(net: nn.Module, name: str) -> None:
     central = {"bayesian-segnet": (3, 4, 5), "bayesian-segnet-basic": (3, 4)}.get(name, ())
     wanted = {f"{half}.dropout{number}": 0.5 for half in ("encoder", "decoder") for number in central}
-    wanted |= {"deeplab-largefov": {"dropout6": 0.5, "dropout7": 0.5}}.get(name, {})
+    others = {
+        "deeplab-largefov": ("dropout6", "dropout7"),
+        "unet": ("encoder.dropout4", "encoder.dropout5"),  # the end of the contracting path
+        **dict.fromkeys(NARROW, ("fc.dropout6", "fc.dropout7")),  # where VGG16 has them
+    }
+    wanted |= dict.fromkeys(others.get(name, ()), 0.5)
     assert dropouts(net) == wanted
 
 

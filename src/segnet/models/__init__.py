@@ -6,8 +6,21 @@ from torch import nn
 
 from segnet.errors import ConfigError, nearest
 from segnet.layers import Normalisation
+from segnet.models.decoders import (
+    BilinearInterpolation,
+    FCNBasic,
+    FCNBasicNoAddition,
+    FCNBasicNoAdditionNoDimReduction,
+    FCNBasicNoDimReduction,
+    SegNetBasicEncoderAddition,
+    SegNetBasicSingleChannelDecoder,
+)
+from segnet.models.deconvnet import DeconvNet
 from segnet.models.deeplab import DeepLabLargeFOV
+from segnet.models.enet import ENet
+from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
 from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
+from segnet.models.unet import UNet
 
 __all__ = ["MODELS", "create_model"]
 
@@ -21,6 +34,20 @@ MODELS: dict[str, _Net] = {
     "segnet-basic": SegNetBasic,
     "bayesian-segnet": BayesianSegNet,
     "bayesian-segnet-basic": BayesianSegNetBasic,
+    "bilinear-interpolation": BilinearInterpolation,
+    "segnet-basic-encoder-addition": SegNetBasicEncoderAddition,
+    "segnet-basic-single-channel-decoder": SegNetBasicSingleChannelDecoder,
+    "fcn-basic": FCNBasic,
+    "fcn-basic-no-addition": FCNBasicNoAddition,
+    "fcn-basic-no-dim-reduction": FCNBasicNoDimReduction,
+    "fcn-basic-no-addition-no-dim-reduction": FCNBasicNoAdditionNoDimReduction,
+    "fcn-32s": FCN32s,
+    "fcn-16s": FCN16s,
+    "fcn-8s": FCN8s,
+    "fcn-8s-learnt": FCN8sLearnt,
+    "deconvnet": DeconvNet,
+    "unet": UNet,
+    "enet": ENet,
     "deeplab-largefov": DeepLabLargeFOV,
 }
 

@@ -33,13 +33,13 @@ _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class FullyConvolutional(nn.Sequential):
-    """VGG16's fully connected fc6 and fc7 as convolutions: (N, 512, h, w) -> (N, 4096, h, w)."""
+    """VGG16's fully connected fc6 and fc7 as convolutions: (N, 512, h, w) -> (N, fc_channels, h, w)."""
 
-    def __init__(self) -> None:
+    def __init__(self, fc_channels: int) -> None:
         super().__init__()
-        self.fc6 = ConvBN(512, 4096, 7)
+        self.fc6 = ConvBN(512, fc_channels, 7)
         self.dropout6 = nn.Dropout(0.5)
-        self.fc7 = ConvBN(4096, 4096, 1)
+        self.fc7 = ConvBN(fc_channels, fc_channels, 1)
         self.dropout7 = nn.Dropout(0.5)
 
 
@@ -57,14 +57,17 @@ class FCN32s(nn.Module):
     Args:
         num_classes: K.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
+        fc_channels: units of fc6 and fc7.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
+    def __init__(
+        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+    ) -> None:
         super().__init__()
         self.normalisation = create_normalisation(normalisation)
         self.encoder = PoolingEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT)
-        self.fc = FullyConvolutional()
-        self.classifier = nn.Conv2d(4096, num_classes, 1)
+        self.fc = FullyConvolutional(fc_channels)
+        self.classifier = nn.Conv2d(fc_channels, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -80,14 +83,17 @@ class FCN16s(nn.Module):
     Args:
         num_classes: K.
         normalisation: of the input.
+        fc_channels: units of fc6 and fc7.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
+    def __init__(
+        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+    ) -> None:
         super().__init__()
         self.normalisation = create_normalisation(normalisation)
         self.encoder = SkipEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT, kept=(4,))
-        self.fc = FullyConvolutional()
-        self.classifier = nn.Conv2d(4096, num_classes, 1)
+        self.fc = FullyConvolutional(fc_channels)
+        self.classifier = nn.Conv2d(fc_channels, num_classes, 1)
         init_he(self)
         self.score_pool4 = _score(512, num_classes)
 
@@ -105,14 +111,17 @@ class FCN8s(nn.Module):
     Args:
         num_classes: K.
         normalisation: of the input.
+        fc_channels: units of fc6 and fc7.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
+    def __init__(
+        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+    ) -> None:
         super().__init__()
         self.normalisation = create_normalisation(normalisation)
         self.encoder = SkipEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT, kept=(3, 4))
-        self.fc = FullyConvolutional()
-        self.classifier = nn.Conv2d(4096, num_classes, 1)
+        self.fc = FullyConvolutional(fc_channels)
+        self.classifier = nn.Conv2d(fc_channels, num_classes, 1)
         init_he(self)
         self.score_pool4 = _score(512, num_classes)
         self.score_pool3 = _score(256, num_classes)
@@ -134,14 +143,17 @@ class FCN8sLearnt(FCN8s):
     Args:
         num_classes: K.
         normalisation: of the input.
+        fc_channels: units of fc6 and fc7.
 
     Chosen:
         FCN-8s, and full filters (every output sees all K scores) of twice the stride: with K = 37 its convolutions
         take 539 MB, the figure of SegNet's Table 6. The last enlargement is learnt too (the original keeps it fixed).
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
-        super().__init__(num_classes, normalisation=normalisation)
+    def __init__(
+        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+    ) -> None:
+        super().__init__(num_classes, normalisation=normalisation, fc_channels=fc_channels)
         self.upsample_pool4 = learnt_upsampling(num_classes, factor=2, kernel_px=4)
         self.upsample_pool3 = learnt_upsampling(num_classes, factor=2, kernel_px=4)
         self.upsample_image = learnt_upsampling(num_classes, factor=8, kernel_px=16)
