@@ -16,13 +16,13 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
+from segnet.benchmark_cli import benchmark_app
 from segnet.errors import ConfigError, SegNetError, nearest
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at, describe and draw data sets.")
-benchmark_app = typer.Typer(no_args_is_help=True, help="Measure this machine: ratios against a baseline, same run.")
 app.add_typer(data_app, name="data")
 app.add_typer(benchmark_app, name="benchmark")
 
@@ -93,7 +93,7 @@ def evaluate(
     weights: WeightsOption,
     data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")] = "street",
     split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
-    data_format: Annotated[str, typer.Option("--format", help="auto, camvid, camvid32, folder or street.")] = "auto",
+    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
@@ -171,7 +171,7 @@ def predict(
 def data_check(
     root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     split: Annotated[str, typer.Option(help="Which pictures of it.")] = "train",
-    data_format: Annotated[str, typer.Option("--format", help="auto, camvid, camvid32 or folder.")] = "auto",
+    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
 ) -> None:
     """Report unreadable files, size mismatches, unknown class ids, class frequencies, pictures without labels."""
     from segnet.data import open_dataset
@@ -208,71 +208,6 @@ def data_draw(
 
     write_folder(root, Street(count, _size(size), seed))
     out_console.print(f"{count} scenes in {root}")
-
-
-# ------------------------------------------------------------------------------------------------ benchmark
-
-
-@benchmark_app.command("pooling")
-def benchmark_pooling(
-    repeats: Annotated[int, typer.Option(min=1)] = 9,
-    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
-) -> None:
-    """Pool + unpool, forward and backward, against PyTorch's own pair: time and bytes held."""
-    import torch
-
-    from segnet.benchmark.pooling import SEGNET_MAPS, compare_pooling
-
-    title = "max pooling + unpooling, ours / PyTorch, medians of one run"
-    table = Table("map (C, H, W)", "type", "fwd+bwd ms", "ratio", "fwd ms", "ratio", "saved MB", "indices", title=title)
-    results = [compare_pooling((1, *m), t, repeats) for t in (torch.float32, torch.bfloat16) for m in SEGNET_MAPS]
-    for r in results:
-        table.add_row(
-            str(r.shape[1:]),
-            r.dtype,
-            f"{r.ours.median_ms:.2f} / {r.torch.median_ms:.2f}",
-            f"{r.ours.median_ms / r.torch.median_ms:.2f}",
-            f"{r.ours_forward.median_ms:.2f} / {r.torch_forward.median_ms:.2f}",
-            f"{r.ours_forward.median_ms / r.torch_forward.median_ms:.2f}",
-            f"{r.saved_bytes / 1e6:.2f} / {r.torch_saved_bytes / 1e6:.2f}",
-            f"1/{r.torch_index_bytes / r.index_bytes:.0f}",
-        )
-    out_console.print(table)
-    for dtype in ("float32", "bfloat16"):
-        mine = [r for r in results if r.dtype == dtype]
-        ratio = sum(r.ours.median_ms for r in mine) / sum(r.torch.median_ms for r in mine)
-        bytes_ratio = sum(r.torch_index_bytes for r in mine) / sum(r.index_bytes for r in mine)
-        out_console.print(f"all five maps, {dtype}: time x{ratio:.2f}, index bytes 1/{bytes_ratio:.1f}")
-    _write_results(out, [r.to_dict() for r in results])
-
-
-@benchmark_app.command("training")
-def benchmark_training(
-    nets: Annotated[list[str] | None, typer.Option("--net", help="As often as needed; both SegNets if none.")] = None,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "180x240",
-    batch_size: Annotated[int, typer.Option(min=1)] = 4,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
-) -> None:
-    """Pictures per second of a training step, and peak memory; each net in a process of its own."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    from segnet.benchmark.training import measure_training
-    from segnet.engine.device import choose_place
-
-    place = choose_place(_device(device), _precision(precision))
-    table = Table("net", "batch", "size", "on", "pictures/s", "tensors MiB", "process MiB", title="training step")
-    results = []
-    for net in nets or ["segnet", "segnet-basic"]:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            r = pool.submit(measure_training, net, batch_size, _size(size), place).result()
-        results.append(r.to_dict())
-        memory = (f"{r.live_memory_mib:.0f}", f"{r.process_memory_mib:.0f}")
-        table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", *memory)
-    out_console.print(table)
-    _write_results(out, results)
 
 
 # ------------------------------------------------------------------------------------------------ models, doctor
@@ -334,14 +269,3 @@ def _size(text: str) -> tuple[int, int]:
     if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
         raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
     return int(height), int(width)
-
-
-def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
-    if path is None:
-        return
-    from segnet.engine.machine import machine_facts
-    from segnet.files import whole_file
-
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))
-    out_console.print(f"[dim]{path}[/]")

@@ -24,7 +24,7 @@ class DataConfig(_Section):
 
     path: str = "street"
     """Folder of the data set; `street` is the embedded drawn scenes."""
-    format: Literal["auto", "camvid", "camvid32", "folder", "street"] = "auto"
+    format: Literal["auto", "camvid", "camvid32", "folder", "street", "sunrgbd", "voc", "cityscapes"] = "auto"
     """How the folder is laid out; `auto` looks."""
     train_split: str = "train"
     val_split: str = "val"
@@ -105,6 +105,9 @@ class TrainConfig(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
+    statistics_pass: bool = False
+    """After the last step, compute BN's statistics anew by a pass over the training pictures as they are, as the paper
+    does; the weights with the better score are kept."""
     keep: Literal["mean_iou", "global_accuracy", "last"] = "mean_iou"
     """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
     checkpoint_every: int = Field(200, ge=1)

@@ -113,6 +113,15 @@ def test_a_finished_run_resumes_to_itself(tiny_camvid: Path, tmp_path: Path) -> 
     assert fit(config, tmp_path, resume=True).read_bytes() == before
 
 
+def test_the_statistics_pass_changes_statistics_and_nothing_else(tiny_camvid: Path, tmp_path: Path) -> None:
+    more = ("train.epochs=1", "train.keep=last", "train.average=0.0")
+    plain = load_file(fit(settings(tiny_camvid, *more), tmp_path / "plain"))
+    config = settings(tiny_camvid, *more, "train.statistics_pass=true")
+    passed = load_file(fit(config, tmp_path / "plain", resume=True))  # acts after the last step, so a run may add it
+    changed = {k.rsplit(".", 1)[1] for k in plain if not torch.equal(plain[k], passed[k])}
+    assert changed == {"running_mean", "running_var", "num_batches_tracked"}
+
+
 def test_a_run_is_not_overwritten_by_mistake(tiny_camvid: Path, tmp_path: Path) -> None:
     config = settings(tiny_camvid, "train.epochs=2")
     weights = fit(config, tmp_path)

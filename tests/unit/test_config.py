@@ -69,3 +69,10 @@ def test_broken_toml_is_one_clear_line(tmp_path: Path) -> None:
     path.write_text("[train\n")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load_config(str(path))
+
+
+def test_every_data_format_can_be_named_in_a_recipe() -> None:
+    from segnet.data import DATA_FORMATS
+
+    for name in (*DATA_FORMATS, "auto"):
+        assert load_config(None, [f"data.format={name}"]).data.format == name

@@ -31,6 +31,7 @@ from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
 from segnet.engine.device import Place, choose_place
 from segnet.engine.evaluate import Scores, evaluate
 from segnet.engine.log import RunLog
+from segnet.engine.statistics import recompute_statistics
 from segnet.errors import ConfigError, NonFiniteError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
@@ -41,7 +42,13 @@ from segnet.models.weights import WeightsCard, find_weights, load_matching, save
 from segnet.schedules import lr_multiplier
 
 LOG_EVERY = 10
-SETTINGS_FREE_TO_CHANGE = {("data", "path"), ("data", "workers"), ("train", "device")}
+SETTINGS_FREE_TO_CHANGE = {  # none of these changes a step
+    ("data", "path"),
+    ("data", "workers"),
+    ("train", "device"),
+    ("train", "statistics_pass"),
+    ("model", "licence"),
+}
 
 
 def fit(config: Config, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
@@ -98,11 +105,9 @@ def fit(config: Config, out: Path, *, resume: bool = False, console: Console | N
             advanced = run.step > first_step  # a checkpoint follows its evaluation, so a resumed step has had its own
             evaluation_is_due = advanced and (run.step % evaluate_every == 0 or run.step == num_steps)
             if evaluation_is_due:
-                scores = evaluate(run.kept_model, val_set, place, boundaries=run.step == num_steps)
-                summary = {name: round(value, 5) for name, value in scores.summary().items() if not math.isnan(value)}
+                summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
                 log.write({"step": run.step, "epoch": run.step / loader.steps_per_epoch, **summary})
-                console.print(f"step {run.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in summary.items()))
-                run.keep_if_best(out / "best.safetensors", scores)
+                console.print(_in_words(f"step {run.step}", summary))
                 began, pictures = time.perf_counter(), 0
             if evaluation_is_due or (advanced and run.step % settings.checkpoint_every == 0):
                 save_checkpoint(out / "checkpoint.pt", run.state())
@@ -119,6 +124,11 @@ def fit(config: Config, out: Path, *, resume: bool = False, console: Console | N
             if run.step % LOG_EVERY == 0:
                 speed = pictures / (time.perf_counter() - began)
                 log.write({"step": run.step, "loss": round(loss, 5), "lr": lr, "pictures_per_s": round(speed, 2)})
+
+        if settings.statistics_pass:
+            recompute_statistics(run.kept_model, train_set, place, settings.batch_size)
+            summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
+            console.print(_in_words("after the statistics pass", summary))
     return out / "best.safetensors"
 
 
@@ -182,18 +192,24 @@ class _Run:
         """The net that is evaluated and kept: the average where there is one."""
         return self.average.module if self.average else self.model
 
-    def keep_if_best(self, path: Path, scores: Scores) -> None:
-        summary, keep = scores.summary(), self.config.train.keep
+    def evaluate_and_keep(self, val_set: Dataset, path: Path) -> dict[str, float]:
+        """Scores the kept model and writes its weights if they are the best so far; the scores, without BF."""
+        scores = evaluate(self.kept_model, val_set, self.place, boundaries=False)
+        summary = {name: value for name, value in scores.summary().items() if not math.isnan(value)}
+        keep = self.config.train.keep
         score = float(self.step) if keep == "last" else summary[keep]
-        if score <= self.best_score:
-            return
-        self.best_score = score
+        if score >= self.best_score:
+            self.best_score = score
+            self._save(path, scores)
+        return {name: round(value, 5) for name, value in summary.items()}
+
+    def _save(self, path: Path, scores: Scores) -> None:
         card = WeightsCard(
             model=self.config.model.name,
             normalisation=self.config.model.normalisation,
             label_set=self.label_set,
             recipe=self.config.to_toml(),
-            scores=summary,
+            scores=scores.summary(),
             class_iou=scores.class_iou(),
             trained_on=f"{self.config.data.train_split} of {self.label_set.name}",
             licence=self.config.model.licence,
@@ -227,6 +243,10 @@ class _Run:
         if self.average is not None:
             self.average.update_parameters(self.model)
         return value
+
+
+def _in_words(when: str, summary: dict[str, float]) -> str:
+    return f"{when}: " + ", ".join(f"{name} {value:.4f}" for name, value in summary.items())
 
 
 def _loss(logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig) -> Tensor:
