@@ -13,9 +13,16 @@ LEVELS = [
     "models",
     "engine",
     "runtime export caffe benchmark report",
-    "cli serve cluster video __init__ __main__",
+    "cli benchmark_cli serve cluster video __init__ __main__",
 ]
-BESIDE = {"labels": {"errors"}, "palette": {"errors", "labels"}, "config": {"errors"}, "files": {"errors"}}
+BESIDE = {
+    "labels": {"errors"},
+    "palette": {"errors", "labels"},
+    "config": {"errors"},
+    "files": {"errors"},
+    "benchmark": {"report"},
+    "cli": {"benchmark_cli"},
+}
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in sorted(SRC.rglob("*.py"))}
 

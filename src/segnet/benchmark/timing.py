@@ -23,17 +23,30 @@ class Timing:
     max_ms: float
 
 
-def measure(action: Callable[[], object], *, repeats: int = 9, warmup: int = 2) -> Timing:
-    """Times `action`; a GPU is waited for before each look at the clock."""
-    for _ in range(warmup):
-        action()
+def measure(
+    action: Callable[[], object],
+    *,
+    repeats: int = 9,
+    warmup: int = 2,
+    prepare: Callable[[], object] = lambda: None,
+) -> Timing:
+    """Times `action`; a GPU is waited for before each look at the clock.
+
+    Args:
+        action: what is timed.
+        repeats: calls that count.
+        warmup: calls before them.
+        prepare: called before each call of `action`, outside the clock.
+    """
     times = []
-    for _ in range(repeats):
+    for turn in range(warmup + repeats):
+        prepare()
         _wait()
         began = time.perf_counter()
         action()
         _wait()
-        times.append((time.perf_counter() - began) * 1e3)
+        if turn >= warmup:
+            times.append((time.perf_counter() - began) * 1e3)
     return Timing(statistics.median(times), min(times), max(times))
 
 

@@ -68,7 +68,7 @@ def measure_training(
         loss.item()  # waits for a GPU
 
     timing = measure(step, repeats=steps, warmup=1)
-    process_mib = _process_mib(place)
+    process_peak = process_mib(place)
     return TrainingResult(
         net,
         batch_size,
@@ -76,11 +76,12 @@ def measure_training(
         str(place),
         batch_size / timing.median_ms * 1e3,
         peak_live_bytes(step) / 2**20,
-        process_mib,
+        process_peak,
     )
 
 
-def _process_mib(place: Place) -> float:
+def process_mib(place: Place) -> float:
+    """Peak memory of this process since it began on a CPU, of PyTorch's allocator on a GPU, in MiB."""
     if place.device.type == "cuda":
         return torch.cuda.max_memory_allocated(place.device) / 2**20
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere

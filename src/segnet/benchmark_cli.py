@@ -1,0 +1,292 @@
+"""The command line's `segnet benchmark ...`: the tables of the paper, and measurements of single parts."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the commands that need it)
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segnet.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from segnet.benchmark.runs import Options
+    from segnet.benchmark.tables import TableText
+
+benchmark_app = typer.Typer(no_args_is_help=True, help="The paper's tables, measured here; and single parts.")
+out_console = Console()
+
+OutOption = Annotated[Path, typer.Option(help="Folder for tables, page and cells; a stopped benchmark goes on there.")]
+DataOption = Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")]
+FormatOption = Annotated[str, typer.Option("--format", help="How the folder is laid out; auto looks.")]
+NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
+SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH to which pictures are brought; empty keeps theirs.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Of every net; none takes the table's own.")]
+TrainSplitOption = Annotated[str, typer.Option(help="To train on.")]
+ValSplitOption = Annotated[str, typer.Option(help="To score.")]
+VggOption = Annotated[str, typer.Option("--vgg16", help="ImageNet weights for nets on VGG16: oxford, a file, ...")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all nets alike.")]
+RepeatsOption = Annotated[int, typer.Option(min=1, help="Of each time that is measured.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+
+
+# ------------------------------------------------------------------------------------------------ tables
+
+
+@benchmark_app.command()
+def table1(
+    data: DataOption,
+    out: OutOption = Path("results"),
+    nets: NetsOption = "",
+    size: SizeOption = "",
+    epochs: EpochsOption = None,
+    data_format: FormatOption = "auto",
+    train_split: TrainSplitOption = "train",
+    val_split: ValSplitOption = "val",
+    settings: SetOption = None,
+    repeats: RepeatsOption = 9,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
+) -> None:
+    """Decoder variants: parameters, storage, time, and scores with and without class balancing."""
+    splits = (train_split, val_split)
+    more = {"data_format": data_format, "splits": splits, "settings": tuple(settings or ()), "repeats": repeats}
+    _show(_run("table1", _options(out, nets, size, device, precision, data=data, epochs=epochs, **more)), out)
+
+
+@benchmark_app.command()
+def table3(
+    data: DataOption,
+    out: OutOption = Path("results"),
+    nets: NetsOption = "",
+    size: SizeOption = "",
+    epochs: EpochsOption = None,
+    data_format: FormatOption = "auto",
+    train_split: TrainSplitOption = "train",
+    val_split: ValSplitOption = "val",
+    vgg16: VggOption = "",
+    settings: SetOption = None,
+    repeats: RepeatsOption = 9,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
+) -> None:
+    """Deep nets on road scenes, scored at three stages, DeepLab also with the CRF."""
+    splits = (train_split, val_split)
+    more = {"data_format": data_format, "splits": splits, "settings": tuple(settings or ()), "repeats": repeats}
+    options = _options(out, nets, size, device, precision, data=data, epochs=epochs, vgg16=vgg16, **more)
+    _show(_run("table3", options), out)
+
+
+@benchmark_app.command()
+def table4(
+    data: DataOption,
+    out: OutOption = Path("results"),
+    nets: NetsOption = "",
+    size: SizeOption = "",
+    epochs: EpochsOption = None,
+    data_format: FormatOption = "auto",
+    train_split: TrainSplitOption = "train",
+    val_split: ValSplitOption = "val",
+    vgg16: VggOption = "",
+    settings: SetOption = None,
+    repeats: RepeatsOption = 9,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
+) -> None:
+    """Deep nets on indoor scenes, scored at three stages, DeepLab also with the CRF."""
+    splits = (train_split, val_split)
+    more = {"data_format": data_format, "splits": splits, "settings": tuple(settings or ()), "repeats": repeats}
+    options = _options(out, nets, size, device, precision, data=data, epochs=epochs, vgg16=vgg16, **more)
+    _show(_run("table4", options), out)
+
+
+@benchmark_app.command()
+def table6(
+    out: OutOption = Path("results"),
+    nets: NetsOption = "",
+    size: SizeOption = "360x480",
+    repeats: RepeatsOption = 9,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
+) -> None:
+    """Time forward and backward, memory in training and inference, size of the file; random pictures."""
+    _show(_run("table6", _options(out, nets, size, device, precision, repeats=repeats)), out)
+
+
+@benchmark_app.command("all")
+def all_tables(
+    data: DataOption,
+    indoor: Annotated[str, typer.Option(help="Folder of indoor scenes for table 4; empty leaves it out.")] = "",
+    out: OutOption = Path("results"),
+    nets: NetsOption = "",
+    size: SizeOption = "",
+    epochs: EpochsOption = None,
+    vgg16: VggOption = "",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "float32",
+) -> None:
+    """Table 6, then 1 and 3 on DATA, then 4 on indoor scenes; each net where it belongs."""
+    from segnet.benchmark.runs import NETS
+
+    sources = {"table6": data, "table1": data, "table3": data} | ({"table4": indoor} if indoor else {})
+    asked = _names(nets)
+    _known_nets(asked)
+    for table, source in sources.items():
+        mine = [net for net in asked if net in NETS[table]]
+        if mine or not asked:
+            more = {"data": source, "epochs": epochs, "vgg16": vgg16}
+            _show(_run(table, _options(out, ",".join(mine), size, device, precision, **more)), out)
+
+
+@benchmark_app.command()
+def quick(
+    out: OutOption = Path("results/quick"),
+    nets: NetsOption = "",
+    smallest: Annotated[bool, typer.Option("--smallest", help="Still smaller, for tests.")] = False,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "float32",
+) -> None:
+    """Tables 1, 3 and 6 on drawn street scenes, small: the whole report within minutes."""
+    from segnet.benchmark.runs import run_quick
+
+    _known_nets(_names(nets))
+    for text in run_quick(_options(out, nets, "", device, precision), smallest=smallest):
+        out_console.print(text.to_rich())
+    out_console.print(f"[dim]{out}/report.html[/]")
+
+
+# ------------------------------------------------------------------------------------------------ single parts
+
+
+@benchmark_app.command("pooling")
+def benchmark_pooling(
+    repeats: Annotated[int, typer.Option(min=1)] = 9,
+    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
+) -> None:
+    """Pool + unpool, forward and backward, against PyTorch's own pair: time and bytes held."""
+    import torch
+
+    from segnet.benchmark.pooling import SEGNET_MAPS, compare_pooling
+
+    title = "max pooling + unpooling, ours / PyTorch, medians of one run"
+    table = Table("map (C, H, W)", "type", "fwd+bwd ms", "ratio", "fwd ms", "ratio", "saved MB", "indices", title=title)
+    results = [compare_pooling((1, *m), t, repeats) for t in (torch.float32, torch.bfloat16) for m in SEGNET_MAPS]
+    for r in results:
+        table.add_row(
+            str(r.shape[1:]),
+            r.dtype,
+            f"{r.ours.median_ms:.2f} / {r.torch.median_ms:.2f}",
+            f"{r.ours.median_ms / r.torch.median_ms:.2f}",
+            f"{r.ours_forward.median_ms:.2f} / {r.torch_forward.median_ms:.2f}",
+            f"{r.ours_forward.median_ms / r.torch_forward.median_ms:.2f}",
+            f"{r.saved_bytes / 1e6:.2f} / {r.torch_saved_bytes / 1e6:.2f}",
+            f"1/{r.torch_index_bytes / r.index_bytes:.0f}",
+        )
+    out_console.print(table)
+    for dtype in ("float32", "bfloat16"):
+        mine = [r for r in results if r.dtype == dtype]
+        ratio = sum(r.ours.median_ms for r in mine) / sum(r.torch.median_ms for r in mine)
+        bytes_ratio = sum(r.torch_index_bytes for r in mine) / sum(r.index_bytes for r in mine)
+        out_console.print(f"all five maps, {dtype}: time x{ratio:.2f}, index bytes 1/{bytes_ratio:.1f}")
+    _write_results(out, [r.to_dict() for r in results])
+
+
+@benchmark_app.command("training")
+def benchmark_training(
+    nets: Annotated[list[str] | None, typer.Option("--net", help="As often as needed; both SegNets if none.")] = None,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "180x240",
+    batch_size: Annotated[int, typer.Option(min=1)] = 4,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
+) -> None:
+    """Pictures per second of a training step, and peak memory; each net in a process of its own."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    from segnet.benchmark.training import measure_training
+    from segnet.engine.device import choose_place
+
+    place = choose_place(
+        _choice("device", device, ("auto", "cpu", "cuda")),
+        _choice("precision", precision, ("auto", "float32", "bfloat16")),
+    )
+    table = Table("net", "batch", "size", "on", "pictures/s", "tensors MiB", "process MiB", title="training step")
+    results = []
+    for net in nets or ["segnet", "segnet-basic"]:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            r = pool.submit(measure_training, net, batch_size, _size(size), place).result()
+        results.append(r.to_dict())
+        memory = (f"{r.live_memory_mib:.0f}", f"{r.process_memory_mib:.0f}")
+        table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", *memory)
+    out_console.print(table)
+    _write_results(out, results)
+
+
+# ------------------------------------------------------------------------------------------------ small things
+
+
+def _run(table: str, options: "Options") -> "TableText":
+    from segnet.benchmark.runs import run_table
+
+    return run_table(table, options)
+
+
+def _show(text: "TableText", out: Path) -> None:
+    out_console.print(text.to_rich())
+    out_console.print(f"[dim]{out}/{text.name}.md, {text.name}.json, report.html[/]")
+
+
+def _options(out: Path, nets: str, size: str, device: str, precision: str, **more: Any) -> "Options":
+    from segnet.benchmark.runs import Options
+
+    return Options(
+        out,
+        nets=_names(nets),
+        size_px=_size(size) if size else None,
+        device=_choice("device", device, ("auto", "cpu", "cuda")),
+        precision=_choice("precision", precision, ("auto", "float32", "bfloat16")),
+        command=shlex.join(["segnet", *sys.argv[1:]]),
+        console=out_console,
+        **more,
+    )
+
+
+def _names(nets: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in nets.split(",") if name.strip())
+
+
+def _known_nets(names: tuple[str, ...]) -> None:
+    from segnet.models import MODELS
+
+    for name in names:
+        _choice("net", name, tuple(MODELS))
+
+
+def _choice(what: str, value: str, known: tuple[str, ...]) -> Any:
+    if value not in known:
+        raise ConfigError(f"unknown {what} '{value}'; {nearest(value, known)}")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
+        raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
+    return int(height), int(width)
+
+
+def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
+    if path is None:
+        return
+    from segnet.engine.machine import machine_facts
+    from segnet.files import whole_file
+
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))
+    out_console.print(f"[dim]{path}[/]")
