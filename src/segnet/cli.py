@@ -216,13 +216,17 @@ def data_draw(
 @app.command()
 def models() -> None:
     """List the nets, the weights and the recipes."""
+    import torch
+
     from segnet.config import recipe_names
     from segnet.models import MODELS, create_model
     from segnet.models.weights import WEIGHTS, find_weights, read_card
 
     table = Table("net", "parameters at 11 classes")
     for name in MODELS:
-        table.add_row(name, f"{sum(p.numel() for p in create_model(name, 11).parameters()):,}")
+        with torch.device("meta"):  # shapes without numbers: nothing is drawn
+            net = create_model(name, 11)
+        table.add_row(name, f"{sum(p.numel() for p in net.parameters()):,}")
     out_console.print(table)
     table = Table("weights", "net", "classes", "mean IoU", "file")
     for name in WEIGHTS:
