@@ -156,7 +156,7 @@ def quick(
 
     _known_nets(_names(nets))
     for text in run_quick(_options(out, nets, "", device, precision), smallest=smallest):
-        out_console.print(text.to_rich())
+        _print(text.to_rich())
     out_console.print(f"[dim]{out}/report.html[/]")
 
 
@@ -187,7 +187,7 @@ def benchmark_pooling(
             f"{r.saved_bytes / 1e6:.2f} / {r.torch_saved_bytes / 1e6:.2f}",
             f"1/{r.torch_index_bytes / r.index_bytes:.0f}",
         )
-    out_console.print(table)
+    _print(table)
     for dtype in ("float32", "bfloat16"):
         mine = [r for r in results if r.dtype == dtype]
         ratio = sum(r.ours.median_ms for r in mine) / sum(r.torch.median_ms for r in mine)
@@ -224,7 +224,7 @@ def benchmark_training(
         results.append(r.to_dict())
         memory = (f"{r.live_memory_mib:.0f}", f"{r.process_memory_mib:.0f}")
         table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", *memory)
-    out_console.print(table)
+    _print(table)
     _write_results(out, results)
 
 
@@ -238,8 +238,14 @@ def _run(table: str, options: "Options") -> "TableText":
 
 
 def _show(text: "TableText", out: Path) -> None:
-    out_console.print(text.to_rich())
+    _print(text.to_rich())
     out_console.print(f"[dim]{out}/{text.name}.md, {text.name}.json, report.html[/]")
+
+
+def _print(table: Table) -> None:
+    """The table at its full width: a narrow terminal folds its lines, and nothing is cut off."""
+    width = max(out_console.width, out_console.measure(table, options=out_console.options.update(width=1000)).maximum)
+    out_console.print(table, width=width, crop=False, no_wrap=True, soft_wrap=True)
 
 
 def _options(out: Path, nets: str, size: str, device: str, precision: str, **more: Any) -> "Options":

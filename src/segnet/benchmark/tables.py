@@ -141,7 +141,7 @@ def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> Tab
     heads = [f"{stage['epochs']} ep." for stage in trained] or [f"stage {i + 1}" for i in range(count)]
     columns = ("net", *(f"{short} {head}" for head in heads for short in SHORT))
     where = "CamVid" if name == "table3" else "SUN RGB-D"
-    title = f"Table {name[-1]}: deep nets at {count} stages, ours (the paper's on {where})"
+    title = f"Table {name[-1]}: deep nets, ours (the paper's on {where})"
     return TableText(name, title, columns, tuple(texts), tuple(notes))
 
 

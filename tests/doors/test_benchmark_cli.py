@@ -1,0 +1,96 @@
+"""`segnet benchmark` from outside: tables, cells, page, and how it refuses."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from segnet import benchmark_cli, cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `segnet benchmark ARGUMENTS` in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(benchmark_cli, "out_console", Console(width=300))
+    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["segnet", "benchmark", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp_path: Path) -> None:
+    arguments = ("quick", "--smallest", "--nets", "bilinear-interpolation,deeplab-largefov", "--out", tmp_path / "r")
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    for table in ("table1", "table3", "table6"):
+        stored = json.loads((tmp_path / "r" / f"{table}.json").read_text())
+        assert stored["machine"]["PyTorch"]
+        assert stored["size_px"] == [32, 32]
+        assert stored["command"].startswith("segnet benchmark quick --smallest")
+        assert (tmp_path / "r" / f"{table}.md").read_text().startswith(f"## Table {table[-1]}")
+    table1 = json.loads((tmp_path / "r" / "table1.json").read_text())
+    assert [(r["net"], r["weighting"]) for r in table1["rows"]] == [
+        ("bilinear-interpolation", "median"),
+        ("bilinear-interpolation", "natural"),
+    ]
+    for stored_row in table1["rows"]:
+        assert 0 <= stored_row["training"]["stages"][0]["val"]["mean_iou"] <= 1
+        assert 0 <= stored_row["training"]["stages"][0]["train"]["global_accuracy"] <= 1
+    assert "(43.8)" in out  # the paper's mIoU beside ours
+    assert "deeplab-largefov + CRF" in out
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert page.count("<table>") == 3
+    assert page.count("<svg") >= 6
+
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "cells").rglob("*.*")}
+    assert len([path for path in cells if path.name == "cell.json"]) == 7
+    code, again, _ = run(*arguments)
+    assert code == 0
+    assert [line for line in again.splitlines() if "│" in line] == [line for line in out.splitlines() if "│" in line]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "cells").rglob("*.*")} == cells
+
+    code, _, err = run(
+        "table6", "--nets", "deeplab-largefov", "--size", "40x40", "--device", "cpu", "--out", tmp_path / "r"
+    )
+    assert code == 2
+    assert "results of other settings" in err
+    assert "size_px was [32, 32], now [40, 40]" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["table6", "--nets", "segnett"], ["unknown net 'segnett'", "did you mean 'segnet'?"]),
+        (["table1", "--data", "street", "--nets", "fcn-basik"], ["did you mean 'fcn-basic'?"]),
+        (["all", "--data", "street", "--nets", "unett"], ["did you mean 'unet'?"]),
+        (["quick", "--nets", "unett"], ["did you mean 'unet'?"]),
+        (["table6", "--size", "big"], ["HEIGHTxWIDTH"]),
+        (["table6", "--device", "gpu"], ["unknown device 'gpu'"]),
+        (["table6", "--nets", "fcn-32s", "--size", "20x20"], ["net 'fcn-32s'", "smallest square is 33x33"]),
+        (["table1", "--data", "nowhere"], ["nowhere does not exist"]),
+        (["table3", "--data", "street", "--val-split", "tset"], ["no split 'tset'"]),
+        (["table3", "--data", "street", "--set", "train.lrr=1"], ["did you mean 'lr'?"]),
+        (["table7"], ["table7"]),
+    ],
+)
+def test_wrong_words_are_refused_and_leave_nothing(
+    run: Run, arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*arguments)
+    assert code == 2
+    for word in words:
+        assert word in err
+    assert list(tmp_path.iterdir()) == []
