@@ -107,7 +107,7 @@ def fit(config: Config, out: Path, *, resume: bool = False, console: Console | N
             if evaluation_is_due:
                 summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
                 log.write({"step": run.step, "epoch": run.step / loader.steps_per_epoch, **summary})
-                console.print(_in_words(f"step {run.step}", summary))
+                console.print(_in_words(f"step {run.step}", summary), soft_wrap=True)
                 began, pictures = time.perf_counter(), 0
             if evaluation_is_due or (advanced and run.step % settings.checkpoint_every == 0):
                 save_checkpoint(out / "checkpoint.pt", run.state())
@@ -128,7 +128,7 @@ def fit(config: Config, out: Path, *, resume: bool = False, console: Console | N
         if settings.statistics_pass:
             recompute_statistics(run.kept_model, train_set, place, settings.batch_size)
             summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
-            console.print(_in_words("after the statistics pass", summary))
+            console.print(_in_words("after the statistics pass", summary), soft_wrap=True)
     return out / "best.safetensors"
 
 
