@@ -127,6 +127,8 @@ def all_tables(
     size: SizeOption = "",
     epochs: EpochsOption = None,
     vgg16: VggOption = "",
+    settings: SetOption = None,
+    repeats: RepeatsOption = 9,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:
@@ -139,7 +141,8 @@ def all_tables(
     for table, source in sources.items():
         mine = [net for net in asked if net in NETS[table]]
         if mine or not asked:
-            more = {"data": source, "epochs": epochs, "vgg16": vgg16}
+            more = {"data": source, "epochs": epochs, "vgg16": vgg16, "repeats": repeats}
+            more["settings"] = tuple(settings or ())
             _show(_run(table, _options(out, ",".join(mine), size, device, precision, **more)), out)
 
 
@@ -244,8 +247,8 @@ def _show(text: "TableText", out: Path) -> None:
 
 def _print(table: Table) -> None:
     """The table at its full width: a narrow terminal folds its lines, and nothing is cut off."""
-    width = max(out_console.width, out_console.measure(table, options=out_console.options.update(width=1000)).maximum)
-    out_console.print(table, width=width, crop=False, no_wrap=True, soft_wrap=True)
+    width = out_console.measure(table, options=out_console.options.update(width=1000)).maximum
+    Console(file=out_console.file, width=max(out_console.width, width)).print(table)
 
 
 def _options(out: Path, nets: str, size: str, device: str, precision: str, **more: Any) -> "Options":

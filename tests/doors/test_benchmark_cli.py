@@ -69,6 +69,23 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
     assert "size_px was [32, 32], now [40, 40]" in err
 
 
+def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
+    arguments = ["all", "--data", tiny_camvid, "--nets", "bilinear-interpolation", "--size", "16x20", "--epochs", 1]
+    arguments += ["--set", "train.batch_size=2", "--repeats", 1, "--device", "cpu", "--out", tmp_path / "r"]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    made = sorted(path.name for path in (tmp_path / "r").iterdir())
+    assert made == [
+        *("cells", "data-16x20", "report.html", "table1.json", "table1.md", "table6.json", "table6.md")
+    ]  # the net is not one of table 3's
+    record = json.loads((tmp_path / "r" / "table6.json").read_text())
+    memory = record["rows"][0]["cost"]["training"]
+    assert record["size_px"] == [16, 20]
+    assert memory["process_mib"] > 50  # a process of its own, with PyTorch in it
+    assert "data-16x20" not in json.dumps(json.loads((tmp_path / "r" / "table1.json").read_text())["notes"])
+    assert "Table 1: decoder variants" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

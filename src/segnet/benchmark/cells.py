@@ -49,6 +49,7 @@ class TrainingCell:
             constant learning rate, so that a shorter run is the beginning of a longer one.
         score_training: also score the pictures it was trained on.
         crf: also score the last stage with the fully connected CRF on top.
+        keep_weights: leave the weights of the last stage in its folder; they do not count as a setting.
 
     Raises:
         ConfigError: stages that do not rise to `train.epochs`, or several with a learning rate that depends on them.
@@ -59,6 +60,7 @@ class TrainingCell:
     stages: tuple[int, ...]
     score_training: bool = False
     crf: bool = False
+    keep_weights: bool = True
 
     def __post_init__(self) -> None:
         settings = self.config.train
@@ -147,6 +149,8 @@ def train_cell(cell: TrainingCell, folder: Path, console: Console | None = None)
         records.append(json.loads(scored.read_text()))
     for number in range(1, len(cell.stages) + 1):
         (folder / f"stage{number}" / "checkpoint.pt").unlink(missing_ok=True)
+        if not cell.keep_weights:
+            (folder / f"stage{number}" / "best.safetensors").unlink(missing_ok=True)
     return {"stages": records}
 
 

@@ -81,6 +81,8 @@ class Options:
         precision: of the arithmetic.
         vgg16: ImageNet weights for the nets on VGG16, as for `model.vgg16`.
         settings: `section.key=value`, for all nets.
+        num_stages: after which Tables 3 and 4 are scored.
+        keep_weights: of every net, when its cell is finished.
         repeats: of each time that is measured.
         alone: each net is measured in a process of its own.
         command: that made the results, for the page.
@@ -98,6 +100,8 @@ class Options:
     precision: PrecisionName = "float32"
     vgg16: str = ""
     settings: tuple[str, ...] = ()
+    num_stages: int = 3
+    keep_weights: bool = True
     repeats: int = 9
     alone: bool = True
     command: str = ""
@@ -209,13 +213,15 @@ def _cell(table: str, net: str, weighting: str, path: str, data_format: str, opt
     config: Config = load_config(None, [*base, *_TRAINING[table], *options.settings])
     stages: tuple[int, ...] = (epochs,)
     if table != "table1":
-        stages = tuple(sorted({max(epochs * part // 3, 1) for part in (1, 2, 3)}))
+        count = options.num_stages
+        stages = tuple(sorted({max(epochs * part // count, 1) for part in range(1, count + 1)}))
     return TrainingCell(
         f"{net}-{weighting}",
         config,
         stages,
         score_training=table == "table1",
         crf=table != "table1" and net in CRF_NETS,
+        keep_weights=options.keep_weights,
     )
 
 
@@ -251,6 +257,8 @@ def _cost(
 def run_quick(options: Options, *, smallest: bool = False) -> list[TableText]:
     """Tables 1, 3 and 6 on drawn street scenes: small, so that the whole report is there within minutes.
 
+    Nets with 134 million parameters write gigabytes of checkpoints, so Table 3 has one stage and no weights are kept.
+
     Args:
         options: `out`, `nets`, `device`, `precision`, `command` and `console` count.
         smallest: still smaller pictures, fewer of them, and one epoch: for tests.
@@ -258,7 +266,7 @@ def run_quick(options: Options, *, smallest: bool = False) -> list[TableText]:
     Returns:
         The three tables.
     """
-    size_px, counts, epochs = ((32, 32), (4, 2), 1) if smallest else ((48, 64), (48, 12), 3)
+    size_px, counts, epochs = ((32, 32), (4, 2), 1) if smallest else ((48, 64), (24, 8), 2)
     splits = {split: Street(n, size_px, seed) for split, n, seed in zip(("train", "val"), counts, (0, 1), strict=True)}
     data = prepare_data(options.out / f"data-{size_px[0]}x{size_px[1]}", splits, size_px, "drawn street scenes")
     texts = []
@@ -276,6 +284,8 @@ def run_quick(options: Options, *, smallest: bool = False) -> list[TableText]:
             device=options.device,
             precision=options.precision,
             settings=("train.batch_size=4", "train.lr=0.02", "data.workers=0", *options.settings),
+            num_stages=1,
+            keep_weights=False,
             repeats=1 if smallest else 3,
             alone=False,
             command=options.command,
