@@ -141,7 +141,7 @@ def all_tables(
     for table, source in sources.items():
         mine = [net for net in asked if net in NETS[table]]
         if mine or not asked:
-            more = {"data": source, "epochs": epochs, "vgg16": vgg16, "repeats": repeats}
+            more: dict[str, Any] = {"data": source, "epochs": epochs, "vgg16": vgg16, "repeats": repeats}
             more["settings"] = tuple(settings or ())
             _show(_run(table, _options(out, ",".join(mine), size, device, precision, **more)), out)
 
