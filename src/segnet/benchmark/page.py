@@ -14,8 +14,8 @@ from segnet.benchmark.tables import TableText, live_mb, median_of
 from segnet.files import whole_file
 from segnet.report.svg import BLUE, LINE, ORANGE, SOFT, drawing, to_svg
 
-_PLOT_IN = (2.9, 0.55, 2.5)  # width of the axes, margins left and below, width of the names
-_LEAST_HEIGHT_IN, _NAME_HEIGHT_IN = 2.2, 0.165
+_PLOT_IN = (2.9, 0.55)  # width of the axes, margins left and below
+_LEAST_HEIGHT_IN, _NAME_HEIGHT_IN, _CHARACTER_IN = 2.2, 0.165, 0.07
 _TABLE_STYLE = """
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
@@ -126,7 +126,8 @@ def plots(points: Sequence[Point], name: str) -> list[tuple[str, str]]:
 
 
 def _draw(points: Sequence[Point], x: str, y: str, x_label: str, y_label: str) -> Figure:
-    side, margin, names = _PLOT_IN
+    side, margin = _PLOT_IN
+    names = 0.3 + _CHARACTER_IN * max(len(point.label) for point in points)
     inner = max(_LEAST_HEIGHT_IN, _NAME_HEIGHT_IN * len(points))
     width, height = margin + side + names, margin + inner + 0.1
     figure = Figure((width, height))
@@ -148,7 +149,7 @@ def _draw(points: Sequence[Point], x: str, y: str, x_label: str, y_label: str) -
             va="center",
             size=8,
             color=point.colour,
-            arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": LINE, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkA": 1},
             parse_math=False,
         )
     axes.xaxis.label.set_color(SOFT)
