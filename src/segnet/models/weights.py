@@ -277,7 +277,7 @@ def _check_fit(shapes: Mapping[str, tuple[int, ...]], model: nn.Module, card: We
         WeightsError: they do not; says the first that does not fit.
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    num_classes = shapes.get("classifier.weight", (card.label_set.num_classes,))[0]
+    num_classes = shapes.get("classifier.bias", (card.label_set.num_classes,))[0]
     if num_classes != card.label_set.num_classes and shapes.keys() == wanted.keys():
         raise WeightsError(
             f"{path}: weights for {num_classes} classes, but the label set {card.label_set.name} has "

@@ -321,3 +321,12 @@ def test_fine_tuning_refuses_what_cannot_help(tmp_path: Path) -> None:
 def test_any_label_set_travels_in_the_card() -> None:
     for label_set in (VOC_21, LabelSet("own", ("é", "b"), ((0, 0, 1), (255, 255, 255)))):
         assert WeightsCard.from_json(WeightsCard("segnet", label_set).to_json()).label_set == label_set
+
+
+def test_a_classifier_that_is_a_transposed_convolution(tmp_path: Path) -> None:
+    """ENet's last filter has its K classes on the second axis."""
+    net = create_model("enet", 11)
+    save_weights(tmp_path / "enet.safetensors", net, WeightsCard(model="enet", label_set=CAMVID_11))
+    loaded, card = load_weights(tmp_path / "enet.safetensors")
+    assert card.model == "enet"
+    assert torch.equal(loaded.classifier.weight, net.classifier.weight.half().float())  # type: ignore[union-attr,operator]

@@ -1,0 +1,68 @@
+"""The weights that ship do what the README and their own card claim."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data import open_dataset
+from segnet.data.street import Street
+from segnet.engine.evaluate import evaluate
+from segnet.engine.predict import Predictor
+from segnet.labels import CAMVID_11, VOID
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+NAME = "segnet-basic-camvid"
+
+
+def claimed() -> dict[str, float]:
+    """The row of the README's table of weights: G, C, mIoU and BF."""
+    row = re.search(rf"^\| `{NAME}` \|.*$", README, flags=re.MULTILINE)
+    assert row, f"the README has no row for {NAME}"
+    numbers = [float(n) for n in re.findall(r"0\.\d{3}", row[0])]
+    return dict(zip(("global_accuracy", "class_average_accuracy", "mean_iou", "boundary_f1"), numbers, strict=True))
+
+
+def test_the_card_says_what_they_are_and_the_readme_agrees() -> None:
+    card = Predictor(NAME).card
+    assert card.label_set == CAMVID_11
+    assert card.model == "segnet-basic"
+    assert card.licence == "Apache-2.0"
+    assert "epochs" in card.recipe
+    assert len(card.class_iou) == 11
+    for name, value in claimed().items():
+        assert card.scores[name] == pytest.approx(value, abs=0.0006), name  # printed with three digits
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_evaluation_gives_the_claimed_scores(shared_data: Path) -> None:
+    predictor = Predictor(NAME)
+    dataset = open_dataset(shared_data / "camvid", "val", "camvid")
+    scores = evaluate(predictor.model, dataset, predictor.place).summary()
+    for name, value in claimed().items():
+        # Another processor may round its bfloat16 products otherwise, which moves a few pixels in a thousand.
+        assert scores[name] == pytest.approx(value, abs=0.003), name
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("size", [(360, 480), (241, 319), (377, 501)])
+def test_a_validation_picture_at_odd_sizes(shared_data: Path, size: tuple[int, int]) -> None:
+    sample = open_dataset(shared_data / "camvid", "val", "camvid")[30]
+    image = np.asarray(Image.fromarray(sample.image).resize(size[::-1], Image.Resampling.BILINEAR))
+    target = np.asarray(Image.fromarray(sample.target).resize(size[::-1], Image.Resampling.NEAREST))
+    prediction = Predictor(NAME)(image)
+    assert prediction.classes.shape == size
+    assert (prediction.classes == target)[target != VOID].mean() > 0.8
+
+
+def test_a_drawn_street_has_its_road_below() -> None:
+    """Without any real data: what the net learnt of streets holds for a drawn one where it is plainest."""
+    sample = Street(1, (360, 480), seed=7)[0]
+    prediction = Predictor(NAME)(sample.image)
+    road = CAMVID_11.names.index("road")
+    bottom = (prediction.classes == road)[-120:]
+    top = (prediction.classes == road)[:120]
+    assert bottom.mean() > 5 * top.mean()
