@@ -15,7 +15,15 @@ from segnet.models import MODELS
 # Nets whose fully connected layers hold 70 million parameters and more: few units do for two pictures.
 NARROW = {key: {"fc_channels": 64} for key in ("fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt", "deconvnet")}
 # Nets without a decoder that sees fine maps get the pictures twice as large, or one cell would be half the picture.
-COARSE = ("bilinear-interpolation", "fcn-basic-no-addition", "fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt")
+COARSE = (
+    "bilinear-interpolation",
+    "fcn-basic-no-addition",
+    "fcn-32s",
+    "fcn-16s",
+    "fcn-8s",
+    "fcn-8s-learnt",
+    "deeplab-largefov",
+)
 # Nets that take long to sharpen (BN right before the logits, filters of one channel, 22 bottlenecks): larger steps.
 LR = {"segnet-basic-single-channel-decoder": 2e-2, "fcn-basic": 2e-2, "fcn-basic-no-addition": 2e-2, "enet": 2e-2}
 # Four classes of strongly different colour: a net that can learn at all has nearly all of them right. Dropout nets are
