@@ -8,7 +8,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
-    "errors labels palette config files",
+    "errors labels palette config files options",
     "pooling layers losses metrics boundary schedules data",
     "models",
     "engine",
@@ -20,6 +20,7 @@ BESIDE = {
     "palette": {"errors", "labels"},
     "config": {"errors"},
     "files": {"errors"},
+    "options": {"errors"},
     "benchmark": {"report"},
     "cli": {"benchmark_cli"},
 }

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segnet.errors import ConfigError, nearest
+from segnet.options import device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
     from segnet.benchmark.runs import Options
@@ -216,14 +216,14 @@ def benchmark_training(
     from segnet.engine.device import choose_place
 
     place = choose_place(
-        _choice("device", device, ("auto", "cpu", "cuda")),
-        _choice("precision", precision, ("auto", "float32", "bfloat16")),
+        device_name(device),
+        precision_name(precision),
     )
     table = Table("net", "batch", "size", "on", "pictures/s", "tensors MiB", "process MiB", title="training step")
     results = []
     for net in nets or ["segnet", "segnet-basic"]:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            r = pool.submit(measure_training, net, batch_size, _size(size), place).result()
+            r = pool.submit(measure_training, net, batch_size, size_px(size), place).result()
         results.append(r.to_dict())
         memory = (f"{r.live_memory_mib:.0f}", f"{r.process_memory_mib:.0f}")
         table.add_row(net, str(batch_size), size, r.place, f"{r.pictures_per_s:.2f}", *memory)
@@ -257,9 +257,9 @@ def _options(out: Path, nets: str, size: str, device: str, precision: str, **mor
     return Options(
         out,
         nets=_names(nets),
-        size_px=_size(size) if size else None,
-        device=_choice("device", device, ("auto", "cpu", "cuda")),
-        precision=_choice("precision", precision, ("auto", "float32", "bfloat16")),
+        size_px=size_px(size) if size else None,
+        device=device_name(device),
+        precision=precision_name(precision),
         command=shlex.join(["segnet", *sys.argv[1:]]),
         console=out_console,
         **more,
@@ -274,20 +274,7 @@ def _known_nets(names: tuple[str, ...]) -> None:
     from segnet.models import MODELS
 
     for name in names:
-        _choice("net", name, tuple(MODELS))
-
-
-def _choice(what: str, value: str, known: tuple[str, ...]) -> Any:
-    if value not in known:
-        raise ConfigError(f"unknown {what} '{value}'; {nearest(value, known)}")
-    return value
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
-        raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
-    return int(height), int(width)
+        one_of("net", name, MODELS)
 
 
 def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:

@@ -5,10 +5,9 @@ Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. C
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,7 +16,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from segnet.benchmark_cli import benchmark_app
-from segnet.errors import ConfigError, SegNetError, nearest
+from segnet.errors import SegNetError
+from segnet.options import device_name, precision_name, size_px
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
@@ -105,7 +105,7 @@ def evaluate(
     from segnet.engine.predict import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
-    predictor = Predictor(weights, device=_device(device), precision=_precision(precision))
+    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
     dataset = open_dataset(data, split, data_format)
     facts = {"Weights": weights, "Data": data, "Split": split}
     scores = evaluate_to_folder(
@@ -146,7 +146,7 @@ def predict(
 
     paths = find_pictures(pictures)
     stems = output_stems(paths)
-    predictor = Predictor(weights, device=_device(device), precision=_precision(precision))
+    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
     failed = 0
     with Progress(console=out_console, transient=True) as progress:
         task = progress.add_task(f"predicting on {predictor.place}", total=len(paths))
@@ -206,7 +206,7 @@ def data_draw(
     from segnet.data.folder import write_folder
     from segnet.data.street import Street
 
-    write_folder(root, Street(count, _size(size), seed))
+    write_folder(root, Street(count, size_px(size), seed))
     out_console.print(f"{count} scenes in {root}")
 
 
@@ -249,27 +249,3 @@ def doctor() -> None:
 
     for name, value in {**machine_facts(), "Runs on": str(choose_place())}.items():
         out_console.print(f"{name:>12}  {value}", highlight=False)
-
-
-# ------------------------------------------------------------------------------------------------ small things
-
-
-def _choice(what: str, value: str, known: Sequence[str]) -> Any:
-    if value not in known:
-        raise ConfigError(f"unknown {what} '{value}'; {nearest(value, known)}")
-    return value
-
-
-def _device(value: str) -> Any:
-    return _choice("device", value, ("auto", "cpu", "cuda"))
-
-
-def _precision(value: str) -> Any:
-    return _choice("precision", value, ("auto", "float32", "bfloat16"))
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
-        raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
-    return int(height), int(width)

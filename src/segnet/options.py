@@ -1,0 +1,40 @@
+"""Words of a command line -> checked values, shared by all its commands."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from segnet.errors import ConfigError, nearest
+
+
+def one_of(what: str, value: str, known: Iterable[str]) -> Any:
+    """`value` itself, known to be one of `known`; `what` names it in the error.
+
+    Raises:
+        ConfigError: it is not; names the nearest.
+    """
+    names = tuple(known)
+    if value not in names:
+        raise ConfigError(f"unknown {what} '{value}'; {nearest(value, names)}")
+    return value
+
+
+def device_name(value: str) -> Any:
+    """`auto`, `cpu` or `cuda`; errors as in `one_of`."""
+    return one_of("device", value, ("auto", "cpu", "cuda"))
+
+
+def precision_name(value: str) -> Any:
+    """`auto`, `float32` or `bfloat16`; errors as in `one_of`."""
+    return one_of("precision", value, ("auto", "float32", "bfloat16"))
+
+
+def size_px(text: str) -> tuple[int, int]:
+    """`HEIGHTxWIDTH` -> (height, width), both at least 1.
+
+    Raises:
+        ConfigError: another form.
+    """
+    height, cross, width = text.partition("x")
+    if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
+        raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
+    return int(height), int(width)
