@@ -172,6 +172,7 @@ def test_number_of_parameters(whole: nn.Module, name: str) -> None:
         "deconvnet": 14_710_464 + 2 * 4_224 + fully_connected + 14_745_600 + 2 * 3_776 + 64 * 11 + 11,
         "unet": 31_030_658 + 2 * 64 * 9 + 9 * 64 + 9 + 5_888,
         "enet": 362_383 + 11 * (16 * 4 + 1),
+        "autoencoder": 49 * 64 * (3 + 3 * 64) + 4 * 64 + 49 * 64 * (3 * 64 + 11) + 3 * 64 + 11,
     }[BAYESIAN.get(name, name)]
     assert sum(parameter.numel() for parameter in whole.parameters()) == wanted
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from segnet.errors import ConfigError, nearest
 from segnet.layers import Normalisation
+from segnet.models.autoencoder import Autoencoder
 from segnet.models.decoders import (
     BilinearInterpolation,
     FCNBasic,
@@ -49,6 +50,7 @@ MODELS: dict[str, _Net] = {
     "unet": UNet,
     "enet": ENet,
     "deeplab-largefov": DeepLabLargeFOV,
+    "autoencoder": Autoencoder,
 }
 
 

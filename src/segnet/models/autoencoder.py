@@ -1,0 +1,148 @@
+"""The ancestor: an encoder-decoder with pooling indices that learns from pictures alone, by rebuilding them.
+
+    encoder, stage n:  convolution -> tanh -> 2x2 max pooling, whose indices are kept
+    decoder, bank n:   unpooling with the indices of stage n -> convolution with a trainable filter bank
+
+SegNet took from it the indices that cross to the decoder and the filters that densify; it replaced the picture by
+labels, and kept the decoder that its ancestors threw away. Training without labels: `engine/pretrain.py`.
+
+Source:
+    Ranzato, Huang, Boureau, LeCun: Unsupervised learning of invariant feature hierarchies with applications to object
+    recognition, CVPR 2007, as SegNet, section 2, describes it.
+
+Chosen:
+    What that description leaves open follows SegNet-Basic, so that the encoder can start it: four stages, 7x7 filters,
+    64 wide, whole pictures. The decoder is linear, as the description has it: filters with a bias and nothing after.
+    The last bank has as many filters as MODELS calls classes: three when the picture is rebuilt. With K of them the
+    net is a segmentation net of the same shape, and comparable with the others.
+    Only the encoder's filters go over to SegNet-Basic (`load_matching`, by their names). A bias would do nothing there,
+    since BN subtracts each map's mean; ReLU takes the place of tanh; the decoder has other names and stays behind.
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from segnet.layers import Normalisation, create_normalisation, init_he
+from segnet.pooling import PoolingIndices, max_pool, max_unpool
+
+WIDTHS = (64, 64, 64, 64)
+NUM_STAGES = len(WIDTHS)
+KERNEL_PX = 7
+
+
+class ConvTanh(nn.Sequential):
+    """Convolution with bias and tanh; size is kept.
+
+    Args:
+        in_channels: C of the input.
+        out_channels: C of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, KERNEL_PX, padding=KERNEL_PX // 2)
+        self.tanh = nn.Tanh()
+
+
+class TanhEncoder(nn.Module):
+    """Stages of convolution, tanh and max pooling. The filters are named as in SegNet-Basic's encoder.
+
+    Args:
+        in_channels: C of the image.
+        widths: output channels of each stage.
+    """
+
+    def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        for number, width in enumerate(widths, start=1):
+            self.add_module(f"stage{number}", nn.Sequential(ConvTanh(in_channels, width)))
+            in_channels = width
+
+    def forward(self, features: Tensor, first: int = 1, last: int = NUM_STAGES) -> tuple[Tensor, list[PoolingIndices]]:
+        """Encodes by the stages `first` to `last`.
+
+        Args:
+            features: (N, C, H, W): the normalised image, or the output of stage `first - 1`.
+            first: number of the first stage, from 1.
+            last: number of the last one; below `first`, nothing happens.
+
+        Returns:
+            Features (N, C', h, w) in (-1, 1), and the indices of each pooling, first to last.
+        """
+        kept = []
+        for number in range(first, last + 1):
+            features, indices = max_pool(self.get_submodule(f"stage{number}")(features))
+            kept.append(indices)
+        return features, kept
+
+
+class FilterBankDecoder(nn.Module):
+    """For each stage, from the deepest: unpooling, then one convolution that rebuilds what the stage was given.
+
+    Args:
+        out_channels: of the last bank.
+        widths: output channels of each stage of the encoder.
+    """
+
+    def __init__(self, out_channels: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        for number in range(len(widths), 0, -1):
+            rebuilt = widths[number - 2] if number > 1 else out_channels
+            bank = nn.Conv2d(widths[number - 1], rebuilt, KERNEL_PX, padding=KERNEL_PX // 2)
+            self.add_module(f"bank{number}", bank)
+
+    def forward(self, features: Tensor, indices: Sequence[PoolingIndices], first: int = 1) -> Tensor:
+        """Goes back through as many stages as there are indices.
+
+        Args:
+            features: (N, C, h, w), the encoder's last.
+            indices: of each pooling, first to last.
+            first: number of the stage that the first indices belong to.
+
+        Returns:
+            (N, C', H, W) at the size before that stage.
+        """
+        for number in range(first + len(indices) - 1, first - 1, -1):
+            features = self.get_submodule(f"bank{number}")(max_unpool(features, indices[number - first]))
+        return features
+
+
+class Autoencoder(nn.Module):
+    """The unsupervised encoder-decoder with pooling indices.
+
+    Args:
+        num_classes: channels of the output: 3 to rebuild the normalised image, K to be trained with labels.
+        normalisation: of the input, and so of what is rebuilt. One with values around 1: tanh has no slope at 255.
+
+    Example:
+        >>> net = Autoencoder(3)
+        >>> seen = net.normalisation(torch.rand(1, 3, 45, 60))
+        >>> torch.nn.functional.mse_loss(net.reconstruct(seen), seen).backward()
+    """
+
+    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+        super().__init__()
+        self.normalisation = create_normalisation(normalisation)
+        self.encoder = TanhEncoder(3, WIDTHS)
+        self.decoder = FilterBankDecoder(num_classes, WIDTHS)
+        init_he(self)
+
+    def reconstruct(self, given: Tensor, first: int = 1, last: int = NUM_STAGES) -> Tensor:
+        """Encodes by the stages `first` to `last` and rebuilds what stage `first` was given.
+
+        Args:
+            given: (N, C, H, W): the normalised image, or the output of stage `first - 1`.
+            first: number of the first stage, from 1.
+            last: number of the last one.
+
+        Returns:
+            (N, C, H, W); of another C only where `first` is 1 and the net was made for classes.
+        """
+        features, indices = self.encoder(given, first, last)
+        rebuilt: Tensor = self.decoder(features, indices, first)
+        return rebuilt
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> (N, K, H, W): logits, or the normalised image rebuilt."""
+        return self.reconstruct(self.normalisation(image))
