@@ -8,7 +8,7 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -116,8 +116,34 @@ class TrainConfig(_Section):
     """Of weights, order and augmentation."""
 
 
-class Config(_Section):
-    """All settings of one run."""
+class _Settings(_Section):
+    """All settings of one run, by section."""
+
+    def to_toml(self) -> str:
+        """All settings as TOML that can be read back; a setting that is none is left out."""
+        lines = []
+        for section, values in self.model_dump(mode="json").items():
+            lines += [f"[{section}]"]
+            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
+            lines += [""]
+        return "\n".join(lines)
+
+    def changes(self, before: Self) -> dict[tuple[str, str], str]:
+        """What differs from earlier settings: (section, key) -> `section.key was OLD, now NEW`."""
+        old, new = before.model_dump(), self.model_dump()
+        return {
+            (section, key): f"{section}.{key} was {old[section][key]!r}, now {value!r}"
+            for section, values in new.items()
+            for key, value in values.items()
+            if old[section][key] != value
+        }
+
+
+_AnySettings = TypeVar("_AnySettings", bound=_Settings)
+
+
+class Config(_Settings):
+    """All settings of a training run."""
 
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -131,14 +157,49 @@ class Config(_Section):
             raise ValueError("model.vgg16 and model.start are both given; the second would overwrite the first")
         return self
 
-    def to_toml(self) -> str:
-        """All settings as TOML that `load_config` reads back; a setting that is none is left out."""
-        lines = []
-        for section, values in self.model_dump(mode="json").items():
-            lines += [f"[{section}]"]
-            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
-            lines += [""]
-        return "\n".join(lines)
+
+class AncestorConfig(_Section):
+    """The net that learns without labels: `models/autoencoder.py`."""
+
+    normalisation: Literal["lcn", "mean_std"] = "lcn"
+    """Of the input, and so of what is rebuilt; the net that is started later must have the same. Those that give values
+    up to 255 are not among them: tanh has no slope there."""
+    licence: str = ""
+    """Of the weights, written into their file."""
+
+
+class RebuildConfig(_Section):
+    """How training without labels goes."""
+
+    layerwise: bool = True
+    """One stage after the other, each rebuilding what it is given; else all at once, rebuilding the picture."""
+    epochs: int = Field(5, ge=1)
+    """Walks through the pictures, for each stage anew when layer by layer."""
+    batch_size: int = Field(4, ge=1)
+    """Pictures per step."""
+    lr: float = Field(1e-3, gt=0)
+    """Learning rate of AdamW at its highest, for each stage anew when layer by layer."""
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "poly", "cosine"] = "cosine"
+    """How the learning rate goes down."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises from nothing."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it. Weights stay in float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_every: int = Field(200, ge=1)
+    """Steps between checkpoints; there is one after each epoch too."""
+    seed: int = Field(0, ge=0)
+    """Of weights, order and augmentation."""
+
+
+class PretrainConfig(_Settings):
+    """All settings of a run without labels."""
+
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: AncestorConfig = AncestorConfig()
+    train: RebuildConfig = RebuildConfig()
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -157,13 +218,28 @@ def load_config(recipe: str | None = None, overrides: list[str] | None = None) -
     Raises:
         ConfigError: unknown recipe, section or key (names the nearest), or a value that does not fit.
     """
-    settings = _read_recipe(recipe) if recipe else {}
+    return _resolve(Config, _read_recipe(recipe) if recipe else {}, overrides)
+
+
+def load_pretrain_config(overrides: list[str] | None = None) -> PretrainConfig:
+    """Resolves the settings of a run without labels.
+
+    Args:
+        overrides: as in `load_config`.
+
+    Raises:
+        ConfigError: unknown section or key (names the nearest), or a value that does not fit.
+    """
+    return _resolve(PretrainConfig, {}, overrides)
+
+
+def _resolve(kind: type[_AnySettings], settings: dict[str, Any], overrides: list[str] | None) -> _AnySettings:
     for override in overrides or []:
         _apply(override, settings)
     try:
-        return Config.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as cause:
-        raise ConfigError("; ".join(_in_words(dict(e)) for e in cause.errors())) from None
+        raise ConfigError("; ".join(_in_words(kind, dict(e)) for e in cause.errors())) from None
 
 
 def _read_recipe(recipe: str) -> dict[str, Any]:
@@ -191,13 +267,13 @@ def _apply(override: str, settings: dict[str, Any]) -> None:
     settings.setdefault(section, {})[name] = value
 
 
-def _in_words(error: dict[str, Any]) -> str:
+def _in_words(kind: type[_Settings], error: dict[str, Any]) -> str:
     """One line for one thing that pydantic found wrong."""
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":
         got = f", got {error['input']!r:.60}" if error["loc"] else ""
         return f"{place}: {error['msg']}{got}".removeprefix(": ")
-    section = Config.model_fields.get(str(error["loc"][0]))
+    section = kind.model_fields.get(str(error["loc"][0]))
     if len(error["loc"]) == 1 or section is None or section.annotation is None:
-        return f"unknown section '{place}'; {nearest(place, Config.model_fields)}"
+        return f"unknown section '{place}'; {nearest(place, kind.model_fields)}"
     return f"unknown setting '{place}'; {nearest(str(error['loc'][1]), section.annotation.model_fields)}"

@@ -1,8 +1,9 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from segnet.config import Config, load_config, recipe_names
+from segnet.config import Config, PretrainConfig, load_config, load_pretrain_config, recipe_names
 from segnet.errors import ConfigError
 
 
@@ -76,3 +77,32 @@ def test_every_data_format_can_be_named_in_a_recipe() -> None:
 
     for name in (*DATA_FORMATS, "auto"):
         assert load_config(None, [f"data.format={name}"]).data.format == name
+
+
+def test_settings_of_a_run_without_labels() -> None:
+    config = load_pretrain_config(["train.layerwise=false", "model.normalisation=mean_std", "data.path=pictures"])
+    assert (config.train.layerwise, config.model.normalisation, config.data.path) == (False, "mean_std", "pictures")
+    assert PretrainConfig.model_validate(tomllib.loads(config.to_toml())) == config
+    assert load_pretrain_config() == PretrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["train.layrwise=true"], ["unknown setting 'train.layrwise'", "did you mean 'layerwise'?"]),
+        (["loss.dice=1"], ["unknown section 'loss'", "data, model, train"]),
+        (["model.normalisation=caffe_bgr"], ["model.normalisation", "'lcn' or 'mean_std'"]),
+    ],
+)
+def test_what_has_no_meaning_without_labels_is_refused(overrides: list[str], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_pretrain_config(overrides)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_changes_name_each_setting_that_differs() -> None:
+    before = load_config(None, ["train.lr=0.5", "data.path=here"])
+    after = load_config(None, ["train.lr=0.25", "data.path=here"])
+    assert after.changes(before) == {("train", "lr"): "train.lr was 0.5, now 0.25"}
+    assert after.changes(after) == {}
