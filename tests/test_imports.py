@@ -13,7 +13,7 @@ LEVELS = [
     "models",
     "engine",
     "runtime export caffe benchmark report",
-    "cli benchmark_cli serve cluster video __init__ __main__",
+    "cli benchmark_cli crf_cli serve cluster video __init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
@@ -22,7 +22,8 @@ BESIDE = {
     "files": {"errors"},
     "options": {"errors"},
     "benchmark": {"report"},
-    "cli": {"benchmark_cli"},
+    "cli": {"benchmark_cli", "crf_cli"},
+    "__main__": {"cli"},
 }
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
 MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in sorted(SRC.rglob("*.py"))}

@@ -1,4 +1,4 @@
-"""The command line: `segnet train | evaluate | predict | data | benchmark | models | doctor`.
+"""The command line: `segnet train | evaluate | predict | data | crf | benchmark | models | doctor`.
 
 Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
 """
@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from segnet.benchmark_cli import benchmark_app
+from segnet.crf_cli import crf_app
 from segnet.errors import SegNetError
 from segnet.options import device_name, precision_name, size_px
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at, describe and draw data sets.")
 app.add_typer(data_app, name="data")
+app.add_typer(crf_app, name="crf")
 app.add_typer(benchmark_app, name="benchmark")
 
 out_console, error_console = Console(), Console(stderr=True)
@@ -31,6 +33,9 @@ out_console, error_console = Console(), Console(stderr=True)
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+CRFOption = Annotated[
+    Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
+]
 
 
 def main() -> None:
@@ -97,17 +102,20 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
+    crf_file: CRFOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
     """Score weights on a labelled split: global accuracy, class average, mean IoU, boundary F1."""
     from segnet.data import open_dataset
+    from segnet.engine.crf_file import read_crf
     from segnet.engine.predict import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
-    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
+    crf = read_crf(crf_file) if crf_file else None
+    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision), crf=crf)
     dataset = open_dataset(data, split, data_format)
-    facts = {"Weights": weights, "Data": data, "Split": split}
+    facts = {"Weights": weights, "Data": data, "Split": split} | ({"CRF": str(crf)} if crf else {})
     scores = evaluate_to_folder(
         predictor,
         dataset,
@@ -134,6 +142,7 @@ def predict(
     confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
     uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; NAME-entropy.png etc.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
+    crf_file: CRFOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -142,11 +151,13 @@ def predict(
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
+    from segnet.engine.crf_file import read_crf
     from segnet.engine.predict import Predictor, save_prediction
 
     paths = find_pictures(pictures)
     stems = output_stems(paths)
-    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
+    crf = read_crf(crf_file) if crf_file else None
+    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision), crf=crf)
     failed = 0
     with Progress(console=out_console, transient=True) as progress:
         task = progress.add_task(f"predicting on {predictor.place}", total=len(paths))

@@ -13,6 +13,7 @@ from segnet import metrics
 from segnet.boundary import boundary_f1, boundary_f1_authors, mean_over_pictures
 from segnet.data.loader import ordered_batches
 from segnet.data.sample import Dataset, Image8
+from segnet.engine.crf import CRFParameters, DenseCRF
 from segnet.engine.device import Place
 from segnet.labels import LabelSet
 
@@ -145,7 +146,7 @@ def _or_none(value: float) -> float | None:
 
 @torch.inference_mode()
 def predictions(
-    model: nn.Module, dataset: Dataset, place: Place, batch_size: int = 1
+    model: nn.Module, dataset: Dataset, place: Place, batch_size: int = 1, crf: CRFParameters | None = None
 ) -> Iterator[tuple[str, Image8, Image8]]:
     """Predicts every picture of a data set at its own size.
 
@@ -154,6 +155,7 @@ def predictions(
         dataset: read in order.
         place: device and precision.
         batch_size: pictures at once; above 1 they must be of one size.
+        crf: parameters of a fully connected CRF, which runs on the processor; None takes the net's word.
 
     Yields:
         Name, prediction uint8 (H, W), target uint8 (H, W).
@@ -162,16 +164,33 @@ def predictions(
     for batch in ordered_batches(dataset, batch_size):
         image = batch.image.to(place.device, memory_format=torch.channels_last)
         with place.autocast():
-            classes = model(image).argmax(1).to(torch.uint8).cpu().numpy()  # (N, H, W)
+            logits = model(image)
+        if crf is None:
+            classes = logits.argmax(1).to(torch.uint8).cpu().numpy()  # (N, H, W)
+        else:
+            classes = _crf_classes(logits, batch.image, crf)
         for name, prediction, target in zip(batch.names, classes, batch.target.numpy(), strict=True):
             yield name, prediction, target.astype(np.uint8)
 
 
+def _crf_classes(logits: Tensor, image: Tensor, crf: CRFParameters) -> Image8:
+    pictures = (image * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()  # (N, H, W, 3)
+    probability = logits.float().softmax(1).cpu().numpy()  # (N, K, H, W)
+    refined = [DenseCRF(one, crf)(p).argmax(0) for one, p in zip(pictures, probability, strict=True)]
+    return np.stack(refined).astype(np.uint8)
+
+
 def evaluate(
-    model: nn.Module, dataset: Dataset, place: Place, *, batch_size: int = 1, boundaries: bool = True
+    model: nn.Module,
+    dataset: Dataset,
+    place: Place,
+    *,
+    batch_size: int = 1,
+    boundaries: bool = True,
+    crf: CRFParameters | None = None,
 ) -> Scores:
     """Scores a net on a data set; arguments as in `predictions` and `Scores.add`."""
     scores = Scores(dataset.label_set)
-    for name, prediction, target in predictions(model, dataset, place, batch_size):
+    for name, prediction, target in predictions(model, dataset, place, batch_size, crf):
         scores.add(prediction, target, name, boundaries=boundaries)
     return scores

@@ -19,6 +19,7 @@ from segnet import palette
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
+from segnet.engine.crf import CRFParameters, DenseCRF
 from segnet.engine.device import DeviceName, PrecisionName, choose_place
 from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
 from segnet.errors import ShapeError
@@ -86,6 +87,7 @@ class Predictor:
         weights: name of weights that ship, such as `segnet-basic-camvid`, or path of a `.safetensors` file.
         device: `auto` takes a GPU where there is one.
         precision: `auto` takes bfloat16 where the hardware multiplies it.
+        crf: parameters of a fully connected CRF between net and prediction; None takes the net's word.
 
     Raises:
         WeightsError: unknown name, file missing or broken.
@@ -101,8 +103,16 @@ class Predictor:
     model: nn.Module
     card: WeightsCard
 
-    def __init__(self, weights: str | Path, *, device: DeviceName = "auto", precision: PrecisionName = "auto") -> None:
+    def __init__(
+        self,
+        weights: str | Path,
+        *,
+        device: DeviceName = "auto",
+        precision: PrecisionName = "auto",
+        crf: CRFParameters | None = None,
+    ) -> None:
         self.place = choose_place(device, precision)
+        self.crf = crf
         self.model, self.card = load_weights(weights)
         self.place.ready(self.model.eval())
 
@@ -154,6 +164,8 @@ class Predictor:
                 probability = sampled.probability
             else:
                 probability = self.model(batch).float().softmax(1)  # (N, K, H, W)
+        if self.crf is not None:
+            probability = torch.stack([_refined(*pair, self.crf) for pair in zip(probability, images, strict=True)])
         confidence, classes = probability.max(1)
         return [
             Prediction(
@@ -166,6 +178,10 @@ class Predictor:
             )
             for i, image in enumerate(images)
         ]
+
+
+def _refined(probability: Tensor, image: Image8, crf: CRFParameters) -> Tensor:
+    return torch.from_numpy(DenseCRF(image, crf)(probability.cpu().numpy()))  # (K, H, W)
 
 
 def _as_image(picture: Path | str | Image8) -> Image8:

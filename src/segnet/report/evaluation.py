@@ -49,15 +49,10 @@ def evaluate_to_folder(
         WeightsError: the net was trained on other classes.
         DataError: a picture cannot be read, or a file cannot be written.
     """
-    trained_on = predictor.label_set
-    if dataset.label_set.names != trained_on.names:
-        raise WeightsError(
-            f"the weights know the classes of {trained_on.name} ({trained_on.num_classes}), the data has those of "
-            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
-        )
+    require_same_classes(predictor, dataset)
     scores = Scores(dataset.label_set)
     steps = track(
-        predictions(predictor.model, dataset, predictor.place),
+        predictions(predictor.model, dataset, predictor.place, crf=predictor.crf),
         f"evaluating on {predictor.place}",
         total=len(dataset),
         console=console or Console(quiet=True),
@@ -80,6 +75,20 @@ def evaluate_to_folder(
         facts={**facts, **machine_facts()},
     )
     return scores
+
+
+def require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
+    """Whether a net can be scored on a data set.
+
+    Raises:
+        WeightsError: the net was trained on other classes.
+    """
+    trained_on = predictor.label_set
+    if dataset.label_set.names != trained_on.names:
+        raise WeightsError(
+            f"the weights know the classes of {trained_on.name} ({trained_on.num_classes}), the data has those of "
+            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
+        )
 
 
 def score_table(scores: Scores) -> Table:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from segnet.boundary import boundary_f1_authors
 from segnet.data import open_dataset
+from segnet.data.sample import Sample
+from segnet.engine.crf import CRFParameters
 from segnet.engine.device import choose_place
 from segnet.engine.evaluate import Scores, evaluate
 from segnet.errors import ConfigError
@@ -92,3 +94,39 @@ def test_the_authors_boundary_f1_is_a_score_of_its_own_when_asked_for() -> None:
     scores = Scores(CAMVID_11)
     scores.add(prediction, target, "shifted")
     assert "boundary_f1_authors" not in scores.summary()
+
+
+class Noisy(nn.Module):
+    """Says by colour what is sky and what is road, and is unsure where a pixel's place is a multiple of three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 11, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits = torch.full((image.shape[0], 11, *image.shape[2:]), -9.0)
+        logits[:, 0] = 0.5
+        logits[:, 3] = (image.mean(1) > 0.5).float()
+        logits[:, 3, ::3, ::3] = 0.4
+        return logits
+
+
+def test_a_crf_scores_as_its_own_predictions_do() -> None:
+    class Halves:
+        label_set = CAMVID_11
+        names = ("a", "b")
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> Sample:
+            target = np.zeros((12, 16), np.uint8)
+            target[:, 6 + index :] = 3
+            return Sample(np.where(target == 3, 200, 40)[..., None].repeat(3, 2).astype(np.uint8), target, "ab"[index])
+
+    place = choose_place("cpu", "float32")
+    alone = evaluate(Noisy(), Halves(), place)
+    refined = evaluate(Noisy(), Halves(), place, batch_size=2, crf=CRFParameters())
+    assert alone.global_accuracy < 0.95
+    assert refined.global_accuracy == 1.0
+    assert refined.boundary_f1 == 1.0

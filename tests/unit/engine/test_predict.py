@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from segnet.engine.crf import CRFParameters, DenseCRF
 from segnet.engine.predict import Predictor, save_prediction
 from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.labels import CAMVID_11
@@ -109,3 +110,15 @@ def test_a_failed_save_leaves_nothing(weights: Path, picture: np.ndarray, tmp_pa
     with pytest.raises(DataError):
         Predictor(weights)(picture).save(tmp_path / "file" / "p.png")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_crf_stands_between_net_and_prediction(weights: Path, picture: np.ndarray) -> None:
+    parameters = CRFParameters(iterations=2)
+    predictor = Predictor(weights, device="cpu", precision="float32", crf=parameters)
+    refined = predictor(picture)
+    with torch.inference_mode():
+        alone = predictor.model(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255).softmax(1)[0].numpy()
+    wanted = DenseCRF(picture, parameters)(alone)
+    assert np.array_equal(refined.classes, wanted.argmax(0))
+    assert not np.array_equal(refined.classes, alone.argmax(0))
+    np.testing.assert_allclose(refined.confidence, wanted.max(0), atol=1e-6)

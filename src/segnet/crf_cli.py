@@ -1,0 +1,91 @@
+"""The command line's `segnet crf ...`: parameters of the fully connected CRF."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segnet.options import device_name, one_of, precision_name
+
+if TYPE_CHECKING:
+    from segnet.engine.crf_search import SearchResult
+
+crf_app = typer.Typer(no_args_is_help=True, help="Parameters of the fully connected CRF.")
+out_console = Console()
+
+SHOWN = 5
+
+
+@crf_app.callback()
+def _group() -> None:
+    """Keeps `search` a word of its own while it is the only one."""
+
+
+@crf_app.command()
+def search(
+    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")],
+    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")],
+    split: Annotated[str, typer.Option(help="Which pictures of it; those of training keep the others for scoring.")] = (
+        "train"
+    ),
+    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+    pictures: Annotated[int, typer.Option(min=1, help="How many, evenly spread over the split.")] = 20,
+    measure: Annotated[str, typer.Option(help="What is to be high: boundary_f1 or mean_iou.")] = "boundary_f1",
+    rounds: Annotated[int, typer.Option(min=1, help="The coarse grid, then ever finer steps.")] = 3,
+    iterations: Annotated[int, typer.Option(min=1, help="Of mean field.")] = 5,
+    workers: Annotated[int, typer.Option(min=1, help="Pictures at the same time.")] = os.cpu_count() or 1,
+    out: Annotated[Path, typer.Option(help="File for the best parameters, for --crf.")] = Path("crf.toml"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+) -> None:
+    """Find weights and widths on labelled pictures, coarse to fine; writes them to a file."""
+    wanted = one_of("measure", measure, ("boundary_f1", "mean_iou"))
+    from segnet.data import open_dataset
+    from segnet.engine.crf_file import write_crf
+    from segnet.engine.crf_search import net_outputs, search_crf
+    from segnet.engine.predict import Predictor
+    from segnet.report.evaluation import require_same_classes
+
+    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
+    dataset = open_dataset(data, split, data_format)
+    require_same_classes(predictor, dataset)
+    outputs = net_outputs(predictor.model, dataset, pictures, predictor.place)
+    result = search_crf(
+        outputs,
+        dataset.label_set,
+        wanted,
+        rounds=rounds,
+        iterations=iterations,
+        workers=workers,
+        console=out_console,
+    )
+    found = f"{measure} {100 * result.gain:+.2f} % over the net alone on {len(outputs)} pictures of {split} of {data}"
+    write_crf(out, result.best, [found, shlex.join(["segnet", *sys.argv[1:]])])
+    out_console.print(_table(result))
+    out_console.print(found)
+    if result.gain <= 0:
+        out_console.print(
+            f"[yellow]No parameters that were tried raise {measure}: this net is better without a CRF.[/]"
+        )
+    out_console.print(f"[dim]{out}[/]")
+
+
+def _table(result: "SearchResult") -> Table:
+    columns = ("smoothness weight", "appearance weight", "px", "rgb", "BF %", "mIoU %", "G %")
+    table = Table(*columns, title=f"best of {len(result.ranked)}, by {result.measure}")
+    table.add_row("no CRF", "", "", "", *_percents(result.alone.summary()))
+    table.add_section()
+    for p, scores in result.ranked[:SHOWN]:
+        texts = (p.smoothness_weight, p.appearance_weight, p.appearance_px, p.appearance_rgb)
+        table.add_row(*(f"{value:g}" for value in texts), *_percents(scores.summary()))
+    return table
+
+
+def _percents(scores: dict[str, float]) -> list[str]:
+    return [f"{100 * scores[name]:.2f}" for name in ("boundary_f1", "mean_iou", "global_accuracy")]
