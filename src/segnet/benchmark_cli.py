@@ -14,8 +14,9 @@ from rich.table import Table
 from segnet.options import device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
-    from segnet.benchmark.runs import Options
+    from segnet.benchmark.options import Options
     from segnet.benchmark.tables import TableText
+    from segnet.engine.crf import CRFParameters
 
 benchmark_app = typer.Typer(no_args_is_help=True, help="The paper's tables, measured here; and single parts.")
 out_console = Console()
@@ -31,6 +32,9 @@ ValSplitOption = Annotated[str, typer.Option(help="To score.")]
 VggOption = Annotated[str, typer.Option("--vgg16", help="ImageNet weights for nets on VGG16: oxford, a file, ...")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all nets alike.")]
 RepeatsOption = Annotated[int, typer.Option(min=1, help="Of each time that is measured.")]
+CRFOption = Annotated[
+    Path | None, typer.Option("--crf", help="Of the rows + CRF in tables 3 and 4: a file of `segnet crf search`.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 
@@ -38,29 +42,11 @@ PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")
 # ------------------------------------------------------------------------------------------------ tables
 
 
-@benchmark_app.command()
-def table1(
-    data: DataOption,
-    out: OutOption = Path("results"),
-    nets: NetsOption = "",
-    size: SizeOption = "",
-    epochs: EpochsOption = None,
-    data_format: FormatOption = "auto",
-    train_split: TrainSplitOption = "train",
-    val_split: ValSplitOption = "val",
-    settings: SetOption = None,
-    repeats: RepeatsOption = 9,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "float32",
-) -> None:
-    """Decoder variants: parameters, storage, time, and scores with and without class balancing."""
-    splits = (train_split, val_split)
-    more = {"data_format": data_format, "splits": splits, "settings": tuple(settings or ()), "repeats": repeats}
-    _show(_run("table1", _options(out, nets, size, device, precision, data=data, epochs=epochs, **more)), out)
-
-
-@benchmark_app.command()
-def table3(
+@benchmark_app.command("table4", help="Deep nets on indoor scenes, scored at three stages, DeepLab also with the CRF.")
+@benchmark_app.command("table3", help="Deep nets on road scenes, scored at three stages, DeepLab also with the CRF.")
+@benchmark_app.command("table1", help="Decoder variants: parameters, storage, time, scores with and without balancing.")
+def trained_table(
+    context: typer.Context,
     data: DataOption,
     out: OutOption = Path("results"),
     nets: NetsOption = "",
@@ -70,39 +56,17 @@ def table3(
     train_split: TrainSplitOption = "train",
     val_split: ValSplitOption = "val",
     vgg16: VggOption = "",
+    crf: CRFOption = None,
     settings: SetOption = None,
     repeats: RepeatsOption = 9,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:
-    """Deep nets on road scenes, scored at three stages, DeepLab also with the CRF."""
-    splits = (train_split, val_split)
-    more = {"data_format": data_format, "splits": splits, "settings": tuple(settings or ()), "repeats": repeats}
-    options = _options(out, nets, size, device, precision, data=data, epochs=epochs, vgg16=vgg16, **more)
-    _show(_run("table3", options), out)
-
-
-@benchmark_app.command()
-def table4(
-    data: DataOption,
-    out: OutOption = Path("results"),
-    nets: NetsOption = "",
-    size: SizeOption = "",
-    epochs: EpochsOption = None,
-    data_format: FormatOption = "auto",
-    train_split: TrainSplitOption = "train",
-    val_split: ValSplitOption = "val",
-    vgg16: VggOption = "",
-    settings: SetOption = None,
-    repeats: RepeatsOption = 9,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "float32",
-) -> None:
-    """Deep nets on indoor scenes, scored at three stages, DeepLab also with the CRF."""
-    splits = (train_split, val_split)
-    more = {"data_format": data_format, "splits": splits, "settings": tuple(settings or ()), "repeats": repeats}
-    options = _options(out, nets, size, device, precision, data=data, epochs=epochs, vgg16=vgg16, **more)
-    _show(_run("table4", options), out)
+    """Three commands of one form, one for each table whose nets are trained; the name says which."""
+    table = str(context.info_name)
+    more: dict[str, Any] = {"data_format": data_format, "splits": (train_split, val_split), "vgg16": vgg16}
+    more |= {"crf": _crf(crf), "settings": tuple(settings or ()), "repeats": repeats}
+    _show(_run(table, _options(out, nets, size, device, precision, data=data, epochs=epochs, **more)), out)
 
 
 @benchmark_app.command()
@@ -127,13 +91,14 @@ def all_tables(
     size: SizeOption = "",
     epochs: EpochsOption = None,
     vgg16: VggOption = "",
+    crf: CRFOption = None,
     settings: SetOption = None,
     repeats: RepeatsOption = 9,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:
     """Table 6, then 1 and 3 on DATA, then 4 on indoor scenes; each net where it belongs."""
-    from segnet.benchmark.runs import NETS
+    from segnet.benchmark.nets import NETS
 
     sources = {"table6": data, "table1": data, "table3": data} | ({"table4": indoor} if indoor else {})
     asked = _names(nets)
@@ -142,7 +107,7 @@ def all_tables(
         mine = [net for net in asked if net in NETS[table]]
         if mine or not asked:
             more: dict[str, Any] = {"data": source, "epochs": epochs, "vgg16": vgg16, "repeats": repeats}
-            more["settings"] = tuple(settings or ())
+            more |= {"crf": _crf(crf), "settings": tuple(settings or ())}
             _show(_run(table, _options(out, ",".join(mine), size, device, precision, **more)), out)
 
 
@@ -155,7 +120,7 @@ def quick(
     precision: PrecisionOption = "float32",
 ) -> None:
     """Tables 1, 3 and 6 on drawn street scenes, small: the whole report within minutes."""
-    from segnet.benchmark.runs import run_quick
+    from segnet.benchmark.quick import run_quick
 
     _known_nets(_names(nets))
     for text in run_quick(_options(out, nets, "", device, precision), smallest=smallest):
@@ -252,7 +217,7 @@ def _print(table: Table) -> None:
 
 
 def _options(out: Path, nets: str, size: str, device: str, precision: str, **more: Any) -> "Options":
-    from segnet.benchmark.runs import Options
+    from segnet.benchmark.options import Options
 
     return Options(
         out,
@@ -264,6 +229,13 @@ def _options(out: Path, nets: str, size: str, device: str, precision: str, **mor
         console=out_console,
         **more,
     )
+
+
+def _crf(path: Path | None) -> "CRFParameters":
+    from segnet.engine.crf import CRFParameters
+    from segnet.engine.crf_file import read_crf
+
+    return read_crf(path) if path else CRFParameters()
 
 
 def _names(nets: str) -> tuple[str, ...]:

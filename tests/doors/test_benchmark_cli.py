@@ -55,7 +55,7 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
     assert page.count("<svg") >= 6
 
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "cells").rglob("*.*")}
-    assert len([path for path in cells if path.name == "cell.json"]) == 7
+    assert len([path for path in cells if path.name == "cell.json"]) == 8
     code, again, _ = run(*arguments)
     assert code == 0
     assert [line for line in again.splitlines() if "│" in line] == [line for line in out.splitlines() if "│" in line]
@@ -76,7 +76,16 @@ def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path:
     assert code == 0, err
     made = sorted(path.name for path in (tmp_path / "r").iterdir())
     assert made == [
-        *("cells", "data-16x20", "report.html", "table1.json", "table1.md", "table6.json", "table6.md")
+        *(
+            "accuracy-memory.svg",
+            "cells",
+            "data-16x20",
+            "report.html",
+            "table1.json",
+            "table1.md",
+            "table6.json",
+            "table6.md",
+        )
     ]  # the net is not one of table 3's
     record = json.loads((tmp_path / "r" / "table6.json").read_text())
     memory = record["rows"][0]["cost"]["training"]
@@ -99,6 +108,7 @@ def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path:
         (["table1", "--data", "nowhere"], ["nowhere does not exist"]),
         (["table3", "--data", "street", "--val-split", "tset"], ["no split 'tset'"]),
         (["table3", "--data", "street", "--set", "train.lrr=1"], ["did you mean 'lr'?"]),
+        (["table3", "--data", "street", "--crf", "no.toml"], ["no.toml", "segnet crf search"]),
         (["table7"], ["table7"]),
     ],
 )

@@ -12,23 +12,19 @@ settings is refused.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
-from torch import nn
 
 from segnet.benchmark.cost import lacks_memory, out_of_memory
 from segnet.config import Config
 from segnet.data import open_dataset
-from segnet.data.sample import Dataset
-from segnet.data.transforms import image_to_tensor
 from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
-from segnet.engine.crf import CRFParameters, DenseCRF
+from segnet.engine.crf import CRFParameters
 from segnet.engine.device import Place, choose_place
-from segnet.engine.evaluate import Scores, evaluate
+from segnet.engine.evaluate import evaluate
 from segnet.engine.train import fit
 from segnet.errors import ConfigError, DataError, NonFiniteError, WeightsError
 from segnet.files import whole_file
@@ -48,7 +44,6 @@ class TrainingCell:
         stages: epochs after which the net is scored, rising; the last is `config.train.epochs`. More than one wants a
             constant learning rate, so that a shorter run is the beginning of a longer one.
         score_training: also score the pictures it was trained on.
-        crf: also score the last stage with the fully connected CRF on top.
         keep_weights: leave the weights of the last stage in its folder; they do not count as a setting.
 
     Raises:
@@ -59,7 +54,6 @@ class TrainingCell:
     config: Config
     stages: tuple[int, ...]
     score_training: bool = False
-    crf: bool = False
     keep_weights: bool = True
 
     def __post_init__(self) -> None:
@@ -80,7 +74,6 @@ class TrainingCell:
             "config": _with_effect(self.config),
             "stages": list(self.stages),
             "score_training": self.score_training,
-            "crf": self.crf,
         }
 
 
@@ -127,8 +120,8 @@ def train_cell(cell: TrainingCell, folder: Path, console: Console | None = None)
         console: where progress is shown; None is quiet.
 
     Returns:
-        `stages`, one record each with `epochs`, `val` and, where asked for, `train` and `crf`: the paper's four scores
-        by name, 0..1, None where there is none.
+        `stages`, one record each with `epochs`, `val` and, where asked for, `train`: the paper's four scores by name,
+        0..1, None where there is none.
 
     Raises:
         ConfigError, DataError, NonFiniteError: as for `fit`.
@@ -180,8 +173,6 @@ def _scores(cell: TrainingCell, config: Config, weights: Path, place: Place, *, 
     if cell.score_training and last:
         train_set = open_dataset(data.path, data.train_split, data.format)
         result["train"] = _in_json(evaluate(model, train_set, place, boundaries=False).summary())
-    if cell.crf and last:
-        result["crf"] = _in_json(evaluate_with_crf(model, val_set, place).summary())
     return result
 
 
@@ -189,29 +180,31 @@ def _in_json(scores: Mapping[str, float]) -> Result:
     return {name: None if math.isnan(value) else round(value, 5) for name, value in scores.items()}
 
 
-@torch.inference_mode()
-def evaluate_with_crf(
-    model: nn.Module, dataset: Dataset, place: Place, parameters: CRFParameters | None = None
-) -> Scores:
-    """Scores a net whose probabilities go through the fully connected CRF, picture by picture.
+def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) -> Result:
+    """The last stage's net with the fully connected CRF on top: a cell of its own, `FOLDER-crf`.
+
+    So other parameters do not mean that the net is trained again.
 
     Args:
-        model: put in evaluation mode, and moved to the device.
-        dataset: read in order.
-        place: of the net; the CRF runs on the processor.
+        cell: finished, with weights kept.
+        folder: of that cell.
         parameters: of the CRF.
+
+    Returns:
+        The paper's four scores, as a stage's `val`.
+
+    Raises:
+        ConfigError: `FOLDER-crf` holds scores of another training or of other parameters; names each.
+        WeightsError: the weights are gone.
     """
-    place.ready(model.eval())
-    scores = Scores(dataset.label_set)
-    for index in range(len(dataset)):
-        sample = dataset[index]
-        image = image_to_tensor(sample.image)[None].to(place.device, memory_format=torch.channels_last)
-        with place.autocast():
-            logits = model(image)
-        probability = logits[0].float().softmax(0).cpu().numpy()  # (K, H, W)
-        prediction = DenseCRF(sample.image, parameters)(probability).argmax(0).astype("uint8")
-        scores.add(prediction, sample.target, sample.name)
-    return scores
+
+    def compute() -> Result:
+        model, _ = load_weights(folder / f"stage{len(cell.stages)}" / "best.safetensors")
+        data, train = cell.config.data, cell.config.train
+        val_set = open_dataset(data.path, data.val_split, data.format)
+        return _in_json(evaluate(model, val_set, choose_place(train.device, train.precision), crf=parameters).summary())
+
+    return finished_or(folder.with_name(f"{folder.name}-crf"), {**cell.settings(), "crf": asdict(parameters)}, compute)
 
 
 # ------------------------------------------------------------------------------------------------ stages, settings

@@ -2,6 +2,7 @@
 
     OUT/table1.json, table1.md      figures and table, rewritten after every net
     OUT/report.html                 all tables that are there, with plots
+    OUT/accuracy-memory.svg         one plot of Tables 1, 3 and 6, for a text of one's own
     OUT/cells/TABLE/NAME/           one folder per cell (`cells.py`)
     OUT/data-HxW/                   the pictures at the size asked for
 
@@ -19,43 +20,23 @@ Chosen:
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from segnet.benchmark.cells import TrainingCell, finished_or, train_or_say_why
+from segnet.benchmark.cells import TrainingCell, finished_or, score_with_crf, train_or_say_why
 from segnet.benchmark.cost import Cost, measure_cost, measure_cost_alone
-from segnet.benchmark.page import write_page
+from segnet.benchmark.nets import CRF_NETS, NETS, VGG_NETS
+from segnet.benchmark.options import Options
 from segnet.benchmark.prepared_data import prepare_data, require_labels
+from segnet.benchmark.results import save_table
 from segnet.benchmark.storage import count_storage, require_size
-from segnet.benchmark.tables import TableText, table_1, table_6, table_stages
+from segnet.benchmark.tables import TableText
 from segnet.config import Config, load_config
 from segnet.data import open_dataset
-from segnet.data.street import Street
-from segnet.engine.device import DeviceName, Place, PrecisionName, choose_place
+from segnet.engine.device import Place, choose_place
 from segnet.engine.machine import machine_facts
 from segnet.errors import ConfigError, nearest
-from segnet.files import whole_file
 from segnet.models import MODELS
 
-TABLE_1_NETS = (
-    "bilinear-interpolation",
-    "segnet-basic",
-    "segnet-basic-encoder-addition",
-    "segnet-basic-single-channel-decoder",
-    "fcn-basic",
-    "fcn-basic-no-addition",
-    "fcn-basic-no-dim-reduction",
-    "fcn-basic-no-addition-no-dim-reduction",
-)
-DEEP_NETS = (
-    *("segnet", "deeplab-largefov", "fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt", "deconvnet", "unet", "enet"),
-)
-VGG_NETS = {*DEEP_NETS, "bayesian-segnet"} - {"unet", "enet"}
-CRF_NETS = {"deeplab-largefov"}
-NETS = {"table1": TABLE_1_NETS, "table3": DEEP_NETS, "table4": DEEP_NETS, "table6": (*DEEP_NETS, *TABLE_1_NETS)}
 WEIGHTINGS = {"median": "median_frequency", "natural": "none"}
 EPOCHS = {"table1": 100, "table3": 150, "table4": 150}
 _TRAINING = {
@@ -63,49 +44,6 @@ _TRAINING = {
     "table3": ("train.lr=1e-3", "train.batch_size=5", 'train.keep="last"'),
     "table4": ("train.lr=1e-3", "train.batch_size=4", 'train.keep="last"'),
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for.
-
-    Attributes:
-        out: folder of results.
-        data: folder of the data set, or `street`.
-        data_format: as for `open_dataset`.
-        splits: to train on, and to score.
-        nets: of `MODELS`; empty for the table's own.
-        size_px: (height, width) to which pictures are brought; None keeps theirs (360x480 where no data is needed).
-        epochs: of every net; None takes the table's.
-        device: `auto` measures Table 6 on the processor and on a GPU where there is one.
-        precision: of the arithmetic.
-        vgg16: ImageNet weights for the nets on VGG16, as for `model.vgg16`.
-        settings: `section.key=value`, for all nets.
-        num_stages: after which Tables 3 and 4 are scored.
-        keep_weights: of every net, when its cell is finished.
-        repeats: of each time that is measured.
-        alone: each net is measured in a process of its own.
-        command: that made the results, for the page.
-        console: where progress is shown.
-    """
-
-    out: Path
-    data: str = "street"
-    data_format: str = "auto"
-    splits: tuple[str, str] = ("train", "val")
-    nets: tuple[str, ...] = ()
-    size_px: tuple[int, int] | None = None
-    epochs: int | None = None
-    device: DeviceName = "auto"
-    precision: PrecisionName = "float32"
-    vgg16: str = ""
-    settings: tuple[str, ...] = ()
-    num_stages: int = 3
-    keep_weights: bool = True
-    repeats: int = 9
-    alone: bool = True
-    command: str = ""
-    console: Console = field(default_factory=lambda: Console(quiet=True))
 
 
 def run_table(table: str, options: Options) -> TableText:
@@ -128,14 +66,6 @@ def run_table(table: str, options: Options) -> TableText:
     return _trained_table(table, nets, options)
 
 
-def text_of(record: dict[str, Any]) -> TableText:
-    """The table of a stored `tableN.json`."""
-    name, rows, notes = record["table"], record["rows"], record["notes"]
-    if name == "table1":
-        return table_1(rows, notes)
-    return table_6(rows, notes) if name == "table6" else table_stages(name, rows, notes)
-
-
 # ------------------------------------------------------------------------------------------------ tables
 
 
@@ -147,12 +77,12 @@ def _table_6(nets: Sequence[str], options: Options) -> TableText:
     for net in nets:
         require_size(net, size_px, 1)
     rows: list[dict[str, Any]] = []
-    text = _save("table6", rows, size_px, options)
+    text = save_table("table6", rows, size_px, None, options)
     for net in nets:
         for place in places:
             options.console.print(f"table6: {net} on {place}, {size_px[0]}x{size_px[1]}")
             rows.append({"net": net, "cost": _cost(net, size_px, place, options, table="table6", num_classes=11)})
-            text = _save("table6", rows, size_px, options)
+            text = save_table("table6", rows, size_px, None, options)
     return text
 
 
@@ -176,21 +106,23 @@ def _trained_table(table: str, nets: Sequence[str], options: Options) -> TableTe
         require_size(net, size_px, cell.config.train.batch_size, first.label_set.num_classes)
 
     place = choose_place(options.device, options.precision)
-    num_classes = first.label_set.num_classes
+    num_classes, epochs = first.label_set.num_classes, options.epochs or EPOCHS[table]
     rows: list[dict[str, Any]] = []
-    text = _save(table, rows, size_px, options)
+    text = save_table(table, rows, size_px, epochs, options)
     for (net, weighting), cell in cells.items():
         options.console.print(f"{table}: {cell.name}")
-        rows.append(
-            {
-                "net": net,
-                "weighting": weighting,
-                "storage": count_storage(net, size_px, num_classes).to_dict(),
-                "cost": _cost(net, size_px, place, options, table=table, num_classes=num_classes),
-                "training": train_or_say_why(cell, options.out / "cells" / table / cell.name, options.console),
-            }
-        )
-        text = _save(table, rows, size_px, options)
+        folder = options.out / "cells" / table / cell.name
+        row = {
+            "net": net,
+            "weighting": weighting,
+            "storage": count_storage(net, size_px, num_classes).to_dict(),
+            "cost": _cost(net, size_px, place, options, table=table, num_classes=num_classes),
+            "training": train_or_say_why(cell, folder, options.console),
+        }
+        if table != "table1" and net in CRF_NETS and "failure" not in row["training"]:
+            row["crf"] = score_with_crf(cell, folder, options.crf)
+        rows.append(row)
+        text = save_table(table, rows, size_px, epochs, options)
     return text
 
 
@@ -220,8 +152,7 @@ def _cell(table: str, net: str, weighting: str, path: str, data_format: str, opt
         config,
         stages,
         score_training=table == "table1",
-        crf=table != "table1" and net in CRF_NETS,
-        keep_weights=options.keep_weights,
+        keep_weights=options.keep_weights or net in CRF_NETS,  # the CRF's cell reads them
     )
 
 
@@ -249,92 +180,6 @@ def _cost(
         return {**cost, "machine": machine_facts()}
 
     return finished_or(options.out / "cells" / table / name, settings, compute)
-
-
-# ------------------------------------------------------------------------------------------------ quick
-
-
-def run_quick(options: Options, *, smallest: bool = False) -> list[TableText]:
-    """Tables 1, 3 and 6 on drawn street scenes: small, so that the whole report is there within minutes.
-
-    Nets with 134 million parameters write gigabytes of checkpoints, so Table 3 has one stage and no weights are kept.
-
-    Args:
-        options: `out`, `nets`, `device`, `precision`, `command` and `console` count.
-        smallest: still smaller pictures, fewer of them, and one epoch: for tests.
-
-    Returns:
-        The three tables.
-    """
-    size_px, counts, epochs = ((32, 32), (4, 2), 1) if smallest else ((48, 64), (24, 8), 2)
-    splits = {split: Street(n, size_px, seed) for split, n, seed in zip(("train", "val"), counts, (0, 1), strict=True)}
-    data = prepare_data(options.out / f"data-{size_px[0]}x{size_px[1]}", splits, size_px, "drawn street scenes")
-    texts = []
-    for table in ("table1", "table3", "table6"):
-        nets = tuple(net for net in options.nets if net in NETS[table]) if options.nets else ()
-        if options.nets and not nets:
-            continue
-        mine = Options(
-            options.out,
-            str(data),
-            "folder",
-            nets=nets,
-            size_px=None if table != "table6" else size_px,
-            epochs=epochs,
-            device=options.device,
-            precision=options.precision,
-            settings=("train.batch_size=4", "train.lr=0.02", "data.workers=0", *options.settings),
-            num_stages=1,
-            keep_weights=False,
-            repeats=1 if smallest else 3,
-            alone=False,
-            command=options.command,
-            console=options.console,
-        )
-        texts.append(run_table(table, mine))
-    return texts
-
-
-# ------------------------------------------------------------------------------------------------ results
-
-
-def _save(table: str, rows: Sequence[dict[str, Any]], size_px: tuple[int, int], options: Options) -> TableText:
-    """Writes `tableN.json`, `tableN.md` and the page with all tables that are there."""
-    notes = _notes(table, rows, size_px, options)
-    record = {
-        "table": table,
-        "command": options.command,
-        "size_px": list(size_px),
-        "machine": machine_facts(),
-        "notes": notes,
-        "rows": list(rows),
-    }
-    text = text_of(record)
-    with whole_file(options.out / f"{table}.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=1))
-    with whole_file(options.out / f"{table}.md") as temporary:
-        temporary.write_text(text.to_markdown())
-    stored = [json.loads(path.read_text()) for path in sorted(options.out.glob("table[1346].json"))]
-    write_page(options.out / "report.html", [(r, text_of(r)) for r in stored], facts=machine_facts())
-    return text
-
-
-def _notes(table: str, rows: Sequence[dict[str, Any]], size_px: tuple[int, int], options: Options) -> list[str]:
-    notes = [f"Pictures of {size_px[0]}x{size_px[1]}."]
-    if table != "table6":
-        epochs = options.epochs or EPOCHS[table]
-        notes.append(
-            f"Data: {options.data}, trained on {options.splits[0]}, scored on {options.splits[1]}; {epochs} epochs. "
-            "The paper trained on more or other pictures for longer, so its figures show the order, not a target."
-        )
-    notes.append("Machine: " + "; ".join(f"{name} {value}" for name, value in machine_facts().items()) + ".")
-    if options.command:
-        notes.append(f"Made, and finished where cells are missing, by `{options.command}`.")
-    for row in rows:
-        failures = [*row["cost"].get("failures", {}).values()]
-        failures += [row["training"]["failure"]] if "failure" in row.get("training", {}) else []
-        notes += [f"Not measured: {failure}." for failure in failures]
-    return notes
 
 
 def _nets(table: str, options: Options) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> Tab
 
     Args:
         name: `table3` or `table4`.
-        rows: `net` and `training`, the cell's result.
+        rows: `net`, `training`, the cell's result, and `crf`, its scores with the CRF, for nets that have it.
         notes: below the table.
     """
     paper: Mapping[str, tuple[Four | None, Four | None, Four]] = TABLE_3 if name == "table3" else TABLE_4
@@ -133,9 +133,9 @@ def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> Tab
         stages += [{}] * (count - len(stages))
         printed = paper.get(row["net"], (None,) * 3)[-count:]
         texts.append((row["net"], *_stage_texts([s.get("val") for s in stages], printed)))
-        if "crf" in stages[-1]:
+        if "crf" in row:
             printed = paper.get(f"{row['net']}+crf", (None,) * 3)[-count:]
-            values = [None] * (count - 1) + [stages[-1]["crf"]]
+            values = [None] * (count - 1) + [row["crf"]]
             texts.append((f"{row['net']} + CRF", *_stage_texts(values, printed)))
     trained: list[Result] = next((row["training"]["stages"] for row in rows if row["training"].get("stages")), [])
     heads = [f"{stage['epochs']} ep." for stage in trained] or [f"stage {i + 1}" for i in range(count)]

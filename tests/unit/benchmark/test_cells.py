@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from segnet.benchmark import cells
-from segnet.benchmark.cells import TrainingCell, finished_or, train_cell, train_or_say_why
+from segnet.benchmark.cells import TrainingCell, finished_or, score_with_crf, train_cell, train_or_say_why
+from segnet.benchmark.options import Options
 from segnet.benchmark.prepared_data import Resized, prepare_data, require_labels
-from segnet.benchmark.runs import Options, run_table
+from segnet.benchmark.runs import run_table
 from segnet.config import Config, load_config
 from segnet.data import open_dataset
 from segnet.data.sample import Sample
 from segnet.data.street import Street
+from segnet.engine.crf import CRFParameters
 from segnet.errors import ConfigError, DataError, NonFiniteError
 from segnet.labels import CAMVID_11, VOID
 from segnet.models.weights import load_weights
@@ -91,11 +93,20 @@ def test_stages_are_one_run_and_a_stopped_cell_goes_on(
     assert fitted == [1, 2, 2]
 
 
-def test_the_crf_is_scored_beside_the_net(tiny_camvid: Path, tmp_path: Path) -> None:
-    result = train_cell(cell(tiny_camvid, (1,), crf=True), tmp_path / "c")
-    stage = result["stages"][0]
-    assert stage["crf"].keys() == stage["val"].keys()
-    assert 0 <= stage["crf"]["global_accuracy"] <= 1
+def test_other_crf_parameters_are_refused_without_training_again(tiny_camvid: Path, tmp_path: Path) -> None:
+    trained, folder = cell(tiny_camvid, (1,), keep_weights=True), tmp_path / "c"
+    stage = train_cell(trained, folder)["stages"][0]
+    scores = score_with_crf(trained, folder, CRFParameters())
+    assert scores.keys() == stage["val"].keys()
+    assert scores != stage["val"]
+    without = score_with_crf(trained, tmp_path / "c", CRFParameters())
+    assert without == scores
+    with pytest.raises(ConfigError, match=r"c-crf holds results of other settings \(crf.iterations was 10, now 3\)"):
+        score_with_crf(trained, folder, CRFParameters(iterations=3))
+    assert (folder / "stage1" / "best.safetensors").exists()
+    (folder.with_name("c-crf") / "cell.json").unlink()
+    nothing = CRFParameters(smoothness_weight=0.0, appearance_weight=0.0)
+    assert score_with_crf(trained, folder, nothing) == stage["val"]  # the net's own word
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
-from segnet.benchmark.page import plots, points_of, write_page
+from segnet.benchmark.accuracy_memory import marks_of, write_accuracy_memory
+from segnet.benchmark.page import write_page
 from segnet.benchmark.paper import TABLE_1, TABLE_3, TABLE_4, TABLE_6
+from segnet.benchmark.plots import plots, points_of
 from segnet.benchmark.tables import TableText, beside, scores_beside, table_1, table_6, table_stages
 from segnet.models import MODELS
 
@@ -66,8 +69,8 @@ def test_table_1_with_a_cell_that_is_missing() -> None:
 
 def test_table_3_has_a_row_for_the_crf_and_dashes_for_what_is_missing() -> None:
     stages = [{"epochs": e, "val": SCORES} for e in (50, 100, 150)]
-    stages[-1]["crf"] = {**SCORES, "mean_iou": 0.5}
-    text = table_stages("table3", [row("unet", {}), row("deeplab-largefov", {"stages": stages})], [])
+    deeplab = row("deeplab-largefov", {"stages": stages}) | {"crf": {**SCORES, "mean_iou": 0.5}}
+    text = table_stages("table3", [row("unet", {}), deeplab], [])
     assert text.columns[:5] == ("net", "G 50 ep.", "C 50 ep.", "mIoU 50 ep.", "BF 50 ep.")
     assert text.rows[0] == ("unet", *["-"] * 12)
     assert text.rows[1][3] == "43.2 (50.2)"
@@ -125,3 +128,47 @@ def test_the_page_has_tables_labelled_points_and_escapes(tmp_path: Any) -> None:
 def test_a_net_without_boundary_scores_is_left_out_of_that_plot_alone() -> None:
     record = {"table": "table3", "rows": [row("segnet", {"stages": [{"epochs": 1, "val": SCORES}]})]}
     assert len(plots(points_of(record), "table3")) == 3
+
+
+def stored(
+    table: str, size_px: tuple[int, int], *nets: str, mean_iou: float = 0.4, mib: float = 90.0
+) -> dict[str, Any]:
+    """A record with rows of both weightings."""
+    cost = {**COST, "inference": {**MEMORY, "activations_mib": mib}}
+    done = {"stages": [{"epochs": 1, "val": {**SCORES, "mean_iou": mean_iou}}]}
+    weightings = ("median", "natural") if table == "table1" else ("natural",)
+    rows = [row(net, done, weighting) | {"cost": cost} for net in nets for weighting in weightings]
+    return {"table": table, "size_px": list(size_px), "rows": rows}
+
+
+def test_accuracy_and_memory_meet_by_net() -> None:
+    table1, table3 = stored("table1", (180, 240), "enet", "unet"), stored("table3", (90, 120), "segnet", mean_iou=0.5)
+    table6 = stored("table6", (360, 480), "enet", "segnet", mib=190.0)
+    marks, label = marks_of([table1, table3, table6])
+    assert label == "inference memory at 360x480, MB"
+    assert [(mark.label, mark.x, mark.y) for mark in marks] == [  # unet has no memory; each net once
+        ("enet", pytest.approx(200 * 1.048576), pytest.approx(40)),
+        ("segnet", pytest.approx(200 * 1.048576), pytest.approx(50)),
+    ]
+    assert marks[0].colour != marks[1].colour
+
+
+def test_without_a_table_6_memory_is_the_tables_own_where_sizes_agree() -> None:
+    table1, table3 = stored("table1", (180, 240), "enet"), stored("table3", (90, 120), "segnet")
+    marks, label = marks_of([table1])
+    assert [(mark.label, mark.x) for mark in marks] == [("enet", pytest.approx(104.8576))]
+    assert label == "inference memory at 180x240, MB"
+    assert marks_of([table1, table3]) == ([], "")
+    assert marks_of([stored("table6", (9, 9), "enet")])[0] == []
+
+
+def test_the_plot_is_a_file_that_shows_without_a_page(tmp_path: Any) -> None:
+    write_accuracy_memory(tmp_path / "none.svg", [])
+    assert not (tmp_path / "none.svg").exists()
+    write_accuracy_memory(tmp_path / "p.svg", [stored("table1", (180, 240), "enet", "unet")])
+    root = ElementTree.parse(tmp_path / "p.svg").getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    text = (tmp_path / "p.svg").read_text()
+    assert ">enet<" in text
+    assert "--ink: #" in text
+    assert "inference memory at 180x240, MB" in text

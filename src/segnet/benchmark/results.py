@@ -1,0 +1,74 @@
+"""What a benchmark leaves in its folder: figures, tables, page and plot, written anew after every net."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from segnet.benchmark.accuracy_memory import write_accuracy_memory
+from segnet.benchmark.options import Options
+from segnet.benchmark.page import write_page
+from segnet.benchmark.tables import TableText, table_1, table_6, table_stages
+from segnet.engine.machine import machine_facts
+from segnet.files import whole_file
+
+
+def text_of(record: dict[str, Any]) -> TableText:
+    """The table of a stored `tableN.json`."""
+    name, rows, notes = record["table"], record["rows"], record["notes"]
+    if name == "table1":
+        return table_1(rows, notes)
+    return table_6(rows, notes) if name == "table6" else table_stages(name, rows, notes)
+
+
+def save_table(
+    table: str, rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options
+) -> TableText:
+    """Writes `tableN.json`, `tableN.md`, and page and plot of all tables that are there.
+
+    Args:
+        table: a key of `NETS`.
+        rows: as `tables.py` wants them.
+        size_px: (height, width) of the pictures.
+        epochs: of every net; None where nothing was trained.
+        options: what the user asked for.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    notes = _notes(rows, size_px, epochs, options)
+    record = {
+        "table": table,
+        "command": options.command,
+        "size_px": list(size_px),
+        "machine": machine_facts(),
+        "notes": notes,
+        "rows": list(rows),
+    }
+    text = text_of(record)
+    with whole_file(options.out / f"{table}.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
+    with whole_file(options.out / f"{table}.md") as temporary:
+        temporary.write_text(text.to_markdown())
+    stored = [json.loads(path.read_text()) for path in sorted(options.out.glob("table[1346].json"))]
+    write_page(options.out / "report.html", [(r, text_of(r)) for r in stored], facts=machine_facts())
+    write_accuracy_memory(options.out / "accuracy-memory.svg", stored)
+    return text
+
+
+def _notes(rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options) -> list[str]:
+    notes = [f"Pictures of {size_px[0]}x{size_px[1]}."]
+    if epochs is not None:
+        notes.append(
+            f"Data: {options.data}, trained on {options.splits[0]}, scored on {options.splits[1]}; {epochs} epochs. "
+            "The paper trained on more or other pictures for longer, so its figures show the order, not a target."
+        )
+    if any("crf" in row for row in rows):
+        notes.append(f"CRF: {options.crf}.")
+    notes.append("Machine: " + "; ".join(f"{name} {value}" for name, value in machine_facts().items()) + ".")
+    if options.command:
+        notes.append(f"Made, and finished where cells are missing, by `{options.command}`.")
+    for row in rows:
+        failures = [*row["cost"].get("failures", {}).values()]
+        failures += [row["training"]["failure"]] if "failure" in row.get("training", {}) else []
+        notes += [f"Not measured: {failure}." for failure in failures]
+    return notes
