@@ -1,4 +1,4 @@
-"""The command line: `segnet train | evaluate | predict | data | crf | benchmark | models | doctor`.
+"""The command line: `segnet train | pretrain | evaluate | predict | data | crf | benchmark | models | doctor`.
 
 Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
 """
@@ -88,6 +88,33 @@ def train(
     save_weights(weights, predictor.model, card)
     out_console.print(score_table(scores))
     out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
+
+
+# ------------------------------------------------------------------------------------------------ pretrain
+
+
+@app.command()
+def pretrain(
+    data: Annotated[str, typer.Option(help="Folder of pictures, folder of a data set, or street for drawn scenes.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
+    layerwise: Annotated[bool, typer.Option("--layerwise/--at-once", help="One stage after the other, or all.")] = True,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train an encoder without labels, by rebuilding pictures; OUT/best.safetensors starts SegNet-Basic.
+
+    Then: segnet train --set model.start=OUT/best.safetensors ... Pictures rebuilt are in OUT/report.html.
+    """
+    from segnet.config import load_pretrain_config
+    from segnet.engine.pretrain import pretrain as learn_to_rebuild
+    from segnet.report.reconstruction import report_run
+
+    overrides = [f"data.path={json.dumps(data)}", f"train.layerwise={json.dumps(layerwise)}"]
+    config = load_pretrain_config(overrides + (settings or []))
+    out_console.print(escape(config.to_toml()))
+    weights = learn_to_rebuild(config, out, resume=resume, console=out_console)
+    report_run(config, out)
+    out_console.print(f"[dim]{weights}, {out}/report.html[/]")
 
 
 # ------------------------------------------------------------------------------------------------ evaluate

@@ -182,7 +182,7 @@ class RebuildConfig(_Section):
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "poly", "cosine"] = "cosine"
     """How the learning rate goes down."""
-    warmup: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(0.1, ge=0, lt=1)
     """Share of the steps in which the learning rate rises from nothing."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it. Weights stay in float32."""

@@ -54,12 +54,26 @@ def write_report(
     label_set = scores.label_set
     sections = [
         _headline(title, scores),
-        _training(log or ()),
+        training_section(training_curves(log or ())),
         _classes(scores),
         _pictures(panels, label_set),
-        _settings(settings),
-        _facts(facts or {}),
+        settings_section(settings),
+        facts_section(facts or {}),
     ]
+    write_page(path, title, sections)
+
+
+def write_page(path: Path, title: str, sections: Sequence[str]) -> None:
+    """Writes one page, whole or not at all.
+
+    Args:
+        path: of the HTML file; an existing one is replaced.
+        title: of the window; escaped here.
+        sections: HTML; empty ones are left out.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
     page = Template(_resource("page.html")).substitute(
         title=escape(title), style=_resource("style.css"), body="\n".join(s for s in sections if s)
     )
@@ -109,8 +123,8 @@ def _headline(title: str, scores: Scores) -> str:
     return f'<h1>{escape(title)}</h1>\n<p class="lead">{lead}</p>\n<div class="scores">\n{body}\n</div>'
 
 
-def _training(log: Sequence[Record]) -> str:
-    plots = training_curves(log)
+def training_section(plots: Sequence[tuple[str, str]]) -> str:
+    """Pairs of SVG element and caption (not escaped) under the heading Training; nothing for no plot."""
     figures = "\n".join(_figure(svg, caption) for svg, caption in plots)
     return f'<h2>Training</h2>\n<div class="curves">\n{figures}\n</div>' if plots else ""
 
@@ -152,25 +166,37 @@ def _pictures(panels: Sequence[Panel], label_set: LabelSet) -> str:
 
 
 def _panel(panel: Panel, label_set: LabelSet) -> str:
-    shown = views(panel, label_set)
-    name = escape(panel.name)
+    return picture_row(panel.name, views(panel, label_set), _picture_scores(panel.score) if panel.score else "")
+
+
+def picture_row(name: str, shown: Sequence[tuple[str, str]], scores: str = "") -> str:
+    """Views of one picture side by side: four in a row, or three.
+
+    Args:
+        name: of the picture; escaped here.
+        shown: pairs of caption and data URI.
+        scores: a line beside the name.
+    """
+    name = escape(name)
     images = "\n".join(
         f'<figure><img src="{uri}" alt="{caption} of {name}"><figcaption>{caption}</figcaption></figure>'
         for caption, uri in shown
     )
-    scores = f"<span>{_picture_scores(panel.score)}</span>" if panel.score else ""
+    beside = f"<span>{scores}</span>" if scores else ""
     grid = "views" if len(shown) == 4 else "views three"
     return (
-        f'<article class="panel">\n<header><span class="name">{name}</span>{scores}</header>\n'
+        f'<article class="panel">\n<header><span class="name">{name}</span>{beside}</header>\n'
         f'<div class="{grid}">\n{images}\n</div>\n</article>'
     )
 
 
-def _settings(settings: str | None) -> str:
+def settings_section(settings: str | None) -> str:
+    """Settings as TOML under their heading; nothing for none."""
     return f"<h2>Settings</h2>\n<pre>{escape(settings.strip())}</pre>" if settings else ""
 
 
-def _facts(facts: Mapping[str, str]) -> str:
+def facts_section(facts: Mapping[str, str]) -> str:
+    """Names and values under the heading Made with; nothing for none."""
     rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
     return f'<h2>Made with</h2>\n<dl class="facts">\n{rows}\n</dl>' if facts else ""
 

@@ -126,10 +126,10 @@ def views(panel: Panel, label_set: LabelSet) -> list[tuple[str, str]]:
         LabelError: ids that the label set does not have.
     """
     prediction = _png_uri(class_colours(panel.prediction, label_set))
-    picture = _jpeg_uri(panel.image)
+    picture = jpeg_uri(panel.image)
     if panel.target is None:
         overlay = palette.overlay(panel.image, panel.prediction, label_set)
-        return [("picture", picture), ("prediction", prediction), ("overlay", _jpeg_uri(overlay))]
+        return [("picture", picture), ("prediction", prediction), ("overlay", jpeg_uri(overlay))]
     return [
         ("picture", picture),
         ("target", _png_uri(class_colours(panel.target, label_set))),
@@ -153,7 +153,8 @@ def _png_uri(rgb: Image8, colours: int | None = None) -> str:
     return _uri(picture, "png")
 
 
-def _jpeg_uri(rgb: Image8) -> str:
+def jpeg_uri(rgb: Image8) -> str:
+    """RGB uint8 (H, W, 3) -> a data URI; sizes as in `views`."""
     return _uri(_fitted(rgb, Image.Resampling.BILINEAR), "jpeg")
 
 

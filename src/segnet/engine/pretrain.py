@@ -1,0 +1,310 @@
+"""Training without labels: the ancestor learns to rebuild pictures, layer by layer or all stages at once.
+
+One flat loop, lr -> forward -> loss -> backward -> step -> log -> (each epoch) measure, save. Layer by layer, stage n
+rebuilds what it is given, while the stages before it stand still; the stages after it have not begun. A run is a folder
+as in `train.py`; `best.safetensors` holds the weights of the last whole epoch, ready for `model.start`.
+
+Source:
+    SegNet, section 2, on Ranzato et al. 2007: unsupervised, layer by layer, reconstruction of the input.
+
+Deviates:
+    Gradients of the mean squared error alone train encoder and decoder together, on whole pictures; the ancestors used
+    small patches.
+"""
+
+import math
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from segnet import __version__
+from segnet.config import PretrainConfig
+from segnet.data.loader import TrainLoader
+from segnet.data.sample import Batch, Dataset
+from segnet.data.transforms import Augmentation, image_to_tensor
+from segnet.data.unlabelled import RGB, Pictures, open_pictures
+from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
+from segnet.engine.device import Place, choose_place
+from segnet.engine.log import RunLog
+from segnet.errors import ConfigError, NonFiniteError
+from segnet.files import whole_file
+from segnet.models.autoencoder import NUM_STAGES, Autoencoder
+from segnet.models.weights import WeightsCard, save_weights
+from segnet.schedules import lr_multiplier
+
+LOG_EVERY = 10
+WATCHED = 8
+SETTINGS_FREE_TO_CHANGE = {("data", "path"), ("data", "workers"), ("train", "device"), ("model", "licence")}
+
+
+class Span(NamedTuple):
+    """The stages that learn together, by number: one stage, or all."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"stage {self.first}" if self.first == self.last else f"stages {self.first} to {self.last}"
+
+
+class Rebuilt(NamedTuple):
+    """How well pictures are rebuilt.
+
+    Attributes:
+        mean_squared_error: over all values.
+        lost_share: that error over the variance of what was given, around each picture's channel means: 0 is perfect, 1
+            is no better than one colour per picture.
+    """
+
+    mean_squared_error: float
+    lost_share: float
+
+
+def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
+    """Trains the ancestor on pictures as `config` says.
+
+    Args:
+        config: resolved settings.
+        out: folder of the run, made if missing.
+        resume: go on from `out/checkpoint.pt`; the result is the same as without the interruption.
+        console: where progress is shown; None is quiet.
+
+    Returns:
+        Path of the weights, `out/best.safetensors`.
+
+    Raises:
+        ConfigError: `out` holds a run and `resume` is not set, or its checkpoint is of other settings.
+        DataError: no picture, a broken one, or a file of the run cannot be written.
+        NonFiniteError: the loss is NaN or infinite; names step and pictures. The last checkpoint stays.
+    """
+    console = console or Console(quiet=True)
+    settings = config.train
+    state = _state_to_resume(config, out) if resume else None
+    if state is None and (out / "checkpoint.pt").exists():
+        raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
+
+    place = choose_place(settings.device, settings.precision)
+    pictures = open_pictures(config.data.path, config.data.train_split, config.data.format)
+    watched = watched_pictures(config)
+    loader = TrainLoader(
+        pictures,
+        Augmentation(**config.augment.model_dump()),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        workers=config.data.workers,
+    )
+    spans = _spans(layerwise=settings.layerwise)
+    steps_per_span = settings.epochs * loader.steps_per_epoch
+    num_steps = len(spans) * steps_per_span
+    run = _Run.begin(config, place)
+    if state is not None:
+        run.take(state)
+    first_step = run.step
+
+    with whole_file(out / "config.toml") as temporary:
+        temporary.write_text(config.to_toml())
+    batches = loader.batches(first_step, num_steps)
+    began, seen = time.perf_counter(), 0
+
+    with RunLog(out / "log.jsonl", first_step) as log, _progress(console) as progress:
+        task = progress.add_task(f"autoencoder on {place}", total=num_steps, completed=first_step, loss="")
+        while True:
+            advanced = run.step > first_step  # a checkpoint follows its measurement, so a resumed step has had its own
+            epoch_is_over = advanced and run.step % loader.steps_per_epoch == 0
+            if epoch_is_over:
+                span = spans[(run.step - 1) // steps_per_span]
+                rebuilt = measure(run.model, watched, place, span)
+                epoch = run.step / loader.steps_per_epoch
+                log.write({"step": run.step, "epoch": epoch, "stages": span, **_rounded(rebuilt)})
+                console.print(
+                    f"step {run.step}, {span}: mean squared error {rebuilt.mean_squared_error:.4f}, "
+                    f"lost {100 * rebuilt.lost_share:.1f} %"
+                )
+                _save(out / "best.safetensors", run.model, config)
+                began, seen = time.perf_counter(), 0
+            if epoch_is_over or (advanced and run.step % settings.checkpoint_every == 0):
+                save_checkpoint(out / "checkpoint.pt", run.state())
+            if run.step == num_steps:
+                break
+
+            batch = next(batches)
+            span = spans[run.step // steps_per_span]
+            step_of_span = run.step % steps_per_span
+            warmup_steps = round(settings.warmup * steps_per_span)
+            lr = settings.lr * lr_multiplier(settings.schedule, step_of_span, steps_per_span, warmup_steps)
+            loss = run.learn(batch, span, lr)
+            run.step += 1
+
+            seen += len(batch.names)
+            progress.update(task, advance=1, loss=f"{span}, loss {loss:.4f}")
+            if run.step % LOG_EVERY == 0:
+                speed = round(seen / (time.perf_counter() - began), 2)
+                log.write({"step": run.step, "stages": span, "loss": loss, "lr": lr, "pictures_per_s": speed})
+    return out / "best.safetensors"
+
+
+def watched_pictures(config: PretrainConfig) -> Dataset:
+    """The pictures that are measured and shown: the validation split, or a folder's own, which are learnt from too."""
+    return open_pictures(config.data.path, config.data.val_split, config.data.format)
+
+
+def learns_from_what_it_watches(dataset: Dataset) -> bool:
+    """Whether the watched pictures are a plain folder's own."""
+    return isinstance(dataset, Pictures)
+
+
+def measure(model: Autoencoder, dataset: Dataset, place: Place, span: Span, count: int = WATCHED) -> Rebuilt:
+    """How well the stages of `span` rebuild what they are given, on the first `count` pictures.
+
+    Args:
+        model: on the device of `place`.
+        dataset: not empty.
+        place: device and precision.
+        span: the stages.
+        count: pictures at most.
+    """
+    squares = variance = values = 0.0
+    for index in range(min(count, len(dataset))):
+        given, rebuilt = rebuild(model, image_to_tensor(dataset[index].image)[None], place, span)
+        squares += (rebuilt - given).square().sum().item()
+        variance += (given - given.mean((2, 3), keepdim=True)).square().sum().item()
+        values += given.numel()
+    return Rebuilt(squares / values, squares / max(variance, 1e-12))
+
+
+@torch.no_grad()
+def rebuild(model: Autoencoder, image: Tensor, place: Place, span: Span) -> tuple[Tensor, Tensor]:
+    """What the first stage of `span` is given for pictures, and what the span makes of it.
+
+    Args:
+        model: on the device of `place`.
+        image: RGB float32 (N, 3, H, W) in [0, 1].
+        place: device and precision.
+        span: the stages.
+
+    Returns:
+        Two float32 (N, C, h, w): the normalised image when the span begins with stage 1, else features.
+    """
+    with place.autocast():
+        given = _given(model, image.to(place.device, memory_format=torch.channels_last), span)
+        rebuilt = model.reconstruct(given, *span)
+    return given.float(), rebuilt.float()
+
+
+@dataclass
+class _Run:
+    """All that changes while training, and so all that a checkpoint holds.
+
+    One optimiser serves all spans: AdamW passes over parameters that have no gradient.
+    """
+
+    config: PretrainConfig
+    place: Place
+    model: Autoencoder
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+
+    @classmethod
+    def begin(cls, config: PretrainConfig, place: Place) -> "_Run":
+        torch.manual_seed(config.train.seed)
+        model = Autoencoder(RGB.num_classes, normalisation=config.model.normalisation)
+        place.ready(model)
+        optimiser = torch.optim.AdamW(model.parameters(), config.train.lr, weight_decay=config.train.weight_decay)
+        return cls(config, place, model, optimiser)
+
+    def take(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = state["step"]
+
+    def state(self) -> State:
+        return {
+            "step": self.step,
+            "config": self.config.to_toml(),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def learn(self, batch: Batch, span: Span, lr: float) -> float:
+        """Forward, loss, backward, step.
+
+        Raises:
+            NonFiniteError: the loss is NaN or infinite; the weights are as they were.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        image = batch.image.to(self.place.device, memory_format=torch.channels_last)
+        with self.place.autocast():
+            with torch.no_grad():
+                given = _given(self.model, image, span)
+            rebuilt = self.model.reconstruct(given, *span)
+        loss = F.mse_loss(rebuilt.float(), given.float())
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NonFiniteError(
+                f"the loss is {value} at step {self.step} ({span}) on {', '.join(batch.names)}; "
+                "lower train.lr, or look at these pictures"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return value
+
+
+def _given(model: Autoencoder, image: Tensor, span: Span) -> Tensor:
+    """What the first stage of a span is given for RGB (N, 3, H, W) in [0, 1]."""
+    given: Tensor = model.encoder(model.normalisation(image), 1, span.first - 1)[0]
+    return given
+
+
+def _spans(*, layerwise: bool) -> tuple[Span, ...]:
+    return tuple(Span(n, n) for n in range(1, NUM_STAGES + 1)) if layerwise else (Span(1, NUM_STAGES),)
+
+
+def _rounded(rebuilt: Rebuilt) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in rebuilt._asdict().items()}
+
+
+def _save(path: Path, model: Autoencoder, config: PretrainConfig) -> None:
+    card = WeightsCard(
+        model="autoencoder",
+        label_set=RGB,
+        recipe=config.to_toml(),
+        trained_on=f"{config.data.path}, without labels",
+        licence=config.model.licence,
+        version=__version__,
+    )
+    save_weights(path, model, card)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal)
+
+
+def _state_to_resume(config: PretrainConfig, out: Path) -> State:
+    """The checkpoint in `out`, if it is of these settings.
+
+    Raises:
+        WeightsError: no checkpoint, or a broken one.
+        ConfigError: a setting differs that changes the result (names each), or the run is of another command.
+    """
+    state = load_checkpoint(out / "checkpoint.pt")
+    try:
+        before = PretrainConfig.model_validate(tomllib.loads(state["config"]))
+    except ValidationError:
+        raise ConfigError(f"{out} holds a run of `segnet train`; name another folder") from None
+    changes = config.changes(before)
+    changed = [words for setting, words in changes.items() if setting not in SETTINGS_FREE_TO_CHANGE]
+    if changed:
+        raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
+    return state

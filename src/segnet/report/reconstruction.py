@@ -1,0 +1,138 @@
+"""The report of a run without labels: how much of a picture is lost stage by stage, and the pictures rebuilt."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from segnet.config import PretrainConfig
+from segnet.data.sample import Image8
+from segnet.data.transforms import image_to_tensor
+from segnet.engine.device import Place, choose_place
+from segnet.engine.log import Record, read_log
+from segnet.engine.machine import machine_facts
+from segnet.engine.pretrain import Span, learns_from_what_it_watches, rebuild, watched_pictures
+from segnet.errors import WeightsError
+from segnet.models.autoencoder import Autoencoder
+from segnet.models.weights import load_weights
+from segnet.report.curves import training_curves
+from segnet.report.page import facts_section, picture_row, settings_section, training_section, write_page
+from segnet.report.pictures import jpeg_uri
+from segnet.report.svg import BLUE, GREEN, ORANGE, RED, drawing, percent, to_svg
+
+SHOWN = 3
+_COLOURS = (BLUE, ORANGE, GREEN, RED)
+
+
+def report_run(config: PretrainConfig, out: Path) -> None:
+    """Writes `out/report.html` for a finished run, whole or not at all.
+
+    Args:
+        config: of the run.
+        out: its folder, with `best.safetensors` and `log.jsonl`.
+
+    Raises:
+        WeightsError: the weights are missing or of another net.
+        DataError: a picture cannot be read, or the file cannot be written.
+    """
+    weights = out / "best.safetensors"
+    model, _ = load_weights(weights)
+    if not isinstance(model, Autoencoder):
+        raise WeightsError(f"{weights}: wanted the weights of an autoencoder, got {type(model).__name__}")
+    place = choose_place(config.train.device, config.train.precision)
+    place.ready(model)
+    watched = watched_pictures(config)
+    log = read_log(out / "log.jsonl")
+    spans = sorted({Span(*record["stages"]) for record in log})
+    curves = training_curves(log)
+    shown = [watched[index] for index in range(min(SHOWN, len(watched)))]
+    rows = [
+        picture_row(p.name, [(caption, jpeg_uri(rgb)) for caption, rgb in rebuilt_views(model, p.image, place, spans)])
+        for p in shown
+    ]
+    kind = "which it also learnt from" if learns_from_what_it_watches(watched) else "which it did not learn from"
+    facts = {"Weights": str(weights), "Data": config.data.path, "Pictures shown and measured": kind}
+    sections = [
+        _headline(log, spans),
+        training_section([*curves[:1], _lost_curve(log, spans), *curves[1:]]),
+        "\n".join(["<h2>Pictures</h2>", f"<p>{_EXPLAINED}</p>", *rows]),
+        settings_section(config.to_toml()),
+        facts_section({**facts, **machine_facts()}),
+    ]
+    write_page(out / "report.html", "Pictures rebuilt", sections)
+
+
+_EXPLAINED = (
+    "What the net sees is the picture after input normalisation, and that is what it rebuilds. Through n stages: n "
+    "times convolution, tanh and pooling, then n times unpooling with the kept indices and one bank of filters. All "
+    "views but the picture share one scale of brightness, that of what the net sees."
+)
+
+
+def rebuilt_views(model: Autoencoder, image: Image8, place: Place, spans: Sequence[Span]) -> list[tuple[str, Image8]]:
+    """A picture, what the net sees of it, and what comes back through the stages that were trained.
+
+    Args:
+        model: on the device of `place`.
+        image: RGB uint8 (H, W, 3).
+        place: device and precision.
+        spans: what was trained, in order: stage by stage, or all at once.
+
+    Returns:
+        Pairs of caption and RGB uint8 (H, W, 3).
+    """
+    views: list[tuple[str, Image8]] = []
+    for span in spans:
+        given, rebuilt = rebuild(model, image_to_tensor(image)[None], place, Span(1, span.last))
+        if not views:
+            views = [("picture", image), ("what the net sees", _as_picture(given, given))]
+        lost = (rebuilt - given).square().sum() / (given - given.mean((2, 3), keepdim=True)).square().sum()
+        caption = f"through {Span(1, span.last)}: {percent(lost.item())} % lost"
+        views.append((caption, _as_picture(rebuilt, given)))
+    return views
+
+
+def _as_picture(values: Tensor, scale: Tensor) -> Image8:
+    """(1, 3, H, W) -> RGB uint8 (H, W, 3); all but the outermost hundredths of `scale` become 0..255."""
+    low, high = np.quantile(scale.cpu().numpy(), (0.01, 0.99))
+    shown = (values[0].cpu() - float(low)) / max(float(high - low), 1e-6)
+    picture: Image8 = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return picture
+
+
+def _headline(log: Sequence[Record], spans: Sequence[Span]) -> str:
+    cards = []
+    for span in spans:
+        last = [r for r in log if "lost_share" in r and Span(*r["stages"]) == span][-1]
+        cards.append(
+            f'<section class="score"><h2>{str(span).capitalize()}</h2>'
+            f'<p class="value">{percent(last["lost_share"])} <span class="unit">% lost</span></p>'
+            f"<p>Of the variance of what {'it is' if span.first == span.last else 'they are'} given; "
+            f"mean squared error {last['mean_squared_error']:.4f}.</p></section>"
+        )
+    return (
+        "<h1>Pictures rebuilt</h1>\n"
+        '<p class="lead">An encoder-decoder with pooling indices, trained without labels to rebuild its input.</p>\n'
+        f'<div class="scores">\n{"".join(cards)}\n</div>'
+    )
+
+
+def _lost_curve(log: Sequence[Record], spans: Sequence[Span]) -> tuple[str, str]:
+    """Pair of SVG element and caption: the lost share after each epoch, a line for each span."""
+    caption = "Lost share of the variance after each epoch, on the pictures that are watched."
+    with drawing("lost"):
+        figure = Figure((3.7, 2.5), layout="constrained")
+        axes = figure.add_subplot()
+        for span, colour in zip(spans, _COLOURS, strict=False):
+            points = [(r["epoch"], 100 * r["lost_share"]) for r in log if "epoch" in r and Span(*r["stages"]) == span]
+            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3, label=str(span))
+        axes.set_ylim(bottom=0)
+        axes.set(xlabel="epoch", ylabel="lost, percent")
+        axes.tick_params(length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1.2)
+        return to_svg(figure, caption), caption

@@ -1,0 +1,91 @@
+"""`segnet pretrain` from outside: two pictures without labels, and what starts from the weights it leaves."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from segnet import cli
+from segnet.data.street import Street
+from segnet.models.weights import read_card
+
+Run = Callable[..., tuple[int, str, str]]
+QUICK = ["--set", "train.epochs=1", "--set", "train.batch_size=2", "--set", "data.workers=0"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(cli, "out_console", Console(width=200))
+    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    root = tmp_path / "pictures"
+    root.mkdir()
+    for number in (0, 1):
+        Image.fromarray(Street(2, (24, 32))[number].image).save(root / f"{number}.jpg")
+    return root
+
+
+@pytest.mark.parametrize(("how", "shown"), [("--layerwise", 6), ("--at-once", 3)])
+def test_pictures_in_and_the_start_of_segnet_basic_out(
+    how: str, shown: int, run: Run, pictures: Path, tiny_camvid: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    code, text, err = run("pretrain", "--data", pictures, "--out", out, how, *QUICK)
+    assert (code, err) == (0, "")
+    assert f"layerwise = {str(how == '--layerwise').lower()}" in text
+    wanted = ["best.safetensors", "checkpoint.pt", "config.toml", "log.jsonl", "report.html"]
+    assert sorted(p.name for p in out.iterdir()) == wanted
+    assert read_card(out / "best.safetensors").trained_on == f"{pictures}, without labels"
+    page = (out / "report.html").read_text()
+    assert page.count("<img ") == 2 * shown  # picture, what the net sees, and a view for each span
+    assert len(re.findall(r"through stages? [1-4 to]+: \d+\.\d % lost", page)) >= 2 * (shown - 2)
+    assert "which it also learnt from" in page
+    start = f"model.start={str(out / 'best.safetensors')!r}"
+    code, _, err = run("train", "--data", tiny_camvid, "--out", tmp_path / "t", *QUICK, "--set", start)
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "empty"], ["DataError", "empty is empty; wanted pictures"]),
+        (["--data", "words"], ["DataError", "no picture in the folder words"]),
+        (["--data", "nowhere"], ["DataError", "nowhere does not exist"]),
+        (["--data", "street", "--set", "train.layrs=1"], ["ConfigError", "train.layrs", "did you mean 'layerwise'?"]),
+        (["--data", "street", "--set", "loss.dice=1"], ["ConfigError", "unknown section 'loss'"]),
+        (["--data", "sizes", *QUICK], ["ShapeError", "a batch wants one size"]),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    arguments: list[str], words: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "words", "sizes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "words" / "a.txt").write_text("no picture")
+    for side in (8, 9):
+        Image.fromarray(np.zeros((side, 8, 3), np.uint8)).save(tmp_path / "sizes" / f"{side}.png")
+    code, _, err = run("pretrain", "--out", "run", *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    for word in words:
+        assert word in err
+    assert not (tmp_path / "run" / "best.safetensors").exists()

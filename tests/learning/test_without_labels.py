@@ -1,0 +1,87 @@
+"""Without labels: the error of rebuilding falls, layer by layer and at once; a run can stop anywhere and go on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segnet.config import PretrainConfig, load_pretrain_config
+from segnet.data.unlabelled import open_pictures
+from segnet.engine import pretrain as engine
+from segnet.engine.checkpoint import load_checkpoint
+from segnet.engine.device import Place
+from segnet.engine.log import read_log
+from segnet.engine.pretrain import Span, measure, pretrain
+from segnet.models.autoencoder import Autoencoder
+from segnet.models.weights import load_weights
+
+
+def settings(root: Path, *more: str) -> PretrainConfig:
+    fixed = ["data.workers=0", "train.batch_size=2", "train.precision=float32", "model.normalisation=mean_std"]
+    return load_pretrain_config([f"data.path={str(root)!r}", *fixed, *more])
+
+
+@pytest.mark.parametrize("layerwise", ["true", "false"])
+def test_the_error_of_rebuilding_two_pictures_falls(layerwise: str, tiny_camvid: Path, tmp_path: Path) -> None:
+    for number in (0, 1):
+        target = tmp_path / "pictures" / f"{number}.png"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(tiny_camvid / "train" / f"train{number}.png", target)
+    config = settings(tmp_path / "pictures", f"train.layerwise={layerwise}", "train.epochs=30")
+    weights = pretrain(config, tmp_path / "run")
+    torch.manual_seed(config.train.seed)
+    fresh, place = Autoencoder(3, normalisation="mean_std"), Place(torch.device("cpu"), "float32")
+    pictures = open_pictures(config.data.path, "train")
+    records = read_log(tmp_path / "run" / "log.jsonl")
+    spans = sorted({tuple(r["stages"]) for r in records})
+    assert spans == ([(1, 1), (2, 2), (3, 3), (4, 4)] if layerwise == "true" else [(1, 4)])
+    for span in spans:
+        last = [r["lost_share"] for r in records if tuple(r["stages"]) == span and "epoch" in r][-1]
+        assert last < 0.5 * measure(fresh, pictures, place, Span(*span)).lost_share, span
+        assert last < 0.6, span  # 1 would be one colour for each picture
+    kept, card = load_weights(weights)
+    assert isinstance(kept, Autoencoder)
+    whole = measure(kept, pictures, place, Span(1, 4)).lost_share
+    assert whole < 0.9  # layer by layer, the errors of the stages add up
+    assert (card.model, card.normalisation, card.label_set.names) == (
+        "autoencoder",
+        "mean_std",
+        ("red", "green", "blue"),
+    )
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("stopped_at", "checkpoint_at"), [(7, 6), (11, 10)])  # where a stage ends; inside an epoch
+def test_resume_equals_no_interruption(
+    stopped_at: int, checkpoint_at: int, tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ("train.epochs=2", "train.checkpoint_every=5", "augment.flip=true", "augment.crop_px=[12, 12]")
+    config = settings(tiny_camvid, *more)
+    whole = load_file(pretrain(config, tmp_path / "whole"))
+
+    learn = engine._Run.learn
+
+    def learn_until(run: engine._Run, *args: object) -> float:
+        if run.step == stopped_at:
+            raise StopError
+        return learn(run, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine._Run, "learn", learn_until)
+    with pytest.raises(StopError):
+        pretrain(config, tmp_path / "parts")
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["step"] == checkpoint_at
+    parts = load_file(pretrain(config, tmp_path / "parts", resume=True))
+
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    logs = [read_log(tmp_path / run / "log.jsonl") for run in ("whole", "parts")]
+    for record in (*logs[0], *logs[1]):
+        record.pop("pictures_per_s", None)
+    assert logs[0] == logs[1]
+    assert [r["step"] for r in logs[0] if "epoch" in r] == list(range(3, 25, 3))
