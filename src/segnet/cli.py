@@ -47,9 +47,6 @@ def main() -> None:
             raise
         error_console.print(f"[red]segnet: {type(error).__name__}:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        error_console.print("segnet: stopped. A training run goes on with --resume.")
-        sys.exit(130)
 
 
 @app.callback()
@@ -68,18 +65,26 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html."""
+    """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
+
+    In several processes: torchrun --nproc-per-node 2 -m segnet train ...
+    """
     from segnet.config import load_config
     from segnet.data import open_dataset
     from segnet.engine.predict import Predictor
+    from segnet.engine.processes import join_processes
     from segnet.engine.train import fit
     from segnet.models.weights import save_weights
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
     overrides = [f"data.path={json.dumps(str(data))}"] if data else []
     config = load_config(recipe, overrides + (settings or []))
-    out_console.print(escape(config.to_toml()))
-    weights = fit(config, out, resume=resume, console=out_console)
+    with join_processes() as processes:
+        if processes.is_first:
+            out_console.print(escape(config.to_toml()))
+        weights = fit(config, out, resume=resume, console=out_console, processes=processes)
+    if not processes.is_first:
+        return
     predictor = Predictor(weights, device=config.train.device, precision=config.train.precision)
     dataset = open_dataset(config.data.path, config.data.val_split, config.data.format)
     facts = {"Weights": str(weights), "Data": config.data.path, "Split": config.data.val_split}
@@ -211,11 +216,11 @@ def data_check(
     split: Annotated[str, typer.Option(help="Which pictures of it.")] = "train",
     data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
 ) -> None:
-    """Report unreadable files, size mismatches, unknown class ids, class frequencies, pictures without labels."""
+    """Report missing or broken files, sizes that differ, unknown ids, class frequencies, pictures without labels."""
     from segnet.data import open_dataset
     from segnet.data.inspect import check
 
-    result = check(open_dataset(root, split, data_format))
+    result = check(open_dataset(root, split, data_format, allow_missing=True))
     for line in result.lines():
         out_console.print(escape(line), highlight=False, soft_wrap=True)
     if not result.ok:

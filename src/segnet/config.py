@@ -84,7 +84,7 @@ class TrainConfig(_Section):
     epochs: int = Field(10, ge=1)
     """Walks through the training pictures."""
     batch_size: int = Field(4, ge=1)
-    """Pictures per step."""
+    """Pictures per step, of all processes together; their number must divide it."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(0.1, gt=0)
     """Learning rate at its highest."""
@@ -112,8 +112,10 @@ class TrainConfig(_Section):
     """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints; there is one after each evaluation too."""
+    tensorboard: bool = False
+    """Also write the log's numbers for TensorBoard, to the run's folder `tensorboard`; wants the extra `logs`."""
     seed: int = Field(0, ge=0)
-    """Of weights, order and augmentation."""
+    """Of weights, order, augmentation and dropout."""
 
 
 class _Settings(_Section):

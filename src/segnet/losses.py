@@ -32,10 +32,21 @@ def cross_entropy(
         which differs by a factor that the learning rate absorbs.
     """
     total = F.cross_entropy(logits.float(), target, weight=class_weights, ignore_index=VOID, reduction="sum")
+    return total / counted(target, class_weights, normalise_by).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def counted(
+    target: Tensor, class_weights: Tensor | None = None, normalise_by: Literal["pixels", "weights"] = "pixels"
+) -> Tensor:
+    """What `cross_entropy` divides by: the number of labelled pixels or the sum of their weights; arguments as there.
+
+    Returns:
+        float32 scalar, 0 when no pixel is labelled. Those of two batches add up.
+    """
     labelled = target != VOID
     if normalise_by == "pixels" or class_weights is None:
-        return total / labelled.sum().clamp_min(1)
-    return total / class_weights[target[labelled]].sum().clamp_min(torch.finfo(torch.float32).tiny)
+        return labelled.sum().float()
+    return class_weights[target[labelled]].sum()
 
 
 def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:

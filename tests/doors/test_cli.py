@@ -122,6 +122,15 @@ def test_data_commands(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
     code, out, _ = run("data", "check", tiny_camvid)
     assert code == 0
     assert "road" in out
+    data = tmp_path / "data"
+    shutil.copytree(tiny_camvid, data)
+    missing_picture(data)
+    (data / "trainannot" / "train2.png").unlink()
+    code, out, _ = run("data", "check", data)
+    assert code == 2
+    assert "missing or unreadable files: 2" in out
+    assert "train/train1.png does not exist" in out
+    assert "trainannot/train2.png does not exist" in out
     code, out, _ = run("data", "draw", tmp_path / "streets", "--count", 8, "--size", "32x48")
     assert code == 0
     assert len(list((tmp_path / "streets" / "images").iterdir())) == 8
@@ -196,6 +205,11 @@ def no_labelled_pixel(data: Path) -> None:
         Image.fromarray(np.full((24, 32), 11, np.uint8)).save(path)
 
 
+def no_labelled_pixel_to_validate_on(data: Path) -> None:
+    for path in (data / "valannot").iterdir():
+        Image.fromarray(np.full((24, 32), 11, np.uint8)).save(path)
+
+
 def empty_list(data: Path) -> None:
     (data / "train.txt").write_text("\n")
 
@@ -207,7 +221,8 @@ def empty_list(data: Path) -> None:
         (missing_picture, ["train1.png", "missing"]),
         (label_of_another_size, ["train1.png", "(3, 4)", "(24, 32)"]),
         (class_id_out_of_range, ["train1.png", "6 pixels", "77"]),
-        (no_labelled_pixel, ["labelled"]),
+        (no_labelled_pixel, ["no labelled pixel in any of the 6 pictures"]),
+        (no_labelled_pixel_to_validate_on, ["no labelled pixel in any of the 2 pictures"]),
         (empty_list, ["no picture"]),
     ],
 )
@@ -220,7 +235,7 @@ def test_bad_data_is_one_clear_line_and_leaves_nothing(
     out = tmp_path / "out"
     code, _, err = run(
         "train", "--data", data, "--out", out, "--set", "train.epochs=1", "--set", "data.workers=0",
-        "--set", "loss.class_weights=median_frequency",
+        "--set", "train.batch_size=2",
     )  # fmt: skip
     assert code == 2
     for word in words:
@@ -276,6 +291,16 @@ def test_weights_for_other_classes(run: Run, trained: Path, tmp_path: Path) -> N
     assert code == 2
     assert "use weights trained on this data" in err
     assert not (tmp_path / "o").exists()
+
+
+def test_evaluation_without_a_labelled_pixel(run: Run, trained: Path, tiny_camvid: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_camvid, data)
+    no_labelled_pixel_to_validate_on(data)
+    code, _, err = run("evaluate", "--weights", trained / "best.safetensors", "--data", data, "--out", tmp_path / "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no labelled pixel in any of the 2 pictures" in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

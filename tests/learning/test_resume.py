@@ -1,5 +1,6 @@
 """Stopping anywhere and going on gives, bit for bit, the weights of a run that was not stopped."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,16 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from segnet.config import Config, load_config
-from segnet.engine.checkpoint import load_checkpoint
+from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
 from segnet.engine.log import read_log
 from segnet.engine.train import fit
 from segnet.errors import ConfigError, NonFiniteError, WeightsError
 
 SETTINGS = [
-    "model.name=bayesian-segnet-basic",  # its dropout uses the random state that a checkpoint must hold
+    "model.name=bayesian-segnet-basic",  # its dropout draws by seed and step, so a checkpoint holds no random state
     "model.normalisation=mean_std",
     "augment.flip=true",
     "augment.scale=[0.8, 1.2]",
@@ -82,6 +84,43 @@ def test_resume_equals_no_interruption(
             record.pop("pictures_per_s", None)
     assert logs[0] == logs[1]
     assert [r["step"] for r in logs[0]] == [6, 10, 12]
+
+
+def test_ctrl_c_saves_the_step_in_hand(tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(tiny_camvid, "data.workers=1")
+    whole = fit(config, tmp_path / "whole")
+
+    from segnet.engine import train
+
+    learn = train._Run.learn
+
+    def learn_and_press(run: train._Run, *args: object) -> float:
+        if run.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return learn(run, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(train._Run, "learn", learn_and_press)
+    console = Console(record=True, file=io.StringIO(), width=200)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, tmp_path / "parts", console=console)
+    monkeypatch.undo()
+    text = console.export_text()
+    assert "stopping after this step" in text
+    assert f"saved {tmp_path / 'parts' / 'checkpoint.pt'} at step 4 of 12; the same command with --resume" in text
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["step"] == 4
+    assert same_weights(whole, fit(config, tmp_path / "parts", resume=True))
+
+
+def test_a_checkpoint_of_before_a_setting_existed_goes_on(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = settings(tiny_camvid, "train.epochs=2")
+    fit(config, tmp_path)
+    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    state["config"] = state["config"].replace("tensorboard = false\n", "")
+    state |= {"rng": torch.get_rng_state(), "rng_cuda": []}  # as checkpoints had it
+    assert "tensorboard" not in state["config"]
+    save_checkpoint(tmp_path / "checkpoint.pt", state)
+    before = (tmp_path / "best.safetensors").read_bytes()
+    assert fit(config, tmp_path, resume=True).read_bytes() == before
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")

@@ -31,7 +31,13 @@ from segnet.files import whole_file
 from segnet.models.weights import load_weights
 
 Result = dict[str, Any]
-SETTINGS_WITHOUT_EFFECT = (("data", "path"), ("data", "workers"), ("train", "device"), ("model", "licence"))
+SETTINGS_WITHOUT_EFFECT = (
+    ("data", "path"),
+    ("data", "workers"),
+    ("train", "device"),
+    ("train", "tensorboard"),
+    ("model", "licence"),
+)
 
 
 @dataclass(frozen=True)

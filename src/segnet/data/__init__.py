@@ -14,7 +14,7 @@ from segnet.data.sunrgbd import SUNRGBD, is_sunrgbd
 from segnet.data.voc import VOC, voc_folder
 from segnet.errors import ConfigError, DataError, nearest
 
-DATA_FORMATS: dict[str, Callable[[Path, str], Dataset]] = {
+DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
     "camvid": CamVid,
     "camvid32": CamVid32,
     "cityscapes": Cityscapes,
@@ -25,13 +25,14 @@ DATA_FORMATS: dict[str, Callable[[Path, str], Dataset]] = {
 }
 
 
-def open_dataset(path: Path | str, split: str, data_format: str = "auto") -> Dataset:
+def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, allow_missing: bool = False) -> Dataset:
     """One split of a data set.
 
     Args:
         path: its folder. The word `street`, where no folder has that name, is the embedded drawn street scenes.
         split: `train`, `val` or `test`.
         data_format: a key of `DATA_FORMATS`, or `auto`, which looks at what the folder holds. `street` reads nothing.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         ConfigError: an unknown format; names the nearest.
@@ -46,7 +47,7 @@ def open_dataset(path: Path | str, split: str, data_format: str = "auto") -> Dat
         raise ConfigError(f"unknown data format '{data_format}'; {nearest(data_format, (*DATA_FORMATS, 'auto'))}")
     if data_format != "street":
         _require_folder(root)
-    return DATA_FORMATS[data_format](root, split)
+    return DATA_FORMATS[data_format](root, split, allow_missing)
 
 
 def _require_folder(root: Path) -> None:

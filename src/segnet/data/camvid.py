@@ -16,7 +16,7 @@ from pathlib import Path
 
 from segnet.data.pictures import read_class_ids, read_picture
 from segnet.data.sample import Image8, Sample
-from segnet.data.targets import ids_to_target, sample_of
+from segnet.data.targets import ids_to_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import CAMVID_11, VOID, LabelSet
 
@@ -32,6 +32,7 @@ class CamVid:
     Args:
         root: the folder DIR above.
         split: `train`, `val` or `test`.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         DataError: folder, list or picture missing, or no picture at all.
@@ -39,8 +40,10 @@ class CamVid:
 
     label_set: LabelSet = CAMVID_11
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         self.pairs = _pairs(root, split)
+        if not allow_missing:
+            require_files(self.pairs, f"split '{split}' of {root} names it")
         self.names = tuple(image.stem for image, _ in self.pairs)
 
     def __len__(self) -> int:
@@ -80,10 +83,6 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
         pairs = [(p, root / f"{split}annot" / f"{p.stem}.png") for p in sorted(folder.iterdir()) if p.is_file()]
     if not pairs:
         raise DataError(f"no picture in the CamVid split '{split}' of {root}")
-    for image, target in pairs:
-        for path in (image, target):
-            if not path.is_file():
-                raise DataError(f"{path} is missing; split '{split}' of {root} names it")
     return pairs
 
 

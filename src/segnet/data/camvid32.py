@@ -34,7 +34,7 @@ from pathlib import Path
 
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Sample
-from segnet.data.targets import read_colours_target, sample_of
+from segnet.data.targets import read_colours_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import CAMVID_11, VOID, Colour, LabelSet
 
@@ -84,6 +84,7 @@ class CamVid32:
     Args:
         root: the folder DIR above.
         split: `train`, `val` or `test`.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         DataError: folder, list or picture missing, or no picture at all.
@@ -91,8 +92,10 @@ class CamVid32:
 
     label_set: LabelSet = CAMVID_11
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         self.pairs = _pairs(root, split)
+        if not allow_missing:
+            require_files(self.pairs, f"split '{split}' of {root} names it")
         self.names = tuple(image.stem for image, _ in self.pairs)
 
     def __len__(self) -> int:
@@ -154,9 +157,4 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
         chosen = [p for p in paths if published_split(p.stem) == split]
     if not chosen:
         raise DataError(f"no picture in the CamVid split '{split}' of {images}")
-    pairs = [(path, labels / f"{path.stem}_L.png") for path in chosen]
-    for pair in pairs:
-        for path in pair:
-            if not path.is_file():
-                raise DataError(f"{path} is missing; split '{split}' of {root} names it")
-    return pairs
+    return [(path, labels / f"{path.stem}_L.png") for path in chosen]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Sample
-from segnet.data.targets import read_ids_target, sample_of
+from segnet.data.targets import read_ids_target, require_labels, sample_of
 from segnet.errors import DataError
 from segnet.labels import CITYSCAPES_19, VOID, LabelSet
 
@@ -53,6 +53,7 @@ class Cityscapes:
     Args:
         root: the folder DIR above.
         split: `train` or `val`.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         DataError: a folder or label picture missing, no picture at all, or `test`, whose labels are not published.
@@ -60,7 +61,7 @@ class Cityscapes:
 
     label_set: LabelSet = CITYSCAPES_19
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         if split == "test":
             raise DataError("Cityscapes does not publish the labels of its test split (all are void); use val")
         images, labels = root / "leftImg8bit" / split, root / "gtFine" / split
@@ -74,12 +75,8 @@ class Cityscapes:
         self.pairs = [
             (path, labels / path.parent.name / f"{name}{_LABELS}") for path, name in zip(paths, self.names, strict=True)
         ]
-        missing = [target for _, target in self.pairs if not target.is_file()]
-        if missing:
-            raise DataError(
-                f"{missing[0]} is missing ({len(missing)} of {len(self.pairs)} pictures have no label); "
-                "unpack gtFine_trainvaltest.zip beside leftImg8bit"
-            )
+        if not allow_missing:
+            require_labels(self.pairs, "unpack gtFine_trainvaltest.zip beside leftImg8bit")
 
     def __len__(self) -> int:
         return len(self.pairs)

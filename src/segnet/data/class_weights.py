@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segnet.data.sample import Dataset
+from segnet.data.targets import require_labelled
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID, LabelSet
 
@@ -73,14 +74,10 @@ def count_frequencies(dataset: Dataset) -> ClassFrequencies:
     """
     if len(dataset) == 0:
         raise DataError("the data set is empty: there is no picture to count classes in")
+    require_labelled(dataset)
     frequencies = ClassFrequencies.none(dataset.label_set)
     for index in range(len(dataset)):
         frequencies = frequencies.add(dataset[index].target)
-    if not frequencies.pixels[:-1].any():
-        raise LabelError(
-            f"no labelled pixel in any of the {len(dataset)} pictures: all are void; look at the labels, and at the "
-            "void ids and colours they are read with"
-        )
     return frequencies
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from segnet.data.label_file import LABELS_TOML, LabelFile, read_labels_toml, write_labels_toml
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Dataset, Sample
-from segnet.data.targets import read_colours_target, read_ids_target, sample_of
+from segnet.data.targets import read_colours_target, read_ids_target, require_labels, sample_of
 from segnet.errors import DataError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
@@ -37,6 +37,7 @@ class Folder:
     Args:
         root: the folder DIR above.
         split: `train`, `val`, or any name that has a list or folders.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         DataError: a folder, list, picture or label is missing, a name is there twice, or there is no picture at all.
@@ -45,18 +46,16 @@ class Folder:
 
     label_set: LabelSet
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         self.labels = read_labels_toml(root / LABELS_TOML)
         self.label_set = self.labels.label_set
-        images, labels, self.names = _split(root, split)
+        images, labels, self.names = _split(root, split, allow_missing)
         if not self.names:
             raise DataError(f"no picture in the split '{split}' of {root}")
         self.pairs = [(images[name], labels / f"{name}.png") for name in self.names]
-        missing = [target for _, target in self.pairs if not target.is_file()]
-        if missing:
-            raise DataError(
-                f"{missing[0]} is missing ({len(missing)} of {len(self.pairs)} pictures have no label); "
-                "wanted a PNG of the picture's name for each, or a list that leaves the others out"
+        if not allow_missing:
+            require_labels(
+                self.pairs, "wanted a PNG of the picture's name for each, or a list that leaves the others out"
             )
 
     def __len__(self) -> int:
@@ -118,12 +117,13 @@ def pictures_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _split(root: Path, split: str) -> tuple[dict[str, Path], Path, tuple[str, ...]]:
+def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path], Path, tuple[str, ...]]:
     """All pictures by name, the folder of labels, and the names that belong to the split."""
     list_path = root / f"{split}.txt"
     if list_path.is_file():
         images = pictures_in(root / "images")
-        return images, root / "labels", _listed(list_path, images)
+        listed = _listed(list_path, images, allow_missing)
+        return listed, root / "labels", tuple(listed)
     if (root / "images" / split).is_dir():
         images = pictures_in(root / "images" / split)
         return images, root / "labels" / split, tuple(images)
@@ -144,14 +144,14 @@ def _val(names: dict[str, Path]) -> set[str]:
     return chosen or set(sorted(names, key=numbers.__getitem__)[:1])
 
 
-def _listed(list_path: Path, images: dict[str, Path]) -> tuple[str, ...]:
+def _listed(list_path: Path, images: dict[str, Path], allow_missing: bool) -> dict[str, Path]:
     by_file_name = {path.name: name for name, path in images.items()}
-    names: dict[str, None] = {}
+    listed: dict[str, Path] = {}
     for line in filter(None, map(str.strip, list_path.read_text(encoding="utf-8").splitlines())):
-        name = line if line in images else by_file_name.get(line)
-        if name is None:
+        name = line if line in images else by_file_name.get(line, line)
+        if name not in images and not allow_missing:
             raise DataError(f"{list_path} names '{line}', but images/ holds no picture of that name")
-        if name in names:
+        if name in listed:
             raise DataError(f"{list_path} names '{line}' twice; leave one out")
-        names[name] = None
-    return tuple(names)
+        listed[name] = images.get(name, list_path.parent / "images" / name)
+    return listed

@@ -162,7 +162,7 @@ class Check:
     def lines(self) -> list[str]:
         """The check as plain lines: what is wrong, then the classes, then the verdict."""
         found = [
-            *_group("unreadable files", self.unreadable),
+            *_group("missing or unreadable files", self.unreadable),
             *_group("labels of another size", self.size_mismatches),
             *_group("files with unknown labels", self.unknown_labels),
             *_group("pictures without a labelled pixel", self.all_void),
@@ -185,10 +185,10 @@ class Check:
 
 
 def check(dataset: Dataset) -> Check:
-    """Reads every sample and notes what is wrong; goes on over broken files.
+    """Reads every sample and notes what is wrong; goes on over files that are missing or broken.
 
     Args:
-        dataset: may be empty.
+        dataset: may be empty; opened with `allow_missing`, else a missing file is refused there already.
     """
     unreadable, sizes, unknown, all_void = [], [], [], []
     frequencies = ClassFrequencies.none(dataset.label_set)

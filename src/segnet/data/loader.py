@@ -1,5 +1,6 @@
 """From a data set to batches, in an order that depends on seed and epoch alone: a run can stop and go on anywhere."""
 
+import signal
 from collections.abc import Iterator
 from typing import cast
 
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from segnet.data.sample import Batch, Dataset, Sample
 from segnet.data.transforms import Augmentation, augment, image_to_tensor, target_to_tensor
-from segnet.errors import DataError, SegNetError, ShapeError
+from segnet.errors import ConfigError, DataError, SegNetError, ShapeError
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -60,6 +61,11 @@ def _collate_or_error(drawn: list[Sample | SegNetError]) -> Batch | SegNetError:
         return error
 
 
+def _leave_ctrl_c_to_the_run(worker: int) -> None:
+    """A terminal's Ctrl-C reaches the workers too, while the run still wants batches to come to a whole step."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class TrainLoader:
     """Endless shuffled batches: every picture once per epoch, the last incomplete batch left out.
 
@@ -69,37 +75,56 @@ class TrainLoader:
         batch_size: N; no larger than the data set.
         seed: of order and augmentation.
         workers: processes that read ahead; 0 reads in this one.
+        part: which part of each batch is read here, 0 .. parts - 1.
+        parts: into how many each batch is cut, in its order; the same pictures come, whatever their number.
 
     Raises:
         DataError: the data set is smaller than a batch.
+        ConfigError: a batch cannot be cut into `parts` equal ones.
     """
 
     def __init__(
-        self, dataset: Dataset, augmentation: Augmentation, *, batch_size: int, seed: int, workers: int = 0
+        self,
+        dataset: Dataset,
+        augmentation: Augmentation,
+        *,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        part: int = 0,
+        parts: int = 1,
     ) -> None:
+        if batch_size % parts:
+            raise ConfigError(
+                f"train.batch_size {batch_size} is that of all {parts} processes together and wants to be a multiple "
+                f"of {parts}; use {batch_size + -batch_size % parts}, or another number of processes"
+            )
         if len(dataset) < batch_size:
             raise DataError(f"the training split has {len(dataset)} pictures, fewer than a batch of {batch_size}")
         self.dataset, self.augmentation = dataset, augmentation
         self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self.part, self.parts = part, parts
         self.steps_per_epoch = len(dataset) // batch_size
 
     def batches(self, first_step: int, num_steps: int) -> Iterator[Batch]:
-        """Batches of steps `first_step` .. `num_steps - 1`, the same whether or not the run was interrupted.
+        """Our part of the batches of steps `first_step` .. `num_steps - 1`, the same after an interruption as without.
 
         Raises:
             SegNetError: what reading or stacking the samples raises.
         """
+        own_size = self.batch_size // self.parts
         for epoch in range(first_step // self.steps_per_epoch, -(-num_steps // self.steps_per_epoch)):
             skipped = max(first_step - epoch * self.steps_per_epoch, 0)
             stop = min(num_steps - epoch * self.steps_per_epoch, self.steps_per_epoch)
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
-            chosen = order[skipped * self.batch_size : stop * self.batch_size].tolist()
+            batches = order[skipped * self.batch_size : stop * self.batch_size].reshape(-1, self.parts, own_size)
             loader = DataLoader(
                 _Draws(self.dataset, self.augmentation, self.seed, epoch),
-                batch_size=self.batch_size,
-                sampler=chosen,
+                batch_size=own_size,
+                sampler=batches[:, self.part].ravel().tolist(),
                 num_workers=self.workers,
                 collate_fn=_collate_or_error,
+                worker_init_fn=_leave_ctrl_c_to_the_run,
                 generator=torch.Generator(),  # else it draws from the global state, once more in a resumed epoch
             )
             for batch in cast(Iterator[Batch | SegNetError], iter(loader)):

@@ -77,12 +77,13 @@ class Street:
         return Sample(image, target, self.names[index])
 
 
-def street_split(_: Path, split: str) -> Street:
+def street_split(_: Path, split: str, __: bool = False) -> Street:
     """A split of the embedded data set, 120x160 pixels: `train` has 400 scenes, `val` and `test` 60 each.
 
     Args:
         _: nothing is read.
         split: one of the three.
+        __: nothing can be missing.
 
     Raises:
         DataError: another split.

@@ -40,7 +40,7 @@ from scipy.io.matlab import MatReadError
 
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Sample
-from segnet.data.targets import read_ids_target, sample_of
+from segnet.data.targets import read_ids_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import SUN_37, VOID, LabelSet
 
@@ -57,6 +57,7 @@ class SUNRGBD:
     Args:
         root: the folder DIR above, of either layout.
         split: `train`, `val`, `trainval` or `test`; in the plain layout any name that has a list.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         DataError: a folder, list, .mat file, picture or label is missing or broken, or there is no picture at all.
@@ -64,16 +65,14 @@ class SUNRGBD:
 
     label_set: LabelSet = SUN_37
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         found = _official(root, split) if (root / _TOOLBOX).is_dir() else _plain(root, split)
         if not found:
             raise DataError(f"no picture in the SUN RGB-D split '{split}' of {root}")
         self.names = tuple(found)
         self.pairs = list(found.values())
-        for pair in self.pairs:
-            for path in pair:
-                if not path.is_file():
-                    raise DataError(f"{path} is missing; split '{split}' of {root} names it")
+        if not allow_missing:
+            require_files(self.pairs, f"split '{split}' of {root} names it")
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -1,14 +1,14 @@
 """From what a label file holds, class ids or colours, to a target; errors name the file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from segnet.data.pictures import open_picture, read_class_ids
-from segnet.data.sample import Image8, Sample
-from segnet.errors import LabelError, ShapeError
-from segnet.labels import Colour
+from segnet.data.sample import Dataset, Image8, Sample
+from segnet.errors import DataError, LabelError, ShapeError
+from segnet.labels import VOID, Colour
 from segnet.palette import colours_to_ids
 
 
@@ -93,6 +93,45 @@ def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target
             "give both the same size"
         )
     return Sample(image, target, name)
+
+
+def require_files(pairs: Iterable[tuple[Path, Path]], remedy: str) -> None:
+    """Refuses pairs of picture and labels of which a file is missing.
+
+    Args:
+        pairs: what a list or a folder names.
+        remedy: who names the file, or what to do.
+
+    Raises:
+        DataError: names the first missing file.
+    """
+    for path in (path for pair in pairs for path in pair):
+        if not path.is_file():
+            raise DataError(f"{path} is missing; {remedy}")
+
+
+def require_labels(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
+    """Refuses pictures that were found, but whose labels are missing; arguments as in `require_files`.
+
+    Raises:
+        DataError: names the first missing file, and says how many there are.
+    """
+    missing = [target for _, target in pairs if not target.is_file()]
+    if missing:
+        raise DataError(f"{missing[0]} is missing ({len(missing)} of {len(pairs)} pictures have no label); {remedy}")
+
+
+def require_labelled(dataset: Dataset) -> None:
+    """Refuses a data set without a single labelled pixel; reads samples until it finds one.
+
+    Raises:
+        LabelError: all pixels are void.
+    """
+    if not any((dataset[index].target != VOID).any() for index in range(len(dataset))):
+        raise LabelError(
+            f"no labelled pixel in any of the {len(dataset)} pictures: all are void; look at the labels, and at the "
+            "void ids and colours they are read with"
+        )
 
 
 def _ranges(ids: list[int]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Sample
-from segnet.data.targets import read_ids_target, sample_of
+from segnet.data.targets import read_ids_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import VOC_21, VOID, LabelSet
 
@@ -28,6 +28,7 @@ class VOC:
     Args:
         root: the folder DIR above.
         split: `train`, `val`, `trainval`, or any other list that lies beside theirs.
+        allow_missing: open it although files are missing; reading such a sample then raises.
 
     Raises:
         DataError: folder, list or picture missing, no picture at all, or `test`, whose labels are not published.
@@ -35,7 +36,7 @@ class VOC:
 
     label_set: LabelSet = VOC_21
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         folder = voc_folder(root)
         if folder is None:
             raise DataError(f"no VOC in {root}: wanted VOCdevkit/VOC2012/ with JPEGImages/ and SegmentationClass/")
@@ -50,11 +51,9 @@ class VOC:
         self.pairs = [
             (folder / "JPEGImages" / f"{name}.jpg", folder / "SegmentationClass" / f"{name}.png") for name in self.names
         ]
-        for pair in self.pairs:
-            for path in pair:
-                if not path.is_file():
-                    remedy = "; VOC does not publish the labels of its test split, use val" if split == "test" else ""
-                    raise DataError(f"{path} is missing; {list_path} names it{remedy}")
+        if not allow_missing:
+            remedy = "; VOC does not publish the labels of its test split, use val" if split == "test" else ""
+            require_files(self.pairs, f"{list_path} names it{remedy}")
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -37,7 +37,7 @@ def load_checkpoint(path: Path) -> State:
     except FileNotFoundError:
         raise WeightsError(f"no checkpoint at {path}; start without --resume") from None
     except Exception as cause:  # torch raises many types for a broken or refused file
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0][:120]
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0]  # without torch's advice
         raise WeightsError(f"{path} is not a checkpoint of this program ({reason}); delete it to start anew") from None
     if not isinstance(state, dict) or "step" not in state:
         raise WeightsError(f"{path} is not a checkpoint of this program: it has no step; delete it to start anew")

@@ -3,9 +3,11 @@
 A run is a folder:
 
     config.toml        the resolved settings
-    log.jsonl          one record per few steps and per evaluation
+    log.jsonl          one record per few steps and per evaluation; with `train.tensorboard` also the folder tensorboard
     checkpoint.pt      all that is needed to go on; stopping anywhere, kill -9 included, changes nothing in the result
     best.safetensors   the weights of the best evaluation, with their label set, settings and scores
+
+Several processes walk through the same lines, each with its part of every batch (`processes.py`).
 """
 
 import math
@@ -14,28 +16,34 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from segnet import __version__
-from segnet.config import Config, LossConfig, TrainConfig
+from segnet.config import Config, DataConfig, LossConfig, TrainConfig
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import TrainLoader
 from segnet.data.sample import Batch, Dataset
+from segnet.data.targets import require_labelled
 from segnet.data.transforms import Augmentation
 from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
 from segnet.engine.device import Place, choose_place
 from segnet.engine.evaluate import Scores, evaluate
-from segnet.engine.log import RunLog
+from segnet.engine.interrupt import Interrupt
+from segnet.engine.log import RunLog, tensorboard_writer
+from segnet.engine.processes import ALONE, Processes
 from segnet.engine.statistics import recompute_statistics
+from segnet.engine.whole_batch_norm import normalise_over
 from segnet.errors import ConfigError, NonFiniteError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
-from segnet.losses import cross_entropy, dice, lovasz
+from segnet.losses import counted, cross_entropy, dice, lovasz
 from segnet.models import create_model
 from segnet.models.vgg_weights import find_vgg16, load_vgg16
 from segnet.models.weights import WeightsCard, find_weights, load_matching, save_weights
@@ -47,89 +55,122 @@ SETTINGS_FREE_TO_CHANGE = {  # none of these changes a step
     ("data", "workers"),
     ("train", "device"),
     ("train", "statistics_pass"),
+    ("train", "tensorboard"),
     ("model", "licence"),
 }
 
 
-def fit(config: Config, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
+def fit(
+    config: Config, out: Path, *, resume: bool = False, console: Console | None = None, processes: Processes = ALONE
+) -> Path:
     """Trains a net as `config` says and keeps its best weights.
 
     Args:
         config: resolved settings.
         out: folder of the run, made if missing.
         resume: go on from `out/checkpoint.pt`; the result is the same as without the interruption.
-        console: where progress is shown; None is quiet.
+        console: where the first process shows progress; None is quiet.
+        processes: that train together, each in this function.
 
     Returns:
         Path of the kept weights, `out/best.safetensors`.
 
     Raises:
-        ConfigError: `out` holds a run and `resume` is not set, or its checkpoint is of other settings.
+        ConfigError: `out` holds a run and `resume` is not set, its checkpoint is of other settings, the batch does not
+            divide by the number of processes, or TensorBoard is asked for and not installed.
         DataError: pictures missing or broken, or a file of the run cannot be written.
+        LabelError: a class id that is not known, or no labelled pixel at all in a split.
         NonFiniteError: the loss is NaN or infinite; names step and pictures. The last checkpoint stays.
+        SegNetError: another process ended.
+        KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
-    console = console or Console(quiet=True)
+    console = console if console and processes.is_first else Console(quiet=True)
     settings = config.train
     state = _state_to_resume(config, out) if resume else None
     if state is None and (out / "checkpoint.pt").exists():
         raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
 
+    if settings.tensorboard:
+        tensorboard_writer()
     place = choose_place(settings.device, settings.precision)
-    train_set = open_dataset(config.data.path, config.data.train_split, config.data.format)
-    val_set = open_dataset(config.data.path, config.data.val_split, config.data.format)
+    train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
     loader = TrainLoader(
         train_set,
         Augmentation(**config.augment.model_dump()),
         batch_size=settings.batch_size,
         seed=settings.seed,
         workers=config.data.workers,
+        part=processes.rank,
+        parts=processes.count,
     )
-    num_steps = settings.epochs * loader.steps_per_epoch
-    evaluate_every = settings.evaluate_every * loader.steps_per_epoch
-    warmup_steps = round(settings.warmup * num_steps)
+    plan = _Plan(settings, loader.steps_per_epoch)
     class_weights = _class_weights(config.loss, train_set, place)
-    if state is None:
-        run = _Run.begin(config, train_set.label_set, place)
-    else:
-        run = _Run.resume(config, state, train_set.label_set, place)
-    first_step = run.step
-
-    with whole_file(out / "config.toml") as temporary:
-        temporary.write_text(config.to_toml())
-    batches = loader.batches(first_step, num_steps)
+    run = _Run.begin(config, state, train_set.label_set, place, processes)
+    if processes.is_first:
+        with whole_file(out / "config.toml") as temporary:
+            temporary.write_text(config.to_toml())
+    batches = loader.batches(run.step, plan.num_steps)
     began, pictures = time.perf_counter(), 0
 
-    with RunLog(out / "log.jsonl", first_step) as log, _progress(console) as progress:
-        task = progress.add_task(f"{config.model.name} on {place}", total=num_steps, completed=first_step, loss="")
-        while True:
-            advanced = run.step > first_step  # a checkpoint follows its evaluation, so a resumed step has had its own
-            evaluation_is_due = advanced and (run.step % evaluate_every == 0 or run.step == num_steps)
-            if evaluation_is_due:
-                summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
-                log.write({"step": run.step, "epoch": run.step / loader.steps_per_epoch, **summary})
-                console.print(_in_words(f"step {run.step}", summary), soft_wrap=True)
-                began, pictures = time.perf_counter(), 0
-            if evaluation_is_due or (advanced and run.step % settings.checkpoint_every == 0):
-                save_checkpoint(out / "checkpoint.pt", run.state())
-            if run.step == num_steps:
-                break
-
+    with (
+        RunLog(out / "log.jsonl" if processes.is_first else None, run.step, tensorboard=settings.tensorboard) as log,
+        _progress(console) as progress,
+        Interrupt(console) as interrupt,
+    ):
+        task = progress.add_task(f"{config.model.name} on {place}", total=plan.num_steps, completed=run.step, loss="")
+        while run.step < plan.num_steps:
             batch = next(batches)
-            lr = settings.lr * lr_multiplier(settings.schedule, run.step, num_steps, warmup_steps)
+            lr = plan.lr(run.step)
             loss = run.learn(batch, lr, class_weights)
             run.step += 1
 
-            pictures += len(batch.names)
+            pictures += settings.batch_size
             progress.update(task, advance=1, loss=f"loss {loss:.3f}")
             if run.step % LOG_EVERY == 0:
                 speed = pictures / (time.perf_counter() - began)
                 log.write({"step": run.step, "loss": round(loss, 5), "lr": lr, "pictures_per_s": round(speed, 2)})
 
-        if settings.statistics_pass:
-            recompute_statistics(run.kept_model, train_set, place, settings.batch_size)
+            if plan.evaluation_is_due(run.step) and processes.is_first:
+                summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
+                log.write({"step": run.step, "epoch": run.step / loader.steps_per_epoch, **summary})
+                console.print(_in_words(f"step {run.step}", summary), soft_wrap=True)
+                began, pictures = time.perf_counter(), 0
+            stopped = processes.any(interrupt.asked)
+            if (stopped or plan.checkpoint_is_due(run.step)) and processes.is_first:  # after the step's evaluation
+                save_checkpoint(out / "checkpoint.pt", run.state())
+            if stopped and run.step < plan.num_steps:
+                where = f"{out / 'checkpoint.pt'} at step {run.step} of {plan.num_steps}"
+                console.print(f"saved {where}; the same command with --resume goes on", soft_wrap=True)
+                raise KeyboardInterrupt
+
+    if settings.statistics_pass:  # in every process, since their BN layers meet
+        recompute_statistics(run.kept_model, train_set, place, settings.batch_size)
+        if processes.is_first:
             summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
             console.print(_in_words("after the statistics pass", summary), soft_wrap=True)
     return out / "best.safetensors"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is due at which step."""
+
+    settings: TrainConfig
+    steps_per_epoch: int
+
+    @property
+    def num_steps(self) -> int:
+        return self.settings.epochs * self.steps_per_epoch
+
+    def lr(self, step: int) -> float:
+        warmup_steps = round(self.settings.warmup * self.num_steps)
+        return self.settings.lr * lr_multiplier(self.settings.schedule, step, self.num_steps, warmup_steps)
+
+    def evaluation_is_due(self, step: int) -> bool:
+        return step % (self.settings.evaluate_every * self.steps_per_epoch) == 0 or step == self.num_steps
+
+    def checkpoint_is_due(self, step: int) -> bool:
+        return step % self.settings.checkpoint_every == 0 or self.evaluation_is_due(step)
 
 
 @dataclass
@@ -139,6 +180,7 @@ class _Run:
     config: Config
     label_set: LabelSet
     place: Place
+    processes: Processes
     model: nn.Module
     average: AveragedModel | None
     optimiser: torch.optim.Optimizer
@@ -146,34 +188,27 @@ class _Run:
     best_score: float = -1.0
 
     @classmethod
-    def begin(cls, config: Config, label_set: LabelSet, place: Place) -> "_Run":
+    def begin(
+        cls, config: Config, state: State | None, label_set: LabelSet, place: Place, processes: Processes
+    ) -> "_Run":
+        """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
         model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
-        if config.model.vgg16:
+        if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
-        if config.model.start:
+        if config.model.start and state is None:
             load_matching(model, find_weights(config.model.start))
-        return cls._around(model, config, label_set, place)
-
-    @classmethod
-    def resume(cls, config: Config, state: State, label_set: LabelSet, place: Place) -> "_Run":
-        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
-        run = cls._around(model, config, label_set, place)
-        run.model.load_state_dict(state["model"])
-        if run.average is not None:
-            run.average.load_state_dict(state["average"])
-        run.optimiser.load_state_dict(state["optimiser"])
-        run.step, run.best_score = state["step"], state["best_score"]
-        torch.set_rng_state(state["rng"])
-        if torch.cuda.is_available() and state["rng_cuda"]:
-            torch.cuda.set_rng_state_all(state["rng_cuda"])
-        return run
-
-    @classmethod
-    def _around(cls, model: nn.Module, config: Config, label_set: LabelSet, place: Place) -> "_Run":
+        normalise_over(processes, model)
         place.ready(model)
         average = _moving_average(model, config.train.average) if config.train.average else None
-        return cls(config, label_set, place, model, average, _create_optimiser(model, config.train))
+        optimiser = _create_optimiser(model, config.train)
+        if state is None:
+            return cls(config, label_set, place, processes, model, average, optimiser)
+        model.load_state_dict(state["model"])
+        if average is not None:
+            average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        return cls(config, label_set, place, processes, model, average, optimiser, state["step"], state["best_score"])
 
     def state(self) -> State:
         return {
@@ -183,8 +218,6 @@ class _Run:
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "optimiser": self.optimiser.state_dict(),
-            "rng": torch.get_rng_state(),
-            "rng_cuda": torch.cuda.get_rng_state_all(),
         }
 
     @property
@@ -224,37 +257,51 @@ class _Run:
             NonFiniteError: the loss is NaN or infinite; the weights are as they were.
         """
         self.model.train()
+        chance = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
+        torch.manual_seed(int(chance.generate_state(1)[0]))  # of dropout: so there is no random state to keep
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["lr_factor"]
         image = batch.image.to(self.place.device, memory_format=torch.channels_last)
         target = batch.target.to(self.place.device)
         with self.place.autocast():
             logits = self.model(image)  # (N, K, H, W)
-        loss = _loss(logits, target, class_weights, self.config.loss)
-        value = loss.item()
+        loss = _loss(logits, target, class_weights, self.config.loss, self.processes)
+        value = self.processes.sum(loss.detach()).item()
         if not math.isfinite(value):
             raise NonFiniteError(
-                f"the loss is {value} at step {self.step} on {', '.join(batch.names)}; "
+                f"the loss is {value} at step {self.step} on {', '.join(self.processes.names(batch.names))}; "
                 "lower train.lr, or look at these pictures with `segnet data check`"
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.processes.sum_gradients(self.model)
         self.optimiser.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
         return value
 
 
+def _open(data: DataConfig, split: str) -> Dataset:
+    dataset = open_dataset(data.path, split, data.format)
+    require_labelled(dataset)
+    return dataset
+
+
 def _in_words(when: str, summary: dict[str, float]) -> str:
     return f"{when}: " + ", ".join(f"{name} {value:.4f}" for name, value in summary.items())
 
 
-def _loss(logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig) -> Tensor:
-    loss = cross_entropy(logits, target, class_weights, settings.normalise_by)
+def _loss(
+    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig, processes: Processes
+) -> Tensor:
+    """What our part of the batch adds to the loss of the whole; alone, that is the loss."""
+    own = counted(target, class_weights, settings.normalise_by)
+    share = own / processes.sum(own).clamp_min(torch.finfo(torch.float32).tiny)
+    loss = share * cross_entropy(logits, target, class_weights, settings.normalise_by)
     if settings.dice:
-        loss = loss + settings.dice * dice(logits, target)
+        loss = loss + settings.dice * dice(logits, target) / processes.count
     if settings.lovasz:
-        loss = loss + settings.lovasz * lovasz(logits, target)
+        loss = loss + settings.lovasz * lovasz(logits, target) / processes.count
     return loss
 
 
@@ -303,17 +350,14 @@ def _state_to_resume(config: Config, out: Path) -> State:
 
     Raises:
         WeightsError: no checkpoint, or a broken one.
-        ConfigError: a setting differs that changes the result; names each.
+        ConfigError: a setting differs that changes the result (names each), or the run is of another command.
     """
     state = load_checkpoint(out / "checkpoint.pt")
-    before = Config.model_validate(tomllib.loads(state["config"])).model_dump()
-    now = config.model_dump()
-    changed = [
-        f"{section}.{key} was {before[section][key]!r}, now {value!r}"
-        for section, values in now.items()
-        for key, value in values.items()
-        if before[section][key] != value and (section, key) not in SETTINGS_FREE_TO_CHANGE
-    ]
+    try:
+        before = Config.model_validate(tomllib.loads(state["config"]))
+    except ValidationError:
+        raise ConfigError(f"{out} holds a run of another command than `segnet train`; name another folder") from None
+    changed = [words for setting, words in config.changes(before).items() if setting not in SETTINGS_FREE_TO_CHANGE]
     if changed:
         raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
     return state

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from segnet import metrics, palette
 from segnet.data.sample import Dataset
+from segnet.data.targets import require_labelled
 from segnet.engine.evaluate import Scores, predictions
 from segnet.engine.log import read_log
 from segnet.engine.machine import machine_facts
@@ -48,8 +49,10 @@ def evaluate_to_folder(
     Raises:
         WeightsError: the net was trained on other classes.
         DataError: a picture cannot be read, or a file cannot be written.
+        LabelError: no labelled pixel at all, or a class id that is not known.
     """
     require_same_classes(predictor, dataset)
+    require_labelled(dataset)
     scores = Scores(dataset.label_set)
     steps = track(
         predictions(predictor.model, dataset, predictor.place, crf=predictor.crf),

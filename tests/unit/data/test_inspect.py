@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segnet.data import open_dataset
 from segnet.data.folder import Folder
 from segnet.data.inspect import check, init_folder
 from segnet.data.label_file import LABELS_TOML, read_labels_toml
@@ -134,7 +135,7 @@ def test_check_goes_on_over_broken_files_and_sorts_what_it_finds(broken):
 def test_check_as_lines_says_all_of_it(broken):
     text = "\n".join(check(broken).lines())
     for words in (
-        "unreadable files: 3",
+        "missing or unreadable files: 3",
         "labels of another size: 1",
         "unknown labels: 1",
         "without a labelled pixel: 1",
@@ -143,6 +144,23 @@ def test_check_as_lines_says_all_of_it(broken):
     assert "classes that never occur: never" in text
     assert "25.000%" in text  # class-1: 2 of 8 pixels of the pictures that could be read
     assert text.endswith("7 pictures: not ok: see above")
+
+
+def test_check_goes_on_over_what_a_list_names_and_is_not_there(tmp_path):
+    for name in ("good", "no-label"):
+        save(tmp_path / "images" / f"{name}.png", np.zeros((1, 2, 3)))
+    save(tmp_path / "labels" / "good.png", [[0, 1]])
+    init_folder(tmp_path)
+    (tmp_path / "train.txt").write_text("no-picture\ngood\nno-label.png\n")
+    found = check(open_dataset(tmp_path, "train", allow_missing=True))
+    assert found.num_pictures == 3
+    assert found.unreadable == (
+        f"{tmp_path / 'labels' / 'no-picture.png'} does not exist",
+        f"{tmp_path / 'labels' / 'no-label.png'} does not exist",
+    )
+    assert found.frequencies.pixels.tolist() == [1, 1, 0]
+    with pytest.raises(DataError, match="names 'no-picture'"):
+        open_dataset(tmp_path, "train")
 
 
 def test_check_of_good_data_is_ok():

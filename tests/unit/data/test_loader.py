@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from segnet.data.loader import TrainLoader, collate, ordered_batches
-from segnet.data.sample import Sample
+from segnet.data.sample import Batch, Sample
 from segnet.data.transforms import Augmentation
-from segnet.errors import DataError, ShapeError
+from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.labels import CAMVID_11, LabelSet
 
 
@@ -76,6 +76,25 @@ def test_errors_arrive_as_they_were_raised(workers: int) -> None:
 def test_a_data_set_smaller_than_a_batch() -> None:
     with pytest.raises(DataError, match="1 pictures, fewer than a batch of 2"):
         TrainLoader(Numbered(1), Augmentation(), batch_size=2, seed=0)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_put_together_are_the_batches(parts: int) -> None:
+    def batches(part: int, parts: int) -> list[Batch]:
+        settings = {"batch_size": 6, "seed": 0, "part": part, "parts": parts}
+        return list(TrainLoader(Numbered(13), Augmentation(brightness=0.5), **settings).batches(1, 5))
+
+    whole = batches(0, 1)
+    assert [len(batch.names) for batch in whole] == [6] * 4
+    for batch, *own in zip(whole, *(batches(part, parts) for part in range(parts)), strict=True):
+        assert sum((b.names for b in own), ()) == batch.names
+        assert torch.equal(torch.cat([b.image for b in own]), batch.image)
+        assert torch.equal(torch.cat([b.target for b in own]), batch.target)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"batch_size 4 .* wants to be a multiple of 3; use 6"):
+        TrainLoader(Numbered(7), Augmentation(), batch_size=4, seed=0, part=0, parts=3)
 
 
 def test_ordered_batches() -> None:

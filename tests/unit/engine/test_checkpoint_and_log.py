@@ -1,4 +1,5 @@
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 
 from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
 from segnet.engine.log import RunLog, read_log
-from segnet.errors import DataError, WeightsError
+from segnet.errors import ConfigError, DataError, WeightsError
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -41,7 +42,7 @@ class _Code:
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"step": 1, "x": _Code()}, path)
-    with pytest.raises(WeightsError, match="not a checkpoint of this program"):
+    with pytest.raises(WeightsError, match=r"not a checkpoint of this program \(Weights only load failed\); delete it"):
         load_checkpoint(path)
     assert "code ran" not in capsys.readouterr().out
 
@@ -83,6 +84,48 @@ def test_a_new_run_starts_a_new_log(tmp_path: Path) -> None:
     with RunLog(path):
         pass
     assert read_log(path) == []
+
+
+def test_a_full_disk_keeps_the_records_written_before(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with RunLog(tmp_path / "log.jsonl") as log:
+        log.write({"step": 10})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        try:
+            with pytest.raises(DataError, match=r"log\.jsonl cannot be written: .*; free some space"):
+                for step in range(20, 60, 10):
+                    log.write({"step": step})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert read_log(tmp_path / "log.jsonl")[0] == {"step": 10}
+
+
+def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with RunLog(None) as log:
+        log.write({"step": 10, "loss": 1.0})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensorboard_gets_every_number_and_forgets_what_is_written_again(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with RunLog(tmp_path / "log.jsonl", tensorboard=True) as log:
+        for step in (10, 20, 30):
+            log.write({"step": step, "loss": step / 10, "lr": 0.5})
+    with RunLog(tmp_path / "log.jsonl", first_step=20, tensorboard=True) as log:
+        log.write({"step": 30, "loss": 7.0})
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert sorted(events.Tags()["scalars"]) == ["loss", "lr"]
+    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 1.0), (20, 2.0), (30, 7.0)]
+
+
+def test_missing_tensorboard_is_named_and_nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(ConfigError, match=r"pip install 'segnet\[logs\]'"):
+        RunLog(tmp_path / "log.jsonl", tensorboard=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:

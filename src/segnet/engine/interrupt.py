@@ -1,0 +1,43 @@
+"""Ctrl-C as a question to ask between two steps, so that what is saved is a whole step."""
+
+import signal
+import threading
+import time
+from types import FrameType
+from typing import Self
+
+from rich.console import Console
+
+SAME_S = 1.0
+
+
+class Interrupt:
+    """Inside a `with`, the first Ctrl-C sets `asked`; another one, later, stops at once as usual.
+
+    In a thread that is not the main one, where Python allows no signal handler, Ctrl-C stays what it is.
+
+    Args:
+        console: where the first Ctrl-C is answered.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.asked = False
+        self._console = console
+        self._asked_at_s = 0.0
+
+    def _answer(self, number: int, frame: FrameType | None) -> None:
+        if not self.asked:
+            self.asked, self._asked_at_s = True, time.monotonic()
+            self._console.print("stopping after this step; Ctrl-C once more stops at once, without saving")
+        elif time.monotonic() - self._asked_at_s > SAME_S:  # a launcher passes the terminal's Ctrl-C on a second time
+            signal.default_int_handler(number, frame)
+
+    def __enter__(self) -> Self:
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
+        if self._in_main_thread:
+            self._before = signal.signal(signal.SIGINT, self._answer)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._in_main_thread:
+            signal.signal(signal.SIGINT, self._before)
