@@ -19,7 +19,6 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from segnet.benchmark.memory import peak_live_bytes
@@ -68,7 +67,7 @@ class Cost:
         size_px: (height, width).
         place: device and precision.
         parameters: how many.
-        file_mb: size of the weights file in float32, in 10^6 bytes.
+        file_mb: size of the weights file in float32, in 10^6 bytes, without its header of some kB.
         forward: of inference on one picture.
         backward: of one picture, the forward pass not counted.
         inference: memory at batch 1.
@@ -80,7 +79,7 @@ class Cost:
     size_px: tuple[int, int]
     place: str
     parameters: int
-    file_mb: float | None
+    file_mb: float
     forward: Timing | None = None
     backward: Timing | None = None
     inference: PassMemory | None = None
@@ -119,11 +118,15 @@ def measure_cost(
     """
     if training:
         require_size(net, size_px, 1, num_classes)
+    cost = _uncosted(net, size_px, place, num_classes)
     torch.manual_seed(0)
-    model = place.ready(create_model(net, num_classes))
-    file_bytes = len(save({name: value.cpu().contiguous() for name, value in model.state_dict().items()}))
-    parameters = sum(p.numel() for p in model.parameters())
-    cost = Cost(net, size_px, str(place), parameters, file_bytes / 1e6)
+    try:
+        model = place.ready(create_model(net, num_classes))
+    except (MemoryError, RuntimeError) as cause:
+        if not lacks_memory(cause):
+            raise
+        cost.failures["model"] = f"{net}: out of memory for its weights alone, {cost.file_mb:.0f} MB"
+        return cost
 
     def picture(batch_size: int) -> tuple[Tensor, Tensor]:
         image = torch.rand(batch_size, 3, *size_px).to(place.device, memory_format=torch.channels_last)
@@ -164,12 +167,18 @@ def measure_cost_alone(net: str, size_px: tuple[int, int], place: Place, **optio
         try:
             return pool.submit(measure_cost, net, size_px, place, alone=True, **options).result()
         except BrokenProcessPool:
-            parameters = sum(p.numel() for p in meta_net(net, options.get("num_classes", 11)).parameters())
-            cost = Cost(net, size_px, str(place), parameters, None)
+            cost = _uncosted(net, size_px, place, options.get("num_classes", 11))
             cost.failures["process"] = (
                 f"{net}: the process was killed, most likely for lack of memory; a smaller --size, or more memory"
             )
             return cost
+
+
+def _uncosted(net: str, size_px: tuple[int, int], place: Place, num_classes: int) -> Cost:
+    """What is known of a net before anything is measured."""
+    model = meta_net(net, num_classes)
+    file_bytes = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    return Cost(net, size_px, str(place), sum(p.numel() for p in model.parameters()), file_bytes / 1e6)
 
 
 def out_of_memory(net: str, part: str, batch_size: int) -> str:
