@@ -7,6 +7,7 @@
     +-- ShapeError      (ValueError)          a tensor or picture of the wrong size
     +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another net
     +-- NonFiniteError  (FloatingPointError)  a loss that is NaN or infinite, with the step and the files
+    +-- ExportError     (ArithmeticError)     an export that runs, but does not say what PyTorch says
 
 A message says what was wanted, what came, and what to do. The command line prints it as one line and exits with 2.
 """
@@ -41,6 +42,10 @@ class WeightsError(SegNetError, OSError):
 
 class NonFiniteError(SegNetError, FloatingPointError):
     """A loss that is NaN or infinite."""
+
+
+class ExportError(SegNetError, ArithmeticError):
+    """An export that runs, but does not say what PyTorch says."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -63,11 +64,63 @@ def whole_file(path: Path) -> Iterator[Path]:
     except SegNetError:
         raise
     except OSError as cause:
-        remedy = _REMEDIES.get(cause.errno or 0, "check the path and the disk")
-        raise DataError(f"{path} cannot be written: {cause.strerror or cause}; {remedy}") from cause
+        raise _cannot_be_written(path, cause) from cause
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_files(path: Path) -> Iterator[Path]:
+    """As `whole_file`, for a format of several files beside each other, or of a folder.
+
+    Gives a path of the same name in a temporary folder. What was written into that folder takes its place beside `path`
+    when the block ends well: `path` goes first if it is there and comes last, so whoever finds it finds all that
+    belongs to it. When the block fails, everything is as it was.
+
+    Args:
+        path: the file, or folder, by which the others are found; existing ones are replaced.
+
+    Yields:
+        A path of the same name in an empty folder.
+
+    Raises:
+        DataError: as `whole_file`.
+    """
+    room = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
+    try:
+        room.mkdir(parents=True)
+        yield room / path.name
+        for made in room.rglob("*"):
+            _flush(made)
+        others = sorted(made for made in room.iterdir() if made.name != path.name)
+        if others:
+            _remove(path)
+        for made in (*others, room / path.name):
+            place = path.with_name(made.name)
+            if made.is_dir() or place.is_dir():
+                _remove(place)
+            made.replace(place)
+        if os.name == "posix":
+            _flush(path.parent)
+    except SegNetError:
+        raise
+    except OSError as cause:
+        raise _cannot_be_written(path, cause) from cause
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _cannot_be_written(path: Path, cause: OSError) -> DataError:
+    remedy = _REMEDIES.get(cause.errno or 0, "check the path and the disk")
+    return DataError(f"{path} cannot be written: {cause.strerror or cause}; {remedy}")
 
 
 def _flush(path: Path) -> None:

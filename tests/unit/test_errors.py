@@ -13,6 +13,7 @@ from segnet.errors import SegNetError, nearest
         ("ShapeError", ValueError),
         ("WeightsError", OSError),
         ("NonFiniteError", FloatingPointError),
+        ("ExportError", ArithmeticError),
     ],
 )
 def test_each_error_is_also_its_builtin(name: str, builtin: type[Exception]) -> None:
@@ -25,7 +26,7 @@ def test_each_error_is_also_its_builtin(name: str, builtin: type[Exception]) -> 
 
 def test_the_tree_in_the_docstring_names_every_error() -> None:
     classes = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, SegNetError)]
-    assert len(classes) == 7
+    assert len(classes) == 8
     assert errors.__doc__ is not None
     for error in classes:
         builtin = error.__bases__[-1].__name__

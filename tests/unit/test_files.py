@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segnet.errors import DataError, WeightsError
-from segnet.files import download, whole_file
+from segnet.files import download, whole_file, whole_files
 
 
 def names(folder: Path) -> list[str]:
@@ -107,3 +107,54 @@ def test_download_without_a_network_says_where_to_put_the_file(tmp_path: Path) -
     with pytest.raises(WeightsError, match=f"cannot be fetched.*put the file by hand at {path}"):
         download((tmp_path / "missing").as_uri(), path, "")
     assert names(path.parent) == []
+
+
+def test_files_of_one_stem_appear_together(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "net.xml"
+    for turn in ("old", "new"):
+        with whole_files(path) as temporary:
+            assert temporary.name == "net.xml" and list(temporary.parent.iterdir()) == []
+            temporary.write_text(turn)
+            temporary.with_suffix(".bin").write_text(turn + " weights")
+            assert path.exists() == (turn == "new")
+    assert path.read_text() == "new"
+    assert path.with_suffix(".bin").read_text() == "new weights"
+    assert names(path.parent) == ["net.bin", "net.xml"]
+
+
+def test_a_folder_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    for turn in ("old", "new"):
+        with whole_files(tmp_path / "net.mlpackage") as temporary:
+            (temporary / "data").mkdir(parents=True)
+            (temporary / "data" / turn).write_text(turn)
+    assert names(tmp_path) == ["net.mlpackage"]
+    assert names(tmp_path / "net.mlpackage" / "data") == ["new"]
+
+
+def test_a_machine_that_stops_between_two_files_leaves_no_mixture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.xml"
+    path.write_text("old")
+    path.with_suffix(".bin").write_text("old weights")
+    monkeypatch.setattr(Path, "replace", lambda self, place: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt), whole_files(path) as temporary:
+        temporary.write_text("new")
+        temporary.with_suffix(".bin").write_text("new weights")
+    assert names(tmp_path) == ["net.bin"]  # the new weights never meet the old graph
+
+
+@pytest.mark.parametrize("failure", [ValueError("half way"), KeyboardInterrupt()])
+def test_a_failing_block_leaves_all_files_as_they_were(tmp_path: Path, failure: BaseException) -> None:
+    path = tmp_path / "net.xml"
+    path.write_text("old")
+    with pytest.raises(type(failure)), whole_files(path) as temporary:
+        temporary.write_text("ha")
+        raise failure
+    assert path.read_text() == "old" and names(tmp_path) == ["net.xml"]
+
+
+def test_files_in_a_place_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="a part of the path is a file"), whole_files(tmp_path / "file" / "net.xml"):
+        raise AssertionError
