@@ -13,6 +13,7 @@ from segnet.files import whole_file
 
 _STYLE = """
 main { max-width: 1440px; }  /* thirteen columns */
+.classes + .wide { margin-top: 28px; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 8px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; }

@@ -20,7 +20,7 @@ def run_quick(options: Options, *, smallest: bool = False) -> list[TableText]:
     Returns:
         The three tables.
     """
-    size_px, counts, epochs = ((32, 32), (4, 2), 1) if smallest else ((48, 64), (24, 8), 2)
+    size_px, counts, epochs = ((32, 32), (4, 2), 1) if smallest else ((48, 64), (16, 8), 2)
     splits = {split: Street(n, size_px, seed) for split, n, seed in zip(("train", "val"), counts, (0, 1), strict=True)}
     data = prepare_data(options.out / f"data-{size_px[0]}x{size_px[1]}", splits, size_px, "drawn street scenes")
     texts = []
