@@ -147,9 +147,10 @@ def test_kill_minus_9_and_resume(tiny_camvid: Path, tmp_path: Path) -> None:
 
 
 def test_a_finished_run_resumes_to_itself(tiny_camvid: Path, tmp_path: Path) -> None:
-    config = settings(tiny_camvid, "train.epochs=2")
-    before = fit(config, tmp_path).read_bytes()
+    before = fit(settings(tiny_camvid, "train.epochs=2"), tmp_path).read_bytes()
+    config = settings(tiny_camvid, "train.epochs=2", "train.tensorboard=true")  # which changes no step
     assert fit(config, tmp_path, resume=True).read_bytes() == before
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
 def test_the_statistics_pass_changes_statistics_and_nothing_else(tiny_camvid: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor
 
 from segnet.labels import VOID
-from segnet.losses import cross_entropy, dice, focal, lovasz
+from segnet.losses import counted, cross_entropy, dice, focal, lovasz
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
@@ -33,6 +34,23 @@ def labelled_pixels(logits: Tensor, target: Tensor) -> tuple[np.ndarray, np.ndar
     scores = np.moveaxis(logits.double().numpy(), 1, -1)[target.numpy() != VOID]
     scores = np.exp(scores - scores.max(1, keepdims=True))
     return scores / scores.sum(1, keepdims=True), target.numpy()[target.numpy() != VOID]
+
+
+@pytest.mark.parametrize("normalise_by", ["pixels", "weights"])
+def test_parts_weighed_by_what_they_count_make_the_loss_of_the_whole(
+    normalise_by: Literal["pixels", "weights"],
+) -> None:
+    logits, target = batch(size=(3, 6, 7))
+    target[0, :5] = VOID  # so that the parts count differently
+    weights = torch.tensor(CLASS_WEIGHTS)
+    parts = [(logits[part], target[part]) for part in (slice(0, 1), slice(1, 3))]
+    counts = [counted(t, weights, normalise_by) for _, t in parts]
+    losses = [cross_entropy(x, t, weights, normalise_by) for x, t in parts]
+    total = counted(target, weights, normalise_by)
+    assert sum(counts).item() == pytest.approx(total.item(), rel=REL)
+    assert counts[0] < counts[1] / 4
+    mixed = sum(n / total * loss for n, loss in zip(counts, losses, strict=True))
+    assert mixed.item() == pytest.approx(cross_entropy(logits, target, weights, normalise_by).item(), rel=REL)
 
 
 # ------------------------------------------------------------------------------------------------ each by its formula

@@ -8,7 +8,7 @@ from typing import Self
 
 from rich.console import Console
 
-SAME_S = 1.0
+REPEATED_WITHIN_S = 1.0  # a launcher passes the terminal's Ctrl-C on a second time
 
 
 class Interrupt:
@@ -29,7 +29,7 @@ class Interrupt:
         if not self.asked:
             self.asked, self._asked_at_s = True, time.monotonic()
             self._console.print("stopping after this step; Ctrl-C once more stops at once, without saving")
-        elif time.monotonic() - self._asked_at_s > SAME_S:  # a launcher passes the terminal's Ctrl-C on a second time
+        elif time.monotonic() - self._asked_at_s > REPEATED_WITHIN_S:
             signal.default_int_handler(number, frame)
 
     def __enter__(self) -> Self:

@@ -51,10 +51,7 @@ class Processes:
             try:
                 dist.all_reduce(total)
             except RuntimeError as cause:
-                raise SegNetError(
-                    f"another of the {self.count} processes ended ({str(cause).splitlines()[0]:.100}); "
-                    "its own message says why"
-                ) from cause
+                raise SegNetError(f"another of the {self.count} processes ended; its own message says why") from cause
         return total
 
     def any(self, value: bool) -> bool:
@@ -96,13 +93,20 @@ def join_processes() -> Iterator[Processes]:
 
     Yields:
         The processes, until the block ends.
+
+    Raises:
+        SegNetError: the others were not met, or the launcher's variables are not whole.
     """
     if "WORLD_SIZE" not in os.environ:
         yield ALONE
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(dist.get_node_local_rank())
-    dist.init_process_group(timeout=PATIENCE)  # gloo for tensors in memory, nccl for those on a GPU
+    try:
+        dist.init_process_group(timeout=PATIENCE)  # gloo for tensors in memory, nccl for those on a GPU
+    except (RuntimeError, ValueError) as cause:
+        reason = str(cause).splitlines()[0]
+        raise SegNetError(f"the processes did not meet ({reason:.120}); see whether another one ended first") from cause
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
     finally:

@@ -117,7 +117,7 @@ def fit(
         _progress(console) as progress,
         Interrupt(console) as interrupt,
     ):
-        task = progress.add_task(f"{config.model.name} on {place}", total=plan.num_steps, completed=run.step, loss="")
+        task = progress.add_task(f"{config.model.name} on {place}", total=plan.num_steps, completed=run.step, note="")
         while run.step < plan.num_steps:
             batch = next(batches)
             lr = plan.lr(run.step)
@@ -125,9 +125,9 @@ def fit(
             run.step += 1
 
             pictures += settings.batch_size
-            progress.update(task, advance=1, loss=f"loss {loss:.3f}")
+            speed = pictures / (time.perf_counter() - began)
+            progress.update(task, advance=1, note=f"loss {loss:.3f}, {speed:.1f} pictures/s")
             if run.step % LOG_EVERY == 0:
-                speed = pictures / (time.perf_counter() - began)
                 log.write({"step": run.step, "loss": round(loss, 5), "lr": lr, "pictures_per_s": round(speed, 2)})
 
             if plan.evaluation_is_due(run.step) and processes.is_first:
@@ -342,7 +342,7 @@ def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
 
 def _progress(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal)
+    return Progress(*columns, TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal)
 
 
 def _state_to_resume(config: Config, out: Path) -> State:
