@@ -13,7 +13,8 @@ from segnet.engine import pretrain as engine
 from segnet.engine.checkpoint import load_checkpoint
 from segnet.engine.device import Place
 from segnet.engine.log import read_log
-from segnet.engine.pretrain import Span, measure, pretrain
+from segnet.engine.pretrain import pretrain
+from segnet.engine.rebuild import Span, measure
 from segnet.models.autoencoder import Autoencoder
 from segnet.models.weights import load_weights
 

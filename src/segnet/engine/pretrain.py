@@ -17,56 +17,31 @@ import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from segnet import __version__
 from segnet.config import PretrainConfig
 from segnet.data.loader import TrainLoader
 from segnet.data.sample import Batch, Dataset
-from segnet.data.transforms import Augmentation, image_to_tensor
+from segnet.data.transforms import Augmentation
 from segnet.data.unlabelled import RGB, Pictures, open_pictures
 from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
 from segnet.engine.device import Place, choose_place
 from segnet.engine.log import RunLog
+from segnet.engine.rebuild import Rebuilt, Span, given_to, measure, spans_of_training
 from segnet.errors import ConfigError, NonFiniteError
 from segnet.files import whole_file
-from segnet.models.autoencoder import NUM_STAGES, Autoencoder
+from segnet.models.autoencoder import Autoencoder
 from segnet.models.weights import WeightsCard, save_weights
 from segnet.schedules import lr_multiplier
 
 LOG_EVERY = 10
-WATCHED = 8
 SETTINGS_FREE_TO_CHANGE = {("data", "path"), ("data", "workers"), ("train", "device"), ("model", "licence")}
-
-
-class Span(NamedTuple):
-    """The stages that learn together, by number: one stage, or all."""
-
-    first: int
-    last: int
-
-    def __str__(self) -> str:
-        return f"stage {self.first}" if self.first == self.last else f"stages {self.first} to {self.last}"
-
-
-class Rebuilt(NamedTuple):
-    """How well pictures are rebuilt.
-
-    Attributes:
-        mean_squared_error: over all values.
-        lost_share: that error over the variance of what was given, around each picture's channel means: 0 is perfect, 1
-            is no better than one colour per picture.
-    """
-
-    mean_squared_error: float
-    lost_share: float
 
 
 def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
@@ -102,7 +77,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
         seed=settings.seed,
         workers=config.data.workers,
     )
-    spans = _spans(layerwise=settings.layerwise)
+    spans = spans_of_training(layerwise=settings.layerwise)
     steps_per_span = settings.epochs * loader.steps_per_epoch
     num_steps = len(spans) * steps_per_span
     run = _Run.begin(config, place)
@@ -162,44 +137,6 @@ def learns_from_what_it_watches(dataset: Dataset) -> bool:
     return isinstance(dataset, Pictures)
 
 
-def measure(model: Autoencoder, dataset: Dataset, place: Place, span: Span, count: int = WATCHED) -> Rebuilt:
-    """How well the stages of `span` rebuild what they are given, on the first `count` pictures.
-
-    Args:
-        model: on the device of `place`.
-        dataset: not empty.
-        place: device and precision.
-        span: the stages.
-        count: pictures at most.
-    """
-    squares = variance = values = 0.0
-    for index in range(min(count, len(dataset))):
-        given, rebuilt = rebuild(model, image_to_tensor(dataset[index].image)[None], place, span)
-        squares += (rebuilt - given).square().sum().item()
-        variance += (given - given.mean((2, 3), keepdim=True)).square().sum().item()
-        values += given.numel()
-    return Rebuilt(squares / values, squares / max(variance, 1e-12))
-
-
-@torch.no_grad()
-def rebuild(model: Autoencoder, image: Tensor, place: Place, span: Span) -> tuple[Tensor, Tensor]:
-    """What the first stage of `span` is given for pictures, and what the span makes of it.
-
-    Args:
-        model: on the device of `place`.
-        image: RGB float32 (N, 3, H, W) in [0, 1].
-        place: device and precision.
-        span: the stages.
-
-    Returns:
-        Two float32 (N, C, h, w): the normalised image when the span begins with stage 1, else features.
-    """
-    with place.autocast():
-        given = _given(model, image.to(place.device, memory_format=torch.channels_last), span)
-        rebuilt = model.reconstruct(given, *span)
-    return given.float(), rebuilt.float()
-
-
 @dataclass
 class _Run:
     """All that changes while training, and so all that a checkpoint holds.
@@ -245,7 +182,7 @@ class _Run:
         image = batch.image.to(self.place.device, memory_format=torch.channels_last)
         with self.place.autocast():
             with torch.no_grad():
-                given = _given(self.model, image, span)
+                given = given_to(self.model, image, span)
             rebuilt = self.model.reconstruct(given, *span)
         loss = F.mse_loss(rebuilt.float(), given.float())
         value = loss.item()
@@ -258,16 +195,6 @@ class _Run:
         loss.backward()
         self.optimiser.step()
         return value
-
-
-def _given(model: Autoencoder, image: Tensor, span: Span) -> Tensor:
-    """What the first stage of a span is given for RGB (N, 3, H, W) in [0, 1]."""
-    given: Tensor = model.encoder(model.normalisation(image), 1, span.first - 1)[0]
-    return given
-
-
-def _spans(*, layerwise: bool) -> tuple[Span, ...]:
-    return tuple(Span(n, n) for n in range(1, NUM_STAGES + 1)) if layerwise else (Span(1, NUM_STAGES),)
 
 
 def _rounded(rebuilt: Rebuilt) -> dict[str, float]:

@@ -15,7 +15,8 @@ from segnet.data.transforms import image_to_tensor
 from segnet.engine.device import Place, choose_place
 from segnet.engine.log import Record, read_log
 from segnet.engine.machine import machine_facts
-from segnet.engine.pretrain import Span, learns_from_what_it_watches, rebuild, watched_pictures
+from segnet.engine.pretrain import learns_from_what_it_watches, watched_pictures
+from segnet.engine.rebuild import Span, rebuild
 from segnet.errors import WeightsError
 from segnet.models.autoencoder import Autoencoder
 from segnet.models.weights import load_weights
@@ -116,7 +117,8 @@ def _headline(log: Sequence[Record], spans: Sequence[Span]) -> str:
         )
     return (
         "<h1>Pictures rebuilt</h1>\n"
-        '<p class="lead">An encoder-decoder with pooling indices, trained without labels to rebuild its input.</p>\n'
+        '<p class="lead">An encoder-decoder with pooling indices, trained without labels to rebuild its input. Lost is '
+        "the share of the input's variance that does not come back; one value for each channel would lose 100 %.</p>\n"
         f'<div class="scores">\n{"".join(cards)}\n</div>'
     )
 

@@ -11,7 +11,8 @@ from segnet.config import PretrainConfig, load_pretrain_config
 from segnet.data.loader import collate
 from segnet.data.unlabelled import open_pictures
 from segnet.engine.device import Place
-from segnet.engine.pretrain import Span, _Run, measure, pretrain
+from segnet.engine.pretrain import _Run, pretrain
+from segnet.engine.rebuild import Span, measure
 from segnet.errors import ConfigError, DataError, NonFiniteError, WeightsError
 
 CPU = Place(torch.device("cpu"), "float32")
