@@ -1,4 +1,4 @@
-"""From what a label file holds, class ids or colours, to a target; errors name the file."""
+"""From what a label file holds, class ids or colours, to a target; and the checks of pairs that all readers share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
