@@ -65,7 +65,9 @@ def search(
         workers=workers,
         console=out_console,
     )
-    found = f"{measure} {100 * result.gain:+.2f} % over the net alone on {len(outputs)} pictures of {split} of {data}"
+    found = (
+        f"{measure} {100 * result.gain:+.2f} points over the net alone on {len(outputs)} pictures of {split} of {data}"
+    )
     write_crf(out, result.best, [found, shlex.join(["segnet", *sys.argv[1:]])])
     out_console.print(_table(result))
     out_console.print(found)

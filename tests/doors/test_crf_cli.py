@@ -58,7 +58,7 @@ def test_search_then_evaluate_then_predict(
     assert read_crf(file) == CRFParameters(0.5, 3.0, 3.0, 20.0, 8.0, iterations=2)
     first = file.read_text().splitlines()[0]
     assert first.startswith("# mean_iou ")
-    assert first.endswith(f"% over the net alone on 2 pictures of train of {tiny_camvid}")
+    assert first.endswith(f" points over the net alone on 2 pictures of train of {tiny_camvid}")
     assert "no CRF" in out
 
     on = ("evaluate", "--weights", weights, "--data", tiny_camvid)
