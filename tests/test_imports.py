@@ -11,9 +11,10 @@ LEVELS = [
     "errors labels palette config files options",
     "pooling layers losses metrics boundary schedules data",
     "models",
+    "runtime",
     "engine",
-    "runtime export caffe benchmark report",
-    "cli benchmark_cli crf_cli serve cluster video __init__ __main__",
+    "export caffe benchmark report",
+    "cli benchmark_cli crf_cli export_cli serve cluster video __init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
@@ -21,8 +22,8 @@ BESIDE = {
     "config": {"errors"},
     "files": {"errors"},
     "options": {"errors"},
-    "benchmark": {"report"},
-    "cli": {"benchmark_cli", "crf_cli"},
+    "benchmark": {"export", "report"},
+    "cli": {"benchmark_cli", "crf_cli", "export_cli"},
     "__main__": {"cli"},
 }
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

@@ -1,0 +1,70 @@
+"""A net without what only training needs: dropout gone, batch normalisation multiplied into the convolutions.
+
+In evaluation mode BN is a scale and a shift per channel, so `BN(conv(x))` is a convolution with other numbers. The same
+holds where the map is cropped between the two.
+"""
+
+import copy
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from segnet import pooling
+
+_NOTHING_TO_DO = (nn.Dropout, nn.Dropout2d, nn.Identity)
+
+
+def folded(model: nn.Module) -> fx.GraphModule:
+    """A copy of a net for inference, as a graph of its operators in their order.
+
+    Pooling and unpooling stand in the graph as calls of `segnet.pooling.max_pool` and `max_unpool`, which
+    `replace_calls` can exchange.
+
+    Args:
+        model: a net of `MODELS`; stays as it is.
+
+    Returns:
+        The net in eval mode, float32, equal within rounding. Its parameters are its own, and want no gradient.
+    """
+    copied = copy.deepcopy(model).float().eval().requires_grad_(False)
+    tracer = fx.Tracer(autowrap_functions=(pooling.max_pool, pooling.max_unpool))
+    net = fx.GraphModule(copied, tracer.trace(copied), type(model).__name__)
+    node: Any  # its target and arguments are of any type by their nature
+    for node in net.graph.find_nodes(op="call_module"):
+        module = net.get_submodule(node.target)
+        if isinstance(module, nn.BatchNorm2d) and (source := _convolution_before(node, net)):
+            convolution: Any = net.get_submodule(source.target)
+            transposed = isinstance(convolution, nn.ConvTranspose2d)
+            net.set_submodule(source.target, fuse_conv_bn_eval(convolution, module, transpose=transposed))
+        elif not isinstance(module, _NOTHING_TO_DO):
+            continue
+        node.replace_all_uses_with(node.args[0])
+        net.graph.erase_node(node)
+    net.delete_all_unused_submodules()
+    net.recompile()
+    return net
+
+
+def replace_calls(net: fx.GraphModule, exchange: dict[Callable[..., Any], Callable[..., Any]]) -> None:
+    """Makes the net call other functions of the same arguments, in place."""
+    for old, new in exchange.items():
+        for node in net.graph.find_nodes(op="call_function", target=old):
+            node.target = new
+    net.recompile()
+
+
+def _convolution_before(norm: Any, net: fx.GraphModule) -> Any:
+    """The node of the convolution whose output, cropped or not, this BN alone takes; None where there is no such."""
+    node = norm.args[0]
+    while node.target is operator.getitem and len(node.users) == 1 and _keeps_channels(node.args[1]):
+        node = node.args[0]
+    if node.op != "call_module" or len(node.users) > 1:
+        return None
+    return node if isinstance(net.get_submodule(node.target), nn.Conv2d | nn.ConvTranspose2d) else None
+
+
+def _keeps_channels(key: Any) -> bool:
+    return isinstance(key, tuple) and key[:2] == (slice(None), slice(None))

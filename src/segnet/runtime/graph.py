@@ -1,0 +1,100 @@
+"""Any net of `MODELS` in the form that runtimes and export formats take.
+
+    image -> normalisation -> convolutions (BN folded in), pooling by ranks, ... -> logits -> (argmax) -> class ids
+
+Plain operators only, at any size: no index tensor, no scatter, no gather, no operator of our own.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
+
+from segnet import pooling
+from segnet.errors import ConfigError, nearest
+from segnet.runtime import ranks
+from segnet.runtime.fold import folded, replace_calls
+
+Answer = Literal["logits", "classes"]
+
+
+class InferenceNet(nn.Module):
+    """A net and what it is asked for.
+
+    Args:
+        net: RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W).
+        answer: `logits` or `classes`.
+    """
+
+    def __init__(self, net: nn.Module, answer: Answer) -> None:
+        super().__init__()
+        self.net = net
+        self.answer = answer
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Answers for pictures of one size.
+
+        Args:
+            image: RGB (N, 3, H, W), floating in [0, 1] or uint8; any size from 1x1.
+
+        Returns:
+            Logits (N, K, H, W), or class ids uint8 (N, H, W); of equal logits the first class.
+        """
+        if image.dtype == torch.uint8:
+            image = image.float() / 255
+        logits: Tensor = self.net(image)
+        return logits if self.answer == "logits" else logits.argmax(1).to(torch.uint8)
+
+
+def inference_net(model: nn.Module, *, answer: Answer = "logits") -> InferenceNet:
+    """A frozen copy of a net, ready for `torch.export` with fixed or dynamic height and width.
+
+    Args:
+        model: a net of `MODELS`; stays as it is.
+        answer: `logits`, float32; or `classes`, the argmax inside the graph, uint8.
+
+    Returns:
+        The net in eval mode, float32, on its device; equal to `model` in eval mode within float32 rounding.
+
+    Raises:
+        ConfigError: another answer.
+
+    Example:
+        >>> program = exported(inference_net(model, answer="classes"), size_px=(360, 480))
+    """
+    if answer not in get_args(Answer):
+        raise ConfigError(f"unknown answer '{answer}'; {nearest(answer, get_args(Answer))}")
+    net = folded(model)
+    replace_calls(net, {pooling.max_pool: ranks.max_pool, pooling.max_unpool: ranks.max_unpool})
+    return InferenceNet(_without_flip(net), answer).eval()
+
+
+def exported(net: InferenceNet, size_px: tuple[int, int] | None, dtype: torch.dtype = torch.float32) -> ExportedProgram:
+    """The net's operators by `torch.export`, for one picture; no weights are copied.
+
+    Args:
+        net: from `inference_net`.
+        size_px: (height, width) to hold it to; None leaves both open, from two pixels in all.
+        dtype: of the image: floating, or uint8.
+    """
+    image = torch.zeros(1, 3, *(size_px or (45, 61))).to(dtype)
+    open_axes = None if size_px else ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
+    # oblivious of sizes: else slices that cut nothing at the traced size would be taken to cut nothing at any
+    with torch.no_grad(), _config.patch(backed_size_oblivious=size_px is None):  # type: ignore[attr-defined]
+        return torch.export.export(net, (image,), dynamic_shapes=open_axes)
+
+
+def _without_flip(net: fx.GraphModule) -> fx.GraphModule:
+    """RGB to BGR by slices: `flip` becomes a gather in some formats."""
+    for node in list(net.graph.find_nodes(op="call_method", target="flip")):
+        with net.graph.inserting_before(node):
+            node.replace_all_uses_with(net.graph.call_function(_reversed_channels, (node.args[0],)))
+        net.graph.erase_node(node)
+    net.recompile()
+    return net
+
+
+def _reversed_channels(image: Tensor) -> Tensor:
+    return torch.cat(image.split(1, dim=1)[::-1], dim=1)

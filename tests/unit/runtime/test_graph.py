@@ -1,0 +1,102 @@
+"""Every net of `MODELS` in its inference form: the same numbers, BN folded, plain operators, any size."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segnet.errors import ConfigError
+from segnet.models import MODELS
+from segnet.runtime.graph import InferenceNet, exported, inference_net
+
+NARROW = {key: {"fc_channels": 8} for key in ("fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt", "deconvnet")}
+FORBIDDEN = ("gather", "scatter", "unpool", "indices", "index", "flip", "batch_norm", "dropout")
+
+
+def trained(name: str) -> nn.Module:
+    """A net whose BN does something to every channel, as after training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = MODELS[name](11, **NARROW.get(name, {})).eval()
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.running_mean, std=0.2)
+                nn.init.uniform_(module.running_var, 0.5, 2.0)
+                nn.init.uniform_(module.weight, -1.5, 1.5)
+                nn.init.normal_(module.bias, std=0.2)
+    return net
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, InferenceNet]]:
+    net = trained(request.param)
+    yield net, inference_net(net)
+
+
+def pictures(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 30), (33, 47)], ids=str)
+def test_the_numbers_are_the_nets(pair: tuple[nn.Module, InferenceNet], size: tuple[int, int]) -> None:
+    net, inference = pair
+    image = pictures(2, 3, *size)
+    with torch.no_grad():
+        wanted, got = net(image), inference(image)
+    # folding changes roundings by some 1e-7 of a value, through up to 26 layers
+    torch.testing.assert_close(got, wanted, rtol=0, atol=2e-5 * wanted.abs().max().item())
+
+
+def test_the_net_stays_as_it_is_and_shares_nothing(pair: tuple[nn.Module, InferenceNet]) -> None:
+    net, inference = pair
+    own = {p.data_ptr() for p in net.parameters()}
+    assert not own & {p.data_ptr() for p in inference.parameters()}
+    assert all(p.requires_grad for p in net.parameters())
+    assert not any(p.requires_grad for p in inference.parameters())
+
+
+def test_only_a_norm_after_no_convolution_is_left(pair: tuple[nn.Module, InferenceNet]) -> None:
+    net, inference = pair
+    norms = [name for name, module in inference.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    # ENet's first block normalises a convolution's maps and pooled ones together
+    assert norms == (["net.encoder.initial.norm"] if type(net).__name__ == "ENet" else [])
+
+
+@pytest.mark.parametrize("name", ["segnet-basic", "enet"])
+def test_a_trace_of_open_size_holds_for_all_sizes_in_plain_operators(name: str) -> None:
+    inference = inference_net(trained(name))
+    program = exported(inference, None)
+    operators = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    allowed = {"aten.batch_norm.default"} if name == "enet" else set()
+    assert not [o for o in operators - allowed if any(word in o for word in FORBIDDEN)]
+    assert "aten.conv2d.default" in operators
+    run = program.module()
+    for size in ((1, 7), (16, 24), (21, 30)):
+        image = pictures(1, 3, *size)
+        with torch.no_grad():
+            assert torch.equal(run(image), inference(image)), size
+
+
+def test_a_trace_of_one_size() -> None:
+    inference = inference_net(trained("segnet-basic"), answer="classes")
+    image = (255 * pictures(1, 3, 21, 30)).to(torch.uint8)
+    with torch.no_grad():
+        got = exported(inference, (21, 30), torch.uint8).module()(image)
+        assert torch.equal(got, inference(image))
+
+
+def test_classes_are_the_argmax_of_the_logits_also_of_eight_bit_pictures() -> None:
+    net = trained("segnet")
+    image = (255 * pictures(2, 3, 33, 20)).to(torch.uint8)
+    with torch.no_grad():
+        classes = inference_net(net, answer="classes")(image)
+        logits = inference_net(net)(image.float() / 255)
+    assert classes.dtype == torch.uint8
+    assert torch.equal(classes, logits.argmax(1).to(torch.uint8))
+    assert len(classes.unique()) > 3
+
+
+def test_an_unknown_answer() -> None:
+    with pytest.raises(ConfigError, match="unknown answer 'class'; did you mean 'classes'"):
+        inference_net(trained("segnet-basic"), answer="class")  # type: ignore[arg-type]
