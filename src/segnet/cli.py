@@ -1,4 +1,4 @@
-"""The command line: `segnet train | pretrain | evaluate | predict | data | crf | benchmark | models | doctor`.
+"""The command line: `segnet train | pretrain | evaluate | predict | data | crf | export | benchmark | models | doctor`.
 
 Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
 """
@@ -18,6 +18,7 @@ from rich.table import Table
 from segnet.benchmark_cli import benchmark_app
 from segnet.crf_cli import crf_app
 from segnet.errors import SegNetError
+from segnet.export_cli import benchmark_export, export
 from segnet.options import device_name, precision_name, size_px
 
 app = typer.Typer(
@@ -27,6 +28,8 @@ data_app = typer.Typer(no_args_is_help=True, help="Look at, describe and draw da
 app.add_typer(data_app, name="data")
 app.add_typer(crf_app, name="crf")
 app.add_typer(benchmark_app, name="benchmark")
+app.command()(export)
+benchmark_app.command("export")(benchmark_export)
 
 out_console, error_console = Console(), Console(stderr=True)
 

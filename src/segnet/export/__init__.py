@@ -1,0 +1,92 @@
+"""Trained nets in the formats of other runtimes; each file is run there before it takes its name."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from segnet.errors import ConfigError, ExportError, nearest
+from segnet.export import aotinductor, coreml, executorch, litert, ncnn, onnx, openvino, torch_export
+from segnet.export.comparison import compare, example_pictures
+from segnet.export.record import Exported, Request, Written
+from segnet.files import whole_files
+from segnet.models.weights import load_weights
+from segnet.runtime.graph import Answer
+
+__all__ = ["TARGETS", "export_weights"]
+
+
+class Target(NamedTuple):
+    """A format.
+
+    Attributes:
+        suffix: of its file.
+        write: writes the file, and loads it into its runtime.
+        dynamic: whether it holds a net for pictures of any size.
+    """
+
+    suffix: str
+    write: Callable[[Request, Path], Written]
+    dynamic: bool
+
+
+TARGETS: dict[str, Target] = {
+    "onnx": Target(".onnx", onnx.write, dynamic=True),
+    "openvino": Target(".xml", openvino.write, dynamic=True),
+    "torch-export": Target(".pt2", torch_export.write, dynamic=True),
+    "aotinductor": Target(".pt2", aotinductor.write, dynamic=True),
+    "executorch": Target(".pte", executorch.write, dynamic=False),
+    "litert": Target(".tflite", litert.write, dynamic=False),
+    "ncnn": Target(".param", ncnn.write, dynamic=False),
+    "coreml": Target(".mlpackage", coreml.write, dynamic=False),
+}
+
+_NOT_PLAIN = re.compile(r"scatter|gather_?(nd|elements)|max_?unpool|::", re.IGNORECASE)
+
+
+def export_weights(
+    weights: str | Path,
+    target: str,
+    path: Path,
+    *,
+    size_px: tuple[int, int] | None,
+    answer: Answer = "logits",
+    picture: Path | None = None,
+) -> Exported:
+    """Writes a net for another runtime, runs it there, and compares it with PyTorch; whole and equal, or not at all.
+
+    Args:
+        weights: name of weights that ship, or a `.safetensors` file.
+        target: a key of `TARGETS`.
+        path: of the file; some targets put others of the same stem beside it.
+        size_px: (height, width) of the pictures it will take; None for any.
+        answer: `logits`, or `classes` with the argmax inside.
+        picture: to compare on, besides noise; None draws a street scene.
+
+    Raises:
+        ConfigError: unknown target, a size or answer that it cannot hold, another suffix, or a tool that is missing.
+        WeightsError: the weights cannot be read.
+        DataError: the picture cannot be read, or the file not be written.
+        ExportError: the export does not say what PyTorch says.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"unknown export target '{target}'; {nearest(target, TARGETS)}")
+    made_by = TARGETS[target]
+    if path.suffix != made_by.suffix:
+        raise ConfigError(f"{path}: {target} writes {made_by.suffix}; give the file that suffix")
+    if size_px is None and not made_by.dynamic:
+        dynamic = ", ".join(name for name, each in TARGETS.items() if each.dynamic)
+        raise ConfigError(
+            f"a file of {target} is for one size; give --size HEIGHTxWIDTH and bring pictures to it, or export to "
+            f"one of {dynamic}"
+        )
+    pictures = example_pictures(size_px, picture)
+    model, card = load_weights(weights)
+    request = Request(model, card, size_px, answer)
+    with whole_files(path) as temporary:
+        runtime, version, operators, run = made_by.write(request, temporary)
+        if strange := sorted(filter(_NOT_PLAIN.search, operators)):
+            raise ExportError(f"{target}: operators that not every runtime has: {', '.join(strange)}; not exported")
+        differences = compare(request, run, pictures) if run else ()
+        num_bytes = sum(made.stat().st_size for made in temporary.parent.rglob("*") if made.is_file())
+    return Exported(path, target, runtime, version, operators, differences, num_bytes, run)

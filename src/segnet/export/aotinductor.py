@@ -1,0 +1,38 @@
+"""A package of machine code for this kind of processor, .pt2, made by PyTorch's Inductor ahead of time."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch._inductor import aoti_compile_and_package, aoti_load_package
+
+from segnet.errors import ConfigError
+from segnet.export.program import count_operators, exported_program
+from segnet.export.record import Image, Request, Written
+from segnet.export.tools import quiet
+
+
+def write(request: Request, path: Path) -> Written:
+    """Compiles and loads; the metadata are the package's own.
+
+    Raises:
+        ConfigError: there is no C++ compiler.
+    """
+    if not shutil.which("g++") and not shutil.which("clang++"):
+        raise ConfigError("export to aotinductor compiles C++ and finds no compiler; install g++")
+    program = exported_program(request)
+    with quiet():
+        aoti_compile_and_package(
+            program, package_path=str(path), inductor_configs={"aot_inductor.metadata": request.metadata()}
+        )
+        net = aoti_load_package(str(path))
+
+    def run(image: Image) -> NDArray[np.generic]:
+        with torch.inference_mode():
+            # the machine code is for contiguous images, and does not look
+            answer: NDArray[np.generic] = net(torch.from_numpy(np.ascontiguousarray(image))).numpy()
+        return answer
+
+    return Written("PyTorch AOTInductor", torch.__version__, count_operators(program.graph), run)

@@ -1,0 +1,86 @@
+"""The net for formats without comparison and selection: the same places found by subtraction and ReLU.
+
+A pixel is a maximum where `relu(1 - HUGE * (maximum - pixel))` is 1, and a place where `relu(1 - |rank - own rank|)`
+is 1; both are 0 elsewhere. The numbers are those of `runtime.ranks` in float32 and bfloat16. In float16 `HUGE` is
+infinite, so such files run in float32 or bfloat16 only.
+"""
+
+import copy
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnet.export.record import Request
+from segnet.layers import LocalContrast
+from segnet.runtime import ranks
+from segnet.runtime.fold import replace_calls
+from segnet.runtime.graph import InferenceNet, inference_net
+
+HUGE = 3e38
+_FLOOR = 1e-4
+
+
+def arithmetic_net(request: Request) -> InferenceNet:
+    """The folded net for pictures of one size, without comparison, selection, or an axis N that is written on."""
+    assert request.size_px is not None  # targets of one size refuse others before
+    size_px = request.size_px
+    model = copy.deepcopy(request.model)
+    if isinstance(contrast := model.get_submodule("normalisation"), LocalContrast):
+        model.set_submodule("normalisation", FixedContrast(contrast, size_px))
+    for halvings in range(max(size_px).bit_length() + 1):  # real tensors, made before tracing: constants of the file
+        _own_rank((-(-size_px[0] >> halvings), -(-size_px[1] >> halvings)))
+    made = inference_net(model, answer=request.answer)
+    replace_calls(made.net, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
+    return made
+
+
+class FixedContrast(nn.Module):
+    """`LocalContrast` for pictures of one size: the weight inside the picture is a constant.
+
+    Args:
+        contrast: of any size.
+        size_px: (height, width).
+    """
+
+    def __init__(self, contrast: LocalContrast, size_px: tuple[int, int]) -> None:
+        super().__init__()
+        self.bell = nn.Buffer(contrast.bell.clone())
+        self.weight = nn.Buffer(self._blurred(torch.ones(1, 1, *size_px)))
+
+    def _blurred(self, image: Tensor) -> Tensor:
+        radius = self.bell.shape[-1] // 2
+        rows = F.conv2d(image, self.bell, padding=(0, radius))
+        return F.conv2d(rows, self.bell.transpose(2, 3), padding=(radius, 0))
+
+    def forward(self, image: Tensor) -> Tensor:
+        centred = image - self._blurred(image.mean(1, keepdim=True)) / self.weight
+        variance = self._blurred((centred * centred).mean(1, keepdim=True)) / self.weight
+        deviation = F.relu(variance).sqrt()  # (N, 1, H, W)
+        floor = F.relu(deviation.mean((2, 3), keepdim=True) - _FLOOR) + _FLOOR
+        return centred / torch.maximum(deviation, floor)
+
+
+def _max_pool(image: Tensor) -> tuple[Tensor, ranks.Ranks]:
+    size = (image.shape[2], image.shape[3])
+    pooled = F.max_pool2d(image, 2, 2, ceil_mode=True)
+    is_maximum = F.relu(1 - (_enlarged(pooled, size) - image) * HUGE)
+    rank = F.max_pool2d(is_maximum * _own_rank(size), 2, 2, ceil_mode=True)
+    return pooled, ranks.Ranks(rank, size)
+
+
+def _max_unpool(pooled: Tensor, indices: ranks.Ranks) -> Tensor:
+    away = _enlarged(indices.rank, indices.size) - _own_rank(indices.size)
+    return _enlarged(pooled, indices.size) * F.relu(1 - away.abs())
+
+
+def _enlarged(features: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(features, scale_factor=2.0, mode="nearest")[:, :, : size[0], : size[1]]
+
+
+@cache
+def _own_rank(size: tuple[int, int]) -> Tensor:
+    """The rank of every pixel in its window, (1, 1, H, W)."""
+    rows, columns = torch.arange(size[0]) % 2, torch.arange(size[1]) % 2
+    return (4.0 - 2 * rows[:, None] - columns)[None, None]

@@ -1,0 +1,93 @@
+"""An export runs on pictures and must say what PyTorch says."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+
+from segnet.data.pictures import read_picture
+from segnet.data.street import Street
+from segnet.data.transforms import image_to_tensor
+from segnet.errors import ExportError
+from segnet.export.record import Difference, Image, Request, Run
+
+# A runtime adds up in another order, so logits differ in their last digits; where two values of a pooling window are
+# that near to each other, another one wins and a few logits differ by more. Hence no limit on the largest difference.
+MEAN_LIMIT = 1e-3
+CLASSES_LIMIT = 1e-3
+DYNAMIC_SIZES_PX = ((75, 101), (96, 128))
+
+
+def example_pictures(size_px: tuple[int, int] | None, picture: Path | None = None) -> dict[str, Image]:
+    """The pictures an export is tried on: noise, and a street scene.
+
+    Args:
+        size_px: (height, width) of each; None takes two sizes, one of them odd.
+        picture: taken instead of the drawn scene; brought to the size, if there is one.
+
+    Returns:
+        RGB float32 (1, 3, H, W) in [0, 1], contiguous, by name.
+
+    Raises:
+        DataError: the picture is missing or broken.
+    """
+    noise_px, scene_px = (size_px, size_px) if size_px else DYNAMIC_SIZES_PX
+    noise = np.random.default_rng(0).random((1, 3, *noise_px), np.float32)
+    if picture is None:
+        drawn = Street(1, (max(scene_px[0], 16), max(scene_px[1], 16)))[0].image[: scene_px[0], : scene_px[1]]
+        name = f"drawn street {scene_px[0]}x{scene_px[1]}"
+    else:
+        drawn = read_picture(picture)
+        if size_px:
+            fitted = Pillow.fromarray(drawn).resize((size_px[1], size_px[0]), Pillow.Resampling.BILINEAR)
+            drawn = np.asarray(fitted)
+        name = f"{picture.name} {drawn.shape[0]}x{drawn.shape[1]}"
+    scene = np.ascontiguousarray(image_to_tensor(drawn)[None].numpy())  # some runtimes do not look at strides
+    return {f"noise {noise_px[0]}x{noise_px[1]}": noise, name: scene}
+
+
+def compare(request: Request, run: Run, pictures: dict[str, Image]) -> tuple[Difference, ...]:
+    """Runs an export and PyTorch's net on the same pictures.
+
+    Args:
+        request: what was exported.
+        run: the export in its runtime.
+        pictures: RGB float32 (1, 3, H, W) in [0, 1], by name.
+
+    Raises:
+        ExportError: an answer of another shape, a mean difference of logits above 0.1 % of their mean size, or another
+            class at more than 0.1 % of a picture's pixels.
+    """
+    found = []
+    for name, image in pictures.items():
+        with torch.inference_mode():
+            logits = request.model(torch.from_numpy(image)).numpy()  # (1, K, H, W)
+        classes = logits.argmax(1)
+        answer = run(image)
+        wanted = logits.shape if request.answer == "logits" else classes.shape
+        if answer.shape != wanted:
+            raise ExportError(f"{name}: wanted an answer of {wanted}, got {answer.shape}; not exported")
+        size = float(np.abs(logits).mean())
+        if request.answer == "logits":
+            away = np.abs(answer - logits)
+            largest, mean, changed = float(away.max()), float(away.mean()), answer.argmax(1) != classes
+        else:
+            largest, mean, changed = None, None, answer != classes
+        difference = Difference(name, largest, mean, size, float(changed.mean()))
+        _require_equal(difference)
+        found.append(difference)
+    return tuple(found)
+
+
+def _require_equal(difference: Difference) -> None:
+    if difference.mean_logit is not None and not difference.mean_logit <= MEAN_LIMIT * difference.mean_size:
+        raise ExportError(
+            f"{difference.picture}: logits differ from PyTorch's by {difference.mean_logit:.2g} in the mean, allowed "
+            f"is {MEAN_LIMIT:g} of their mean size {difference.mean_size:.2g}; not exported"
+        )
+    if not difference.classes_changed <= CLASSES_LIMIT:
+        raise ExportError(
+            f"{difference.picture}: {difference.classes_changed:.2%} of the pixels have another class than PyTorch "
+            f"says, allowed is {CLASSES_LIMIT:.1%}; not exported"
+        )

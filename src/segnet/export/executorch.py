@@ -1,0 +1,42 @@
+"""ExecuTorch for phones and small machines, .pte: convolutions by XNNPACK, the rest by its portable kernels."""
+
+import json
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segnet.export.program import count_operators, exported_program
+from segnet.export.record import Image, Request, Written
+from segnet.export.tools import quiet, require
+
+
+def write(request: Request, path: Path) -> Written:
+    """Lowers, writes, and loads; the format has no place for metadata, so they stand in a .json beside it.
+
+    Raises:
+        ConfigError: ExecuTorch is not installed.
+    """
+    exir = require("executorch.exir", "executorch")
+    xnnpack = require("executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch")
+    runtime = require("executorch.runtime", "executorch")
+    program = exported_program(request)
+    with quiet():
+        lowered = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+        path.write_bytes(lowered.to_executorch().buffer)
+    path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
+    method = runtime.Runtime.get().load_program(path).load_method("forward")
+
+    def run(image: Image) -> NDArray[np.generic]:
+        answer: NDArray[np.generic] = method.execute([torch.from_numpy(np.ascontiguousarray(image))])[0].numpy()
+        return answer
+
+    graphs = [lowered.exported_program().graph]
+    for module in lowered.exported_program().graph_module.children():
+        graphs += [module.original_module.graph] if hasattr(module, "original_module") else []
+    operators = sum((Counter(count_operators(graph)) for graph in graphs), Counter())
+    del operators["executorch_call_delegate"]
+    return Written("ExecuTorch with XNNPACK", version("executorch"), dict(operators), run)

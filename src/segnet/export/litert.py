@@ -1,0 +1,45 @@
+"""LiteRT (TensorFlow Lite) for phones and small machines, .tflite."""
+
+import contextlib
+import io
+import json
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segnet.export.record import Image, Request, Written
+from segnet.export.tools import quiet, require
+from segnet.runtime.graph import inference_net
+
+
+def write(request: Request, path: Path) -> Written:
+    """Converts, writes, and loads; the metadata stand in a .json beside it.
+
+    Raises:
+        ConfigError: litert-torch or ai-edge-litert is not installed.
+    """
+    converter = require("litert_torch", "litert")
+    interpreter = require("ai_edge_litert.interpreter", "litert")
+    assert request.size_px is not None  # targets of one size refuse others before
+    net = inference_net(request.model, answer=request.answer)
+    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # its stages, one a line
+        converter.convert(net, (torch.zeros(1, 3, *request.size_px),)).export(str(path))
+    path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
+    plain = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # else operators hide behind DELEGATE
+    listed = interpreter.Interpreter(str(path), experimental_op_resolver_type=plain)
+    operators = Counter(operator["op_name"] for operator in listed._get_ops_details())
+    loaded = interpreter.Interpreter(str(path))
+    loaded.allocate_tensors()
+    place, answer = loaded.get_input_details()[0]["index"], loaded.get_output_details()[0]["index"]
+
+    def run(image: Image) -> NDArray[np.generic]:
+        loaded.set_tensor(place, np.ascontiguousarray(image))
+        loaded.invoke()
+        result: NDArray[np.generic] = loaded.get_tensor(answer)
+        return result
+
+    return Written("LiteRT", version("ai-edge-litert"), dict(operators), run)

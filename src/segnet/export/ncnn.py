@@ -1,0 +1,67 @@
+"""ncnn for phones and small machines: the graph in .param, the weights in a .bin beside it."""
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx
+
+from segnet.errors import ConfigError
+from segnet.export.arithmetic import arithmetic_net
+from segnet.export.program import drop_aliases, exported_program
+from segnet.export.record import Image, Request, Written
+from segnet.export.tools import quiet, require
+
+_NO_OPERATORS = {"Input", "Split", "MemoryData"}
+
+
+def write(request: Request, path: Path) -> Written:
+    """Converts by pnnx, writes, and loads in float32; the metadata stand in a .json beside it.
+
+    The blobs are called `in0` and `out0`.
+
+    Raises:
+        ConfigError: ncnn or pnnx is not installed, ncnn lacks an operator of the net, or classes are asked for.
+    """
+    if request.answer == "classes":
+        raise ConfigError("ncnn has no argmax over channels; take --answer logits")
+    pnnx, ncnn = require("pnnx", "ncnn"), require("ncnn", "ncnn")
+    with TemporaryDirectory() as folder:
+        with quiet(), torch.no_grad():
+            program = exported_program(request, arithmetic_net(request))
+            net = program.module(check_guards=False)
+            net = fx.GraphModule(net, net.graph)  # without its check of the input, which would be traced
+            drop_aliases(net)
+            (image,) = program.example_inputs[0]
+            torch.jit.trace(net, image, check_trace=False).save(f"{folder}/net.pt")
+        shape = ",".join(map(str, image.shape))
+        command = [pnnx.EXEC_PATH, "net.pt", f"inputshape=[{shape}]", "fp16=0"]
+        told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if told.returncode or not Path(folder, "net.ncnn.param").is_file():
+            raise ConfigError(f"pnnx does not convert {request.card.model}: {told.stderr.strip()[-300:]}")
+        shutil.move(f"{folder}/net.ncnn.param", path)
+        shutil.move(f"{folder}/net.ncnn.bin", path.with_suffix(".bin"))
+    path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
+    operators = Counter(line.split()[0] for line in path.read_text().splitlines()[2:])
+    if foreign := sorted(name for name in operators if "." in name or "::" in name):
+        raise ConfigError(f"ncnn has no {', '.join(foreign)}, which {request.card.model} needs; take another target")
+    loaded = ncnn.Net()
+    for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        setattr(loaded.opt, option, False)
+    loaded.load_param(str(path))
+    loaded.load_model(str(path.with_suffix(".bin")))
+
+    def run(image: Image) -> NDArray[np.generic]:
+        pixels = np.ascontiguousarray(image[0])  # ncnn.Mat borrows its memory
+        extractor = loaded.create_extractor()
+        extractor.input("in0", ncnn.Mat(pixels))
+        return np.array(extractor.extract("out0")[1])[None]
+
+    kept = {name: count for name, count in operators.items() if name not in _NO_OPERATORS}
+    return Written("ncnn", ncnn.__version__, kept, run)

@@ -1,0 +1,43 @@
+"""OpenVINO's intermediate representation: .xml, and the weights in a .bin beside it."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segnet.export.program import exported_program
+from segnet.export.record import Image, Request, Written
+from segnet.export.tools import quiet, require
+
+_NO_OPERATORS = {"Constant", "Parameter", "Result"}
+
+
+def write(request: Request, path: Path) -> Written:
+    """Writes float32 and loads it; a machine that multiplies bfloat16 may run it so. The metadata are `rt_info`.
+
+    It is compared in float32, whatever the machine would choose.
+
+    Raises:
+        ConfigError: OpenVINO is not installed.
+    """
+    openvino = require("openvino", "openvino")
+    with quiet():
+        model = openvino.convert_model(exported_program(request))
+    model.reshape([1, 3, *(request.size_px or (-1, -1))])
+    model.inputs[0].set_names({"image"})
+    model.outputs[0].set_names({request.answer})
+    for key, value in request.metadata().items():
+        model.set_rt_info(value, key.split("."))
+    openvino.save_model(model, path, compress_to_fp16=False)
+    core = openvino.Core()
+    read = core.read_model(path)
+    compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(image: Image) -> NDArray[np.generic]:
+        answer: NDArray[np.generic] = compiled(image)[0]
+        return answer
+
+    operators = Counter(operator.get_type_name() for operator in read.get_ops())
+    version = openvino.__version__.partition("-")[0]
+    return Written("OpenVINO", version, {k: n for k, n in operators.items() if k not in _NO_OPERATORS}, run)

@@ -1,0 +1,38 @@
+"""The net as PyTorch's own exported program, from which most targets begin."""
+
+import operator
+from collections import Counter
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from segnet.export.record import Request
+from segnet.export.tools import quiet
+from segnet.runtime.graph import InferenceNet, exported, inference_net
+
+
+def exported_program(request: Request, net: InferenceNet | None = None) -> ExportedProgram:
+    """The folded net of plain operators, or another form of it, as a program; its input is called `image`."""
+    with quiet():
+        return exported(net or inference_net(request.model, answer=request.answer), request.size_px)
+
+
+def drop_aliases(net: fx.GraphModule) -> None:
+    """Takes out, in place, the operators that give a constant another name: some converters do not know them."""
+    for node in net.graph.find_nodes(op="call_function", target=torch.ops.aten.alias.default):
+        node.replace_all_uses_with(node.args[0])
+        net.graph.erase_node(node)
+    net.recompile()
+
+
+def count_operators(graph: fx.Graph) -> dict[str, int]:
+    """How often each operator stands in a graph, by its name without overload: `conv2d`."""
+    calls = [node.target for node in graph.nodes if node.op == "call_function" and node.target is not operator.getitem]
+    return dict(Counter(map(_operator_name, calls)))
+
+
+def _operator_name(target: object) -> str:
+    schema = getattr(target, "_schema", None)
+    name: str = schema.name if schema else getattr(target, "__name__", str(target))
+    return name.removeprefix("aten::").removeprefix("dim_order_ops::")  # PyTorch's own and ExecuTorch's own

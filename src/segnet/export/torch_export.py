@@ -1,0 +1,26 @@
+"""PyTorch's own file of a traced net, .pt2: read by `torch.export.load` and by the tools that build on it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segnet.export.program import count_operators, exported_program
+from segnet.export.record import Image, Request, Written
+from segnet.export.tools import quiet
+
+
+def write(request: Request, path: Path) -> Written:
+    """Traces, writes, and reads back; the metadata are extra files `segnet.*` inside."""
+    with quiet():
+        torch.export.save(exported_program(request), path, extra_files=request.metadata())
+        program = torch.export.load(path)
+        net = program.module()
+
+    def run(image: Image) -> NDArray[np.generic]:
+        with torch.inference_mode():
+            answer: NDArray[np.generic] = net(torch.from_numpy(image)).numpy()
+        return answer
+
+    return Written("PyTorch", torch.__version__, count_operators(program.graph), run)

@@ -1,0 +1,87 @@
+"""The command line's `segnet export` and `segnet benchmark export`: nets for other runtimes."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from segnet.options import one_of, size_px
+
+if TYPE_CHECKING:
+    from segnet.export.record import Exported
+
+out_console = Console()
+
+WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
+PictureOption = Annotated[Path | None, typer.Option(help="To compare on, besides noise; none draws a street scene.")]
+
+
+def export(
+    weights: WeightsOption,
+    to: Annotated[
+        str, typer.Option(help="onnx, openvino, torch-export, aotinductor, executorch, litert, ncnn, coreml.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write, with the target's suffix.")],
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the pictures it will take, or dynamic.")] = "360x480",
+    answer: Annotated[str, typer.Option(help="logits, or classes: the argmax inside.")] = "logits",
+    picture: PictureOption = None,
+) -> None:
+    """Write a net for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept."""
+    from segnet.export import export_weights
+
+    one_of("answer", answer, ("logits", "classes"))
+    fixed_px = None if size == "dynamic" else size_px(size)
+    exported = export_weights(weights, to, out, size_px=fixed_px, answer=answer, picture=picture)  # type: ignore[arg-type]
+    _show(exported)
+
+
+def benchmark_export(
+    weights: WeightsOption = "segnet-basic-camvid",
+    targets: Annotated[str, typer.Option(help="Names with commas between; empty takes all.")] = "",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the pictures.")] = "360x480",
+    picture: PictureOption = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Of each time that is measured.")] = 9,
+    out: Annotated[Path, typer.Option(help="Results as JSON; rows of other targets in it are kept.")] = Path(
+        "results/export.json"
+    ),
+    page: Annotated[Path | None, typer.Option(help="A page whose table is replaced, such as docs/export.md.")] = None,
+) -> None:
+    """Every target: version, operators, differences from PyTorch, latency, file size. Tools not installed are said."""
+    from segnet.benchmark.export import measure_exports, read_page, write_page, write_results
+    from segnet.export import TARGETS
+
+    names = tuple(name.strip() for name in targets.split(",") if name.strip()) or tuple(TARGETS)
+    for name in names:
+        one_of("export target", name, TARGETS)
+    if page:
+        read_page(page)  # an error comes before the measuring
+    rows = measure_exports(weights, names, size_px(size), picture=picture, repeats=repeats, console=out_console)
+    record = write_results(out, rows, shlex.join(["segnet", *sys.argv[1:]]))
+    out_console.print(f"[dim]{out}[/]")
+    if page:
+        write_page(page, record)
+        out_console.print(f"[dim]{page}[/]")
+
+
+def _show(exported: "Exported") -> None:
+    table = Table("picture", "logits: max difference", "mean", "pixels of another class")
+    for d in exported.differences:
+        logits = ("-", "-") if d.max_logit is None else (f"{d.max_logit:.2e}", f"{d.mean_logit:.2e}")
+        table.add_row(escape(d.picture), *logits, f"{d.classes_changed:.4%}")
+    if exported.differences:
+        out_console.print(table)
+        told = f"ran in {exported.runtime} {exported.version} as in PyTorch"
+    else:
+        told = f"structure checked by {exported.runtime} {exported.version}; not run, for it does not run here"
+    out_console.print(f"operators: {', '.join(sorted(exported.operators))}", highlight=False)
+    out_console.print(
+        f"{escape(str(exported.path))}: {exported.num_bytes / 2**20:.2f} MiB, {told}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,128 @@
+"""`segnet export` and `segnet benchmark export` from outside: what they print and write, and how they refuse."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from segnet import cli, export_cli
+from segnet.benchmark.export import BEGIN, END, read_page
+from segnet.labels import CAMVID_11
+from segnet.models import create_model
+from segnet.models.weights import WeightsCard, save_weights
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(export_cli, "out_console", Console(width=200))
+    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+            raise SystemExit(0)
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_weights(path, create_model("bilinear-interpolation", 11), WeightsCard("bilinear-interpolation", CAMVID_11))
+    return path
+
+
+def test_export_says_what_was_compared(run: Run, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "net.pt2"
+    code, told, err = run("export", "--weights", weights, "--to", "torch-export", "--size", "20x30", "--out", out)
+    assert code == 0, err
+    for words in ("noise 20x30", "drawn street 20x30", "0.0000%", "conv2d", "ran in PyTorch", "as in PyTorch"):
+        assert words in told
+    assert out.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--to", "onx", "--out", "net.onnx"], ["unknown export target 'onx'", "did you mean 'onnx'?"]),
+        (["--to", "onnx", "--out", "net.pt"], ["give the file that suffix"]),
+        (["--to", "ncnn", "--out", "net.param", "--size", "dynamic"], ["give --size HEIGHTxWIDTH"]),
+        (["--to", "onnx", "--out", "net.onnx", "--size", "big"], ["HEIGHTxWIDTH"]),
+        (["--to", "onnx", "--out", "net.onnx", "--answer", "class"], ["did you mean 'classes'?"]),
+        (["--to", "onnx", "--out", "net.onnx", "--picture", "nowhere.png"], ["nowhere.png"]),
+    ],
+)
+def test_wrong_words_are_refused_and_leave_nothing(
+    run: Run, arguments: list[str], words: list[str], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("export", "--weights", weights, *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    for word in words:
+        assert word in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_differs_is_an_error_and_gone(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segnet.export import comparison
+
+    monkeypatch.setattr(comparison, "MEAN_LIMIT", -1.0)
+    out = tmp_path / "net.pt2"
+    code, _, err = run("export", "--weights", weights, "--to", "torch-export", "--size", "20x30", "--out", out)
+    assert code == 2
+    assert "ExportError: noise 20x30: logits differ" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_benchmark_fills_the_page_and_goes_on(run: Run, weights: Path, tmp_path: Path) -> None:
+    page, out = tmp_path / "export.md", tmp_path / "export.json"
+    page.write_text(f"# Export\n{BEGIN}\nolder\n{END}\nrest\n")
+    arguments = ["benchmark", "export", "--weights", weights, "--size", "20x30", "--repeats", 1, "--out", out]
+    kept = {"target": "ncnn", "refused": "pnnx is not installed"}
+    out.write_text(json.dumps({"commands": ["segnet benchmark export --targets ncnn"], "rows": [kept]}))
+    code, _, err = run(*arguments, "--targets", "torch-export", "--page", page)
+    assert code == 0, err
+    record = json.loads(out.read_text())
+    assert [row["target"] for row in record["rows"]] == ["pytorch", "torch-export", "ncnn"]
+    assert record["rows"][2] == kept
+    assert record["rows"][1]["latency"]["median_ms"] > 0
+    assert record["rows"][1]["differences"][0]["classes_changed"] == 0
+    text = page.read_text()
+    assert text.startswith("# Export\n") and text.endswith("\nrest\n") and "older" not in text
+    assert "| `torch-export` | PyTorch" in text and "0.0000%" in text and "conv2d" in text
+    assert "Pictures of 20x30." in text
+    assert "| `ncnn` | pnnx is not installed | - |" in text
+    assert "    segnet benchmark export --targets ncnn\n    segnet benchmark export --weights" in text
+
+
+def test_benchmark_wants_its_marks_before_it_measures(run: Run, weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("# Export\n")
+    code, told, err = run("benchmark", "export", "--weights", weights, "--page", tmp_path / "page.md")
+    assert code == 2
+    assert "wanted a page with the lines" in err
+    assert "ms" not in told
+    assert run("benchmark", "export", "--targets", "onx")[0] == 2
+
+
+def test_the_page_in_docs_names_every_target_and_has_a_place_for_the_table() -> None:
+    from segnet.export import TARGETS
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "export.md"
+    before, _ = read_page(page)
+    for name, target in TARGETS.items():
+        row = next(line for line in before.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"`{target.suffix}`" in row
+        assert ("dynamic" in row) == target.dynamic

@@ -1,0 +1,192 @@
+"""Each target in its own runtime: SegNet-Basic at an odd size, of plain operators, says what PyTorch says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segnet.errors import ConfigError, DataError, ExportError, WeightsError
+from segnet.export import TARGETS, comparison, export_weights, onnx
+from segnet.export.record import Request, Written
+from segnet.labels import LabelSet
+from segnet.models import create_model
+from segnet.models.weights import WeightsCard, load_weights, save_weights
+
+SIZE_PX = (29, 43)
+LABELS = LabelSet("three", ("left", "right", "weiß"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+NEEDS = {
+    "onnx": ("onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
+    "torch-export": (),
+    "aotinductor": (),
+    "executorch": ("executorch",),
+    "litert": ("litert_torch", "ai_edge_litert"),
+    "ncnn": ("pnnx", "ncnn"),
+    "coreml": ("coremltools",),
+}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SegNet-Basic for three classes, with BN statistics of its own."""
+    torch.manual_seed(0)
+    net = create_model("segnet-basic", 3)
+    for name, tensor in net.state_dict().items():
+        if "running" in name:
+            tensor.copy_(torch.rand(tensor.shape) + 0.5)
+    path = tmp_path_factory.mktemp("weights") / "basic.safetensors"
+    save_weights(path, net, WeightsCard("segnet-basic", LABELS, scores={"mean_iou": 0.5}))
+    return path
+
+
+def needs(target: str) -> None:
+    """Skips where the target's tools are not installed: the heavy ones are no part of the extra `dev`."""
+    for module in NEEDS[target]:
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    if target == "aotinductor" and not shutil.which("g++"):
+        pytest.skip("no C++ compiler")
+
+
+def test_every_target_is_tried() -> None:
+    assert TARGETS.keys() == NEEDS.keys()
+
+
+@pytest.mark.filterwarnings("ignore:.*Implicitly cleaning up:pytest.PytestUnraisableExceptionWarning")  # coremltools
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_in_its_runtime(target: str, weights: Path, tmp_path: Path) -> None:
+    needs(target)
+    path = tmp_path / f"net{TARGETS[target].suffix}"
+    exported = export_weights(weights, target, path, size_px=SIZE_PX)
+    assert path.exists()
+    assert {made.stem for made in tmp_path.iterdir()} == {"net"}
+    assert sum(made.stat().st_size for made in tmp_path.rglob("*") if made.is_file()) == exported.num_bytes
+    names = " ".join(exported.operators).lower()
+    assert "conv" in names and "pool" in names
+    for foreign in ("scatter", "gathernd", "gather_nd", "unpool", "::", "custom"):
+        assert foreign not in names
+    if exported.run is None:
+        assert target == "coreml"
+        return
+    assert [d.picture for d in exported.differences] == ["noise 29x43", "drawn street 29x43"]
+    model, _ = load_weights(weights)
+    image = np.random.default_rng(5).random((1, 3, *SIZE_PX), np.float32)
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(image)).numpy()
+    # The logits are of size 1; float32 sums of 3136 products in another order differ by some 1e-5 at most.
+    np.testing.assert_allclose(exported.run(image), logits, atol=1e-4)
+    turned = np.ascontiguousarray(image.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(exported.run(turned), logits, atol=1e-4)  # whatever the layout in memory
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino", "torch-export"])
+def test_one_file_for_any_size_and_class_ids_inside(target: str, weights: Path, tmp_path: Path) -> None:
+    needs(target)
+    path = tmp_path / f"net{TARGETS[target].suffix}"
+    exported = export_weights(weights, target, path, size_px=None, answer="classes")
+    assert [d.picture for d in exported.differences] == ["noise 75x101", "drawn street 96x128"]
+    assert exported.run is not None
+    model, _ = load_weights(weights)
+    for size in ((33, 70), (64, 31)):
+        image = np.random.default_rng(6).random((1, 3, *size), np.float32)
+        classes = exported.run(image)
+        assert classes.dtype == np.uint8
+        with torch.inference_mode():
+            wanted = model(torch.from_numpy(image)).argmax(1).numpy()
+        assert (classes != wanted).mean() <= comparison.CLASSES_LIMIT
+
+
+def test_metadata_stand_in_the_file(weights: Path, tmp_path: Path) -> None:
+    needs("onnx"), needs("openvino")
+    import onnx
+    import openvino
+
+    wanted = Request(*load_weights(weights), SIZE_PX, "logits").metadata()
+    assert json.loads(wanted["segnet.class_names"]) == ["left", "right", "weiß"]
+    assert json.loads(wanted["segnet.class_colours"]) == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert json.loads(wanted["segnet.scores"]) == {"mean_iou": 0.5}
+    assert wanted["segnet.net"] == "segnet-basic"
+    for target in ("onnx", "openvino", "torch-export"):
+        export_weights(weights, target, tmp_path / f"net{TARGETS[target].suffix}", size_px=SIZE_PX)
+    model = onnx.load(tmp_path / "net.onnx")
+    assert {p.key: p.value for p in model.metadata_props} == wanted
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]
+    assert [i.name for i in model.graph.input] == ["image"]
+    told = openvino.Core().read_model(tmp_path / "net.xml")
+    assert {key: told.get_rt_info(key.split(".")).astype(str) for key in wanted} == wanted
+    extra = dict.fromkeys(wanted, "")
+    torch.export.load(tmp_path / "net.pt2", extra_files=extra)
+    assert extra == wanted
+
+
+def test_an_export_that_differs_is_not_left_there(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(request: Request, path: Path) -> Written:
+        path.write_text("half")
+        path.with_suffix(".bin").write_text("half")
+        return Written("wrong", "1", {"Conv": 1}, lambda image: np.zeros((1, 3, *SIZE_PX), np.float32))
+
+    monkeypatch.setitem(TARGETS, "onnx", TARGETS["onnx"]._replace(write=wrong))
+    (tmp_path / "net.onnx").write_text("older")
+    with pytest.raises(ExportError, match="noise 29x43"):
+        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+    assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
+    assert (tmp_path / "net.onnx").read_text() == "older"
+
+
+@pytest.mark.parametrize("strange", ["ScatterND", "GatherND", "aten.max_unpool2d", "ai.segnet::Unpool"])
+def test_operators_that_not_every_runtime_has_are_refused(
+    strange: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(request: Request, path: Path) -> Written:
+        path.write_text("net")
+        return Written("any", "1", {strange: 1, "Conv": 2}, lambda image: image)
+
+    monkeypatch.setitem(TARGETS, "onnx", TARGETS["onnx"]._replace(write=write))
+    with pytest.raises(ExportError, match=f"operators that not every runtime has: {strange}; not exported"):
+        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_tool_names_its_extra(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx, "require", lambda module, extra: onnx_require(f"no_{module}", extra))
+    onnx_require = __import__("segnet.export.tools", fromlist=["require"]).require
+    with pytest.raises(ConfigError, match=r"'no_onnx' is not installed; pip install 'segnet\[onnx\]'"):
+        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "size_px", "answer", "error", "words"),
+    [
+        ("onx", "net.onnx", SIZE_PX, "logits", ConfigError, "did you mean 'onnx'"),
+        ("onnx", "net.pt", SIZE_PX, "logits", ConfigError, "onnx writes .onnx"),
+        ("executorch", "net.pte", None, "logits", ConfigError, "give --size HEIGHTxWIDTH"),
+        ("ncnn", "net.param", SIZE_PX, "classes", ConfigError, "take --answer logits"),
+        ("torch-export", "net.pt2", SIZE_PX, "class", ConfigError, "did you mean 'classes'"),
+    ],
+)
+def test_what_a_target_cannot_hold_is_refused(
+    target: str,
+    name: str,
+    size_px: tuple[int, int],
+    answer: str,
+    error: type,
+    words: str,
+    weights: Path,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(error, match=words):
+        export_weights(weights, target, tmp_path / name, size_px=size_px, answer=answer)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_and_pictures_that_are_not_there(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"nothing\.safetensors"):
+        export_weights(tmp_path / "nothing.safetensors", "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+    with pytest.raises(DataError, match=r"nothing\.png"):
+        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX, picture=tmp_path / "nothing.png")
+    assert list(tmp_path.iterdir()) == []
