@@ -17,21 +17,40 @@ from segnet import pooling
 _NOTHING_TO_DO = (nn.Dropout, nn.Dropout2d, nn.Identity)
 
 
-def folded(model: nn.Module) -> fx.GraphModule:
-    """A copy of a net for inference, as a graph of its operators in their order.
+class _Tracer(fx.Tracer):
+    """Keeps the input normalisation as one module: it has a precision of its own."""
 
-    Pooling and unpooling stand in the graph as calls of `segnet.pooling.max_pool` and `max_unpool`, which
-    `replace_calls` can exchange.
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name == "normalisation" or super().is_leaf_module(m, module_qualified_name)
+
+
+def traced(model: nn.Module) -> fx.GraphModule:
+    """A frozen copy of a net as a graph of its operators in their order.
+
+    The input normalisation is one module of it. Pooling and unpooling stand in the graph as calls of
+    `segnet.pooling.max_pool` and `max_unpool`, which `replace_calls` can exchange.
 
     Args:
         model: a net of `MODELS`; stays as it is.
 
     Returns:
-        The net in eval mode, float32, equal within rounding. Its parameters are its own, and want no gradient.
+        The net in eval mode, float32. Its parameters are its own, and want no gradient.
     """
     copied = copy.deepcopy(model).float().eval().requires_grad_(False)
-    tracer = fx.Tracer(autowrap_functions=(pooling.max_pool, pooling.max_unpool))
-    net = fx.GraphModule(copied, tracer.trace(copied), type(model).__name__)
+    tracer = _Tracer(autowrap_functions=(pooling.max_pool, pooling.max_unpool))
+    return fx.GraphModule(copied, tracer.trace(copied), type(model).__name__)
+
+
+def folded(model: nn.Module) -> fx.GraphModule:
+    """As `traced`, without dropout, and with every BN that follows a convolution multiplied into it.
+
+    Args:
+        model: a net of `MODELS`; stays as it is.
+
+    Returns:
+        The same function within rounding.
+    """
+    net = traced(model)
     node: Any  # its target and arguments are of any type by their nature
     for node in net.graph.find_nodes(op="call_module"):
         module = net.get_submodule(node.target)

@@ -68,7 +68,8 @@ def inference_net(model: nn.Module, *, answer: Answer = "logits") -> InferenceNe
         raise ConfigError(f"unknown answer '{answer}'; {nearest(answer, get_args(Answer))}")
     net = folded(model)
     replace_calls(net, {pooling.max_pool: ranks.max_pool, pooling.max_unpool: ranks.max_unpool})
-    return InferenceNet(_without_flip(net), answer).eval()
+    net.normalisation = _without_flip(fx.symbolic_trace(net.get_submodule("normalisation")))
+    return InferenceNet(net, answer).eval()
 
 
 def exported(net: InferenceNet, size_px: tuple[int, int] | None, dtype: torch.dtype = torch.float32) -> ExportedProgram:

@@ -54,7 +54,7 @@ def _enlarged(features: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(features, scale_factor=2.0, mode="nearest")[:, :, : size[0], : size[1]]
 
 
-def _own_rank(pooled: Tensor, size: tuple[int, int]) -> Tensor:
-    """The rank of every pixel in its window, (1, 1, H, W) in the type of `pooled` (N, C, h, w)."""
-    window = pooled.new_tensor([[4.0, 3.0], [2.0, 1.0]])
-    return window.repeat(1, 1, pooled.shape[2], pooled.shape[3])[:, :, : size[0], : size[1]]
+def _own_rank(like: Tensor, size: tuple[int, int]) -> Tensor:
+    """The rank of every pixel in its window, (1, 1, H, W) in the type of `like`."""
+    window = like.new_tensor([[4.0, 3.0], [2.0, 1.0]])
+    return window.repeat(1, 1, (size[0] + 1) // 2, (size[1] + 1) // 2)[:, :, : size[0], : size[1]]

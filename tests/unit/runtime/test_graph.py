@@ -4,38 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
+from trained_nets import pictures, trained
 
 from segnet.errors import ConfigError
 from segnet.models import MODELS
 from segnet.runtime.graph import InferenceNet, exported, inference_net
 
-NARROW = {key: {"fc_channels": 8} for key in ("fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt", "deconvnet")}
 FORBIDDEN = ("gather", "scatter", "unpool", "indices", "index", "flip", "batch_norm", "dropout")
-
-
-def trained(name: str) -> nn.Module:
-    """A net whose BN does something to every channel, as after training."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        net = MODELS[name](11, **NARROW.get(name, {})).eval()
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                nn.init.normal_(module.running_mean, std=0.2)
-                nn.init.uniform_(module.running_var, 0.5, 2.0)
-                nn.init.uniform_(module.weight, -1.5, 1.5)
-                nn.init.normal_(module.bias, std=0.2)
-    return net
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, InferenceNet]]:
     net = trained(request.param)
     yield net, inference_net(net)
-
-
-def pictures(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 30), (33, 47)], ids=str)

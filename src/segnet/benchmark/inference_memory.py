@@ -1,0 +1,78 @@
+"""What one picture keeps alive at most on its way through a net: the naive port, whole maps, strips."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from segnet.benchmark.memory import peak_live_bytes
+from segnet.benchmark.naive import NaivePort
+from segnet.benchmark.tables import TableText
+from segnet.models import create_model
+from segnet.runtime.backend import Precision
+from segnet.runtime.eager import EagerBackend
+
+
+@dataclass(frozen=True)
+class InferenceMemory:
+    """Peak of live activations of one net, 10^6 bytes; weights are not counted.
+
+    Attributes:
+        net: name.
+        precision: of ours; the naive port has float32.
+        naive_mb: of the naive port.
+        whole_mb: ours, every map whole.
+        strips_mb: ours, stages in strips.
+    """
+
+    net: str
+    precision: str
+    naive_mb: float
+    whole_mb: float
+    strips_mb: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure_inference_memory(net: str, precision: Precision, size_px: tuple[int, int]) -> InferenceMemory:
+    """Counts one net.
+
+    Args:
+        net: a key of `MODELS`.
+        precision: `float32` or `bfloat16`.
+        size_px: (height, width).
+
+    Raises:
+        ConfigError: unknown net.
+    """
+    model = create_model(net, 11)
+    image = torch.zeros(1, 3, *size_px, dtype=torch.uint8)
+    device = torch.device("cpu")
+    runs = (
+        NaivePort(model),
+        EagerBackend(model, device, precision, band_bytes=None),
+        EagerBackend(model, device, precision),
+    )
+    peaks = []
+    for run in runs:
+        run.classes(image[:, :, :2, :2])  # what is made once is no activation
+        peaks.append(peak_live_bytes(lambda run=run: run.classes(image)) / 1e6)  # type: ignore[misc]
+    return InferenceMemory(net, precision, *peaks)
+
+
+def memory_table(results: Sequence[InferenceMemory], size_px: tuple[int, int]) -> TableText:
+    """The records as a table."""
+    rows = tuple(
+        (r.net, r.precision, f"{r.naive_mb:.1f}", f"{r.whole_mb:.1f}", f"{r.strips_mb:.1f}", _ratio(r)) for r in results
+    )
+    heads = ("net", "precision", "naive MB", "whole maps MB", "strips MB", "naive / strips")
+    title = f"Peak live activations of one picture, {size_px[0]}x{size_px[1]}"
+    note = "The naive port runs in float32. Weights are not counted; what a kernel takes and gives back is not seen."
+    return TableText("memory", title, heads, rows, (note,))
+
+
+def _ratio(result: InferenceMemory) -> str:
+    return f"{result.naive_mb / result.strips_mb:.1f}x"

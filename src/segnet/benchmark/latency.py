@@ -1,0 +1,147 @@
+"""How fast one picture is answered: the naive port, our backends and precisions, and other nets under the same.
+
+All ways to run a net take turns, A B C A B C ..., so a machine whose speed drifts is fair to all, and their ratio to
+the naive port holds where their times do not. From RGB uint8 to class ids; random weights, batch 1.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from segnet.benchmark.memory import peak_live_bytes
+from segnet.benchmark.naive import NaivePort
+from segnet.benchmark.tables import TableText
+from segnet.benchmark.timing import Timing, measure_in_turn
+from segnet.errors import ConfigError
+from segnet.labels import CAMVID_11
+from segnet.models import create_model
+from segnet.models.weights import WeightsCard, load_weights, save_weights
+from segnet.runtime.choose import choose_backend
+
+NETS = ("segnet", "segnet-basic", "unet", "enet", "fcn-8s", "deeplab-largefov")
+NAIVE = "naive"
+WAYS = (NAIVE, "eager float32", "eager bfloat16", "openvino float32", "openvino bfloat16", "onnxruntime float32")
+
+
+class _Runs(Protocol):
+    def classes(self, image: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Latency:
+    """One net, run one way.
+
+    Attributes:
+        net: name.
+        way: `naive`, or backend and precision.
+        time: of one picture.
+        start_up_ms: from the weights file to the first answer, PyTorch being loaded.
+        peak_live_mb: peak of live activations, 10^6 bytes; None where the runtime does not let us count.
+        file_mb: of the weights file, 10^6 bytes.
+        ratio: how many times faster than the naive port; None where that was not measured.
+    """
+
+    net: str
+    way: str
+    time: Timing
+    start_up_ms: float
+    peak_live_mb: float | None
+    file_mb: float
+    ratio: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure_latency(
+    net: str, ways: Sequence[str] = WAYS, size_px: tuple[int, int] = (360, 480), repeats: int = 9
+) -> tuple[list[Latency], list[str]]:
+    """Measures one net in several ways.
+
+    Args:
+        net: a key of `MODELS`.
+        ways: of `WAYS`.
+        size_px: (height, width).
+        repeats: of each way, after two that warm up.
+
+    Returns:
+        A record per way that runs here, and a line for each way that does not.
+
+    Raises:
+        ConfigError: an unknown net or way.
+    """
+    for way in ways:
+        if way not in WAYS:
+            raise ConfigError(f"unknown way '{way}' to run a net; known: {', '.join(WAYS)}")
+    torch.manual_seed(0)
+    image = torch.randint(0, 256, (1, 3, *size_px), dtype=torch.uint8)
+    runs: dict[str, _Runs] = {}
+    start_up_ms: dict[str, float] = {}
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "net.safetensors"
+        save_weights(path, create_model(net, CAMVID_11.num_classes), WeightsCard(net, CAMVID_11))
+        file_mb = path.stat().st_size / 1e6
+        for way in ways:
+            began = time.perf_counter()
+            try:
+                runs[way] = _prepare(load_weights(path)[0], way)
+            except ConfigError as cause:
+                failures.append(f"{net}, {way}: not measured, {cause}")
+                continue
+            runs[way].classes(image)
+            start_up_ms[way] = (time.perf_counter() - began) * 1e3
+    times = measure_in_turn({way: _call(run, image) for way, run in runs.items()}, repeats=repeats)
+    baseline = times[NAIVE].median_ms if NAIVE in times else None
+    results = []
+    for way, run in runs.items():
+        counted = way == NAIVE or way.startswith("eager")
+        peak = peak_live_bytes(_call(run, image)) / 1e6 if counted else None
+        ratio = baseline / times[way].median_ms if baseline else None
+        results.append(Latency(net, way, times[way], start_up_ms[way], peak, file_mb, ratio))
+    return results, failures
+
+
+def _prepare(model: nn.Module, way: str) -> _Runs:
+    if way == NAIVE:
+        return NaivePort(model)
+    backend, precision = way.split()
+    return choose_backend(model, backend, torch.device("cpu"), precision)  # type: ignore[arg-type] # both of WAYS
+
+
+def _call(run: _Runs, image: Tensor) -> Any:
+    return lambda: run.classes(image)
+
+
+def latency_table(results: Sequence[Latency], size_px: tuple[int, int], failures: Sequence[str] = ()) -> TableText:
+    """The records as a table."""
+    rows = tuple(
+        (
+            r.net,
+            r.way,
+            f"{r.time.median_ms:.1f}",
+            f"{r.time.min_ms:.1f} to {r.time.max_ms:.1f}",
+            f"{1e3 / r.time.median_ms:.1f}",
+            "-" if r.peak_live_mb is None else f"{r.peak_live_mb:.1f}",
+            f"{r.file_mb:.1f}",
+            f"{r.start_up_ms:.0f}",
+            "-" if r.ratio is None else f"{r.ratio:.1f}x",
+        )
+        for r in results
+    )
+    heads = ("net", "run by", "median ms", "spread", "pictures/s", "live MB", "file MB", "start-up ms", "to naive")
+    title = f"Latency of one picture, {size_px[0]}x{size_px[1]}, {torch.get_num_threads()} threads"
+    notes = (
+        "From RGB uint8 to class ids, batch 1, random weights; the ways to run a net took turns.",
+        "`live MB`: peak of live activations, without weights; not counted inside other runtimes.",
+        "`start-up ms`: from the weights file to the first answer, conversion and compilation included.",
+        *failures,
+    )
+    return TableText("latency", title, heads, rows, notes)

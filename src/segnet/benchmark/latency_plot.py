@@ -1,0 +1,52 @@
+"""Latency against accuracy: one point per way to run a net whose weights ship with their scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from segnet.benchmark.latency import Latency
+from segnet.errors import WeightsError
+from segnet.files import whole_file
+from segnet.models.weights import WEIGHTS, find_weights, read_card
+
+
+def known_mean_iou() -> dict[str, float]:
+    """The best mean IoU, 0..1, of each net whose weights are here and carry one."""
+    best: dict[str, float] = {}
+    for name in WEIGHTS:
+        try:
+            card = read_card(find_weights(name))
+        except WeightsError:
+            continue  # known by name, but not here
+        if "mean_iou" in card.scores:
+            best[card.model] = max(best.get(card.model, 0.0), card.scores["mean_iou"])
+    return best
+
+
+def plot_latency(results: Sequence[Latency], path: Path) -> bool:
+    """Draws the records whose net has a known score.
+
+    Args:
+        results: in the table's order.
+        path: of the PNG.
+
+    Returns:
+        Whether there was anything to draw; else no file is written.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    scores = known_mean_iou()
+    drawn = [r for r in results if r.net in scores]
+    if not drawn:
+        return False
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for r in drawn:
+        axes.scatter(r.time.median_ms, 100 * scores[r.net], label=f"{r.net}, {r.way}")
+    axes.set(xscale="log", xlabel="median ms of one picture", ylabel="mean IoU %, of the weights in float32")
+    axes.legend(fontsize="small")
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+    return True

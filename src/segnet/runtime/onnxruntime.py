@@ -1,0 +1,60 @@
+"""ONNX Runtime on the processor, float32; an extra, `pip install 'segnet[onnx]'`.
+
+A net is converted once, for open sizes. Pictures of a batch are run one by one.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segnet.runtime.backend import Precision, require
+from segnet.runtime.graph import Answer, exported, inference_net
+
+
+class ONNXRuntimeBackend:
+    """A net on ONNX Runtime's CPU provider.
+
+    Args:
+        model: a net of `MODELS`; stays as it is.
+
+    Raises:
+        ConfigError: onnx, onnxscript or onnxruntime is not installed.
+    """
+
+    name = "onnxruntime"
+    precision: Precision = "float32"
+
+    def __init__(self, model: nn.Module) -> None:
+        for module in ("onnx", "onnxscript", "onnxruntime"):
+            require(module, "onnx")
+        self._model = model
+        self._sessions: dict[Answer, Any] = {}
+
+    def classes(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._answer(image, "classes")
+
+    def logits(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._answer(image, "logits")
+
+    def _answer(self, image: Tensor, answer: Answer) -> Tensor:
+        if answer not in self._sessions:
+            self._sessions[answer] = _session(self._model, answer)
+        session = self._sessions[answer]
+        name = session.get_inputs()[0].name
+        if image.dtype == torch.uint8:
+            image = image.float() / 255
+        pictures = image.contiguous().numpy()
+        parts = [session.run(None, {name: pictures[i : i + 1]})[0] for i in range(len(pictures))]
+        return torch.cat([torch.from_numpy(part) for part in parts])
+
+
+def _session(model: nn.Module, answer: Answer) -> Any:
+    runtime = require("onnxruntime", "onnx")
+    program = torch.onnx.export(exported(inference_net(model, answer=answer), None), dynamo=True, verbose=False)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    file = program.model_proto.SerializeToString()  # type: ignore[union-attr]
+    return runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

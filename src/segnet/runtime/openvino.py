@@ -1,0 +1,129 @@
+"""OpenVINO: the fastest way on processors with AVX-512, Intel's and AMD's; an extra, `pip install 'segnet[openvino]'`.
+
+A net is converted once, for open sizes, and compiled for each size of picture that comes: a fixed size lets the runtime
+plan its memory. The last few sizes stay compiled. Pictures of a batch are run one by one.
+"""
+
+import warnings
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segnet.errors import ConfigError
+from segnet.runtime.backend import Precision, require
+from segnet.runtime.graph import Answer, exported, inference_net
+
+_HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
+_SIZES_KEPT = 4
+
+
+class OpenVINOBackend:
+    """A net on OpenVINO's CPU plugin.
+
+    Args:
+        model: a net of `MODELS`, which stays as it is; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
+        precision: `float32` or `bfloat16`; of a quantised model `int8`.
+
+    Raises:
+        ConfigError: OpenVINO is not installed, or the processor cannot multiply in that precision.
+    """
+
+    name = "openvino"
+
+    def __init__(self, model: Any, precision: Precision) -> None:
+        self._core = openvino_core(precision)
+        self.precision: Precision = precision
+        self._model = model
+        self._converted: dict[Answer, Any] = {}
+        self._compiled: OrderedDict[tuple[Answer, tuple[int, int]], Any] = OrderedDict()
+
+    @classmethod
+    def from_parts(cls, xml: Tensor, weights: Tensor) -> "OpenVINOBackend":
+        """A quantised net from the two parts of its file, each uint8 (bytes,)."""
+        core = openvino_core("int8")
+        return cls(core.read_model(xml.numpy().tobytes(), weights.numpy().tobytes()), "int8")
+
+    def classes(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._answer(image, "classes")
+
+    def logits(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._answer(image, "logits")
+
+    def _answer(self, image: Tensor, answer: Answer) -> Tensor:
+        if image.dtype != torch.uint8:
+            image = (image * 255).round().to(torch.uint8)
+        compiled = self._compile(answer, (image.shape[2], image.shape[3]))
+        pictures = image.contiguous().numpy()
+        return torch.cat([torch.from_numpy(compiled(pictures[i : i + 1])[0].copy()) for i in range(len(pictures))])
+
+    def _compile(self, answer: Answer, size: tuple[int, int]) -> Any:
+        key = (answer, size)
+        if key not in self._compiled:
+            if answer not in self._converted:
+                self._converted[answer] = self._convert(answer)
+            fixed = self._converted[answer].clone()
+            fixed.reshape([1, 3, *size])
+            self._compiled[key] = compile_for_latency(self._core, fixed, self.precision)
+            if len(self._compiled) > _SIZES_KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(key)
+        return self._compiled[key]
+
+    def _convert(self, answer: Answer) -> Any:
+        if isinstance(self._model, nn.Module):
+            return convert(self._model, answer)
+        return self._model if answer == "logits" else _with_argmax(self._model)
+
+
+def openvino_core(precision: Precision) -> Any:
+    """OpenVINO's entry, if it is installed and this processor has the precision.
+
+    Raises:
+        ConfigError: it is not, or has not.
+    """
+    core = require("openvino", "openvino").Core()
+    if precision not in _HINTS:
+        raise ConfigError(f"backend openvino has no {precision} on the processor; use bfloat16 or float32")
+    if _HINTS[precision] == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if precision == "int8":
+            return core
+        raise ConfigError(
+            "precision bfloat16: this processor has no bfloat16 multiplication (AVX-512 BF16 or AMX); use float32"
+        )
+    return core
+
+
+def convert(model: nn.Module, answer: Answer) -> Any:
+    """A net as an OpenVINO model of open height and width: uint8 (1, 3, H, W) -> what `InferenceNet` answers."""
+    openvino = require("openvino", "openvino")
+    program = exported(inference_net(model, answer=answer), None, torch.uint8)
+    with warnings.catch_warnings():  # OpenVINO copies the program, which touches a deprecated part of PyTorch
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec", category=FutureWarning)
+        return openvino.convert_model(program)
+
+
+def _with_argmax(model: Any) -> Any:
+    """A model of logits (1, K, H, W) -> the same that answers with class ids, uint8 (1, H, W)."""
+    openvino = require("openvino", "openvino")
+    ops = require("openvino.opset13", "openvino")
+    model = model.clone()
+    logits = model.output(0).get_node().input_value(0)
+    best = ops.topk(logits, 1, axis=1, mode="max", sort="none").output(1)  # (1, 1, H, W)
+    classes = ops.convert(ops.squeeze(best, [1]), "u8")
+    return openvino.Model([classes], model.get_parameters(), "classes")
+
+
+def compile_for_latency(core: Any, model: Any, precision: Precision) -> Any:
+    """An OpenVINO model compiled for one picture at a time, on as many threads as PyTorch uses."""
+    has_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    hint = _HINTS[precision] if has_bfloat16 else "f32"
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
+    }
+    return core.compile_model(model, "CPU", settings)

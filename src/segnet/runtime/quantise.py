@@ -1,0 +1,124 @@
+"""Int8 by post-training quantisation: NNCF finds the ranges of every convolution's input on a few pictures.
+
+Only convolutions are quantised. Pooling by ranks compares a map with its own maxima: with another rounding on either
+side of the comparison the places are lost, so everything else stays in floating point. When the whole net in int8
+loses more than is allowed, the first convolution and the classifier, which see the picture and give the classes, stay
+in floating point too; when that is not enough, nothing is written.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segnet import metrics
+from segnet.data.sample import Dataset
+from segnet.errors import DataError, WeightsError
+from segnet.models.weights import find_weights, load_weights
+from segnet.runtime.backend import require
+from segnet.runtime.eager import EagerBackend
+from segnet.runtime.openvino import OpenVINOBackend, convert
+from segnet.runtime.quantised import QuantisedCard, save_quantised, sha256_of
+
+_CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
+
+
+def quantise(
+    weights: str | Path,
+    calibration: Dataset,
+    scored: Dataset,
+    out: Path,
+    *,
+    num_pictures: int = 45,
+    num_scored: int | None = None,
+    max_loss_points: float = 0.5,
+) -> QuantisedCard:
+    """Quantises weights and keeps the result with its measured scores.
+
+    Args:
+        weights: name or path.
+        calibration: pictures the ranges are found on; their labels are not used.
+        scored: labelled pictures that before and after are scored on.
+        out: the file to write, `.safetensors`.
+        num_pictures: of the calibration, spread evenly over the data set.
+        num_scored: of the scores, likewise; None takes all.
+        max_loss_points: of mean IoU, in percent, that int8 may cost.
+
+    Returns:
+        The card of the file.
+
+    Raises:
+        ConfigError: OpenVINO or NNCF is not installed.
+        WeightsError: the data has other classes than the weights, or int8 loses too much.
+        DataError: no picture.
+    """
+    path = find_weights(weights)
+    model, card = load_weights(path)
+    for dataset in (calibration, scored):
+        if len(dataset) == 0:
+            raise DataError("no picture to calibrate on or to score; give a folder with pictures")
+        if dataset.label_set.names != card.label_set.names:
+            raise WeightsError(
+                f"the weights know the classes of {card.label_set.name}, the pictures have those of "
+                f"{dataset.label_set.name}; calibrate with pictures of the kind that the net was trained on"
+            )
+    pictures = [_image(calibration, i) for i in _spread(len(calibration), num_pictures)]
+    chosen = _spread(len(scored), num_scored or len(scored))
+    before = _scores(EagerBackend(model, torch.device("cpu"), "float32").classes, scored, chosen)
+    floating = convert(model, "logits")
+    names = [op.get_friendly_name() for op in floating.get_ordered_ops() if op.get_type_name() in _CONVOLUTIONS]
+    made = QuantisedCard(card, sha256_of(path), len(pictures), scores_before=before, scored_pictures=len(chosen))
+    for kept in ((), (names[0], names[-1])):
+        quantised = _quantised(floating, pictures, kept)
+        after = _scores(OpenVINOBackend(quantised, "int8").classes, scored, chosen)
+        if 100 * (before["mean_iou"] - after["mean_iou"]) <= max_loss_points:
+            made = replace(made, kept_float=kept, scores_after=after)
+            save_quantised(out, quantised, made)
+            return made
+    raise WeightsError(
+        f"{out} not written: int8 has mean IoU {after['mean_iou']:.4f}, float32 {before['mean_iou']:.4f}, and "
+        f"{max_loss_points} points are allowed; calibrate with more pictures, or allow more"
+    )
+
+
+def _quantised(model: Any, pictures: Sequence[Tensor], kept: tuple[str, ...]) -> Any:
+    """A copy of an OpenVINO model whose convolutions, but for `kept`, are in int8."""
+    nncf = require("nncf", "openvino")
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    others = {op.get_type_name() for op in model.get_ordered_ops()} - {
+        *_CONVOLUTIONS,
+        "Parameter",
+        "Constant",
+        "Result",
+    }
+    scope = nncf.IgnoredScope(names=list(kept), types=sorted(others), validate=False)
+    data = nncf.Dataset([picture.numpy() for picture in pictures])
+    return nncf.quantize(model.clone(), data, subset_size=len(pictures), ignored_scope=scope)
+
+
+def _scores(classes: Callable[[Tensor], Tensor], dataset: Dataset, indices: Iterable[int]) -> dict[str, float]:
+    num_classes = dataset.label_set.num_classes
+    counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    for i in indices:
+        target = torch.from_numpy(dataset[i].target.copy())
+        counts += metrics.confusion_counts(classes(_image(dataset, i))[0], target, num_classes)
+    return {
+        "global_accuracy": metrics.global_accuracy(counts),
+        "class_average_accuracy": metrics.class_average_accuracy(counts),
+        "mean_iou": metrics.mean_iou(counts)[0],
+    }
+
+
+def _image(dataset: Dataset, index: int) -> Tensor:
+    """uint8 (1, 3, H, W)."""
+    return torch.from_numpy(dataset[index].image.copy()).permute(2, 0, 1)[None].contiguous()
+
+
+def _spread(total: int, wanted: int) -> list[int]:
+    """At most `wanted` indices, evenly over `range(total)`."""
+    count = min(total, wanted)
+    return [i * total // count for i in range(count)]

@@ -1,0 +1,117 @@
+"""Quantised nets on disk: one safetensors file with OpenVINO's model and a card.
+
+The file holds the model's two parts as bytes, `xml` and `bin`, and in its card what it came from: the weights' own
+card and sha256, how it was calibrated, and its scores beside those of the float32 net on the same pictures.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from segnet.errors import WeightsError
+from segnet.files import whole_file
+from segnet.models.weights import WeightsCard
+from segnet.runtime.backend import require
+
+_CARD = "segnet-int8"
+
+
+@dataclass(frozen=True)
+class QuantisedCard:
+    """What a quantised file is, stored inside it.
+
+    Attributes:
+        weights: the card of the weights it came from.
+        weights_sha256: of their file.
+        pictures: how many calibrated it.
+        kept_float: names of the convolutions that stayed in higher precision.
+        scores_before: of the float32 net, by name, 0..1.
+        scores_after: of this file, on the same pictures.
+        scored_pictures: how many those were.
+    """
+
+    weights: WeightsCard
+    weights_sha256: str
+    pictures: int
+    kept_float: tuple[str, ...] = ()
+    scores_before: dict[str, float] = field(default_factory=dict)
+    scores_after: dict[str, float] = field(default_factory=dict)
+    scored_pictures: int = 0
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:
+    """Writes an OpenVINO model and its card; the file appears whole or not at all.
+
+    Raises:
+        WeightsError: another suffix.
+        DataError: the file cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: a quantised net is saved as .safetensors; give the file that suffix")
+    with whole_file(path) as temporary:
+        xml = temporary.with_suffix(".xml")
+        parts = (xml, xml.with_suffix(".bin"))
+        try:
+            require("openvino", "openvino").save_model(model, xml, compress_to_fp16=False)
+            tensors = {
+                part.suffix[1:]: torch.frombuffer(bytearray(part.read_bytes()), dtype=torch.uint8) for part in parts
+            }
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
+        text = TypeAdapter(QuantisedCard).dump_json(card).decode()
+        temporary.write_bytes(save(tensors, {_CARD: text}))
+
+
+def is_quantised(path: Path) -> bool:
+    """Whether a file is one that `save_quantised` wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _CARD in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def read_quantised(path: Path, weights: Path | None = None) -> tuple[dict[str, Tensor], QuantisedCard]:
+    """The bytes `xml` and `bin` of a quantised file, and its card.
+
+    Args:
+        path: of the file.
+        weights: the weights it must have come from; None does not ask.
+
+    Raises:
+        WeightsError: missing, broken, not quantised, or made from other weights.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_CARD)
+            tensors = {name: file.get_tensor(name) for name in ("xml", "bin")} if text else {}
+    except (SafetensorError, OSError) as cause:
+        raise WeightsError(f"{path} is not a whole quantised file ({cause}); run segnet quantise again") from None
+    if text is None:
+        raise WeightsError(
+            f"{path} is not a quantised file; segnet quantise --weights W --data DIR --out FILE makes one"
+        )
+    try:
+        card = TypeAdapter(QuantisedCard).validate_json(text)
+    except ValidationError as cause:
+        raise WeightsError(f"{path}: its card cannot be read ({cause.errors()[0]['msg']}); quantise again") from None
+    if weights is not None and card.weights_sha256 != (found := sha256_of(weights)):
+        raise WeightsError(
+            f"{path} was quantised from other weights (sha256 {card.weights_sha256[:16]}...) than {weights} "
+            f"({found[:16]}...); quantise these"
+        )
+    return tensors, card
