@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from segnet.benchmark.memory import peak_live_bytes
-from segnet.benchmark.naive import NaivePort
+from segnet.benchmark.naive_inference import NaivePort
 from segnet.benchmark.tables import TableText
 from segnet.models import create_model
 from segnet.runtime.backend import Precision

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from segnet.benchmark.memory import peak_live_bytes
-from segnet.benchmark.naive import NaivePort
+from segnet.benchmark.naive_inference import NaivePort
 from segnet.benchmark.tables import TableText
 from segnet.benchmark.timing import Timing, measure_in_turn
 from segnet.errors import ConfigError

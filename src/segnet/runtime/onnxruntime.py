@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segnet.runtime.backend import Precision, require
-from segnet.runtime.graph import Answer, exported, inference_net
+from segnet.runtime.graph import Answer, exported, inference_net, quiet_copies
 
 
 class ONNXRuntimeBackend:
@@ -53,7 +53,8 @@ class ONNXRuntimeBackend:
 
 def _session(model: nn.Module, answer: Answer) -> Any:
     runtime = require("onnxruntime", "onnx")
-    program = torch.onnx.export(exported(inference_net(model, answer=answer), None), dynamo=True, verbose=False)
+    with quiet_copies():
+        program = torch.onnx.export(exported(inference_net(model, answer=answer), None), dynamo=True, verbose=False)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     file = program.model_proto.SerializeToString()  # type: ignore[union-attr]

@@ -1,19 +1,19 @@
 """OpenVINO: the fastest way on processors with AVX-512, Intel's and AMD's; an extra, `pip install 'segnet[openvino]'`.
 
 A net is converted once, for open sizes, and compiled for each size of picture that comes: a fixed size lets the runtime
-plan its memory. The last few sizes stay compiled. Pictures of a batch are run one by one.
+plan its memory. The last few sizes stay compiled. Pictures of a batch are run one by one. It cannot pool a map of one
+row or column, so nets with n poolings want pictures of more than 2^(n-1) pixels on each side.
 """
 
-import warnings
 from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from segnet.errors import ConfigError
+from segnet.errors import ConfigError, ShapeError
 from segnet.runtime.backend import Precision, require
-from segnet.runtime.graph import Answer, exported, inference_net
+from segnet.runtime.graph import Answer, exported, inference_net, quiet_copies
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 _SIZES_KEPT = 4
@@ -66,7 +66,15 @@ class OpenVINOBackend:
             if answer not in self._converted:
                 self._converted[answer] = self._convert(answer)
             fixed = self._converted[answer].clone()
-            fixed.reshape([1, 3, *size])
+            try:
+                fixed.reshape([1, 3, *size])
+            except RuntimeError as cause:
+                if "MaxPool" not in str(cause):
+                    raise
+                raise ShapeError(
+                    f"openvino cannot pool maps of one row or column, as this net has for a picture of {size}; "
+                    "use larger pictures, or backend eager"
+                ) from None
             self._compiled[key] = compile_for_latency(self._core, fixed, self.precision)
             if len(self._compiled) > _SIZES_KEPT:
                 self._compiled.popitem(last=False)
@@ -101,8 +109,7 @@ def convert(model: nn.Module, answer: Answer) -> Any:
     """A net as an OpenVINO model of open height and width: uint8 (1, 3, H, W) -> what `InferenceNet` answers."""
     openvino = require("openvino", "openvino")
     program = exported(inference_net(model, answer=answer), None, torch.uint8)
-    with warnings.catch_warnings():  # OpenVINO copies the program, which touches a deprecated part of PyTorch
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec", category=FutureWarning)
+    with quiet_copies():
         return openvino.convert_model(program)
 
 
