@@ -14,7 +14,7 @@ LEVELS = [
     "runtime",
     "engine",
     "export caffe benchmark report",
-    "cli benchmark_cli crf_cli export_cli serve cluster video __init__ __main__",
+    "cli benchmark_cli crf_cli export_cli runtime_cli serve cluster video __init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
@@ -23,7 +23,7 @@ BESIDE = {
     "files": {"errors"},
     "options": {"errors"},
     "benchmark": {"export", "report"},
-    "cli": {"benchmark_cli", "crf_cli", "export_cli"},
+    "cli": {"benchmark_cli", "crf_cli", "export_cli", "runtime_cli"},
     "__main__": {"cli"},
 }
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

@@ -4,6 +4,7 @@ Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. C
 """
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from rich.table import Table
 
 from segnet.benchmark_cli import benchmark_app
 from segnet.crf_cli import crf_app
-from segnet.errors import SegNetError
+from segnet.errors import ConfigError, SegNetError
 from segnet.export_cli import benchmark_export, export
-from segnet.options import device_name, precision_name, size_px
+from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name, size_px
+from segnet.runtime_cli import benchmark_latency, benchmark_memory, quantise
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
@@ -30,12 +32,14 @@ app.add_typer(crf_app, name="crf")
 app.add_typer(benchmark_app, name="benchmark")
 app.command()(export)
 benchmark_app.command("export")(benchmark_export)
+app.command()(quantise)
+benchmark_app.command("latency")(benchmark_latency)
+benchmark_app.command("memory")(benchmark_memory)
 
 out_console, error_console = Console(), Console(stderr=True)
 
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")]
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
 ]
@@ -53,8 +57,14 @@ def main() -> None:
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def _options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
     """`main` looks for --debug itself, since errors leave typer before it can."""
+    command = context.invoked_subcommand
+    if command != "train" and os.environ.get("WORLD_SIZE", "1") != "1":  # as torchrun sets it
+        raise ConfigError(f"only `segnet train` runs in several processes; start `segnet {command}` without torchrun")
 
 
 # ------------------------------------------------------------------------------------------------ train
@@ -138,6 +148,7 @@ def evaluate(
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
     crf_file: CRFOption = None,
+    backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -148,7 +159,13 @@ def evaluate(
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
     crf = read_crf(crf_file) if crf_file else None
-    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision), crf=crf)
+    predictor = Predictor(
+        weights,
+        backend=backend_name(backend),
+        device=device_name(device),
+        precision=precision_name(precision),
+        crf=crf,
+    )
     dataset = open_dataset(data, split, data_format)
     facts = {"Weights": weights, "Data": data, "Split": split} | ({"CRF": str(crf)} if crf else {})
     scores = evaluate_to_folder(
@@ -178,6 +195,7 @@ def predict(
     uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; NAME-entropy.png etc.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
     crf_file: CRFOption = None,
+    backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -192,20 +210,28 @@ def predict(
     paths = find_pictures(pictures)
     stems = output_stems(paths)
     crf = read_crf(crf_file) if crf_file else None
-    predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision), crf=crf)
+    predictor = Predictor(
+        weights,
+        backend=backend_name(backend),
+        device=device_name(device),
+        precision=precision_name(precision),
+        crf=crf,
+    )
     failed = 0
     with Progress(console=out_console, transient=True) as progress:
-        task = progress.add_task(f"predicting on {predictor.place}", total=len(paths))
+        task = progress.add_task(f"predicting on {predictor}", total=len(paths))
         for group, images, broken in groups_of_one_size(paths, batch_size):
             for error in broken:
                 error_console.print(f"[red]skipped:[/] {escape(str(error))}", soft_wrap=True)
             failed += len(broken)
             if images:
-                results = predictor.batch(images, probabilities=probabilities, uncertainty_samples=uncertainty)
+                results = predictor.batch(
+                    images, confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty
+                )
                 for path, result in zip(group, results, strict=True):
-                    save_prediction(result, out, stems[path], opacity=opacity, confidence=confidence)
+                    save_prediction(result, out, stems[path], opacity=opacity)
             progress.advance(task, len(group) + len(broken))
-    out_console.print(f"{len(paths) - failed} of {len(paths)} pictures in {out}")
+    out_console.print(f"{len(paths) - failed} of {len(paths)} pictures in {out}, on {predictor}")
     if failed:
         raise typer.Exit(2)
 

@@ -1,9 +1,14 @@
-"""Words of a command line -> checked values, shared by all its commands."""
+"""Words of a command line -> checked values, and options, shared by all its commands."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from segnet.errors import ConfigError, nearest
+
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (for a GPU; slow on a CPU).")]
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> Any:
@@ -24,8 +29,13 @@ def device_name(value: str) -> Any:
 
 
 def precision_name(value: str) -> Any:
-    """`auto`, `float32` or `bfloat16`; errors as in `one_of`."""
-    return one_of("precision", value, ("auto", "float32", "bfloat16"))
+    """`auto`, `float32`, `bfloat16` or `float16`; errors as in `one_of`."""
+    return one_of("precision", value, ("auto", "float32", "bfloat16", "float16"))
+
+
+def backend_name(value: str) -> Any:
+    """`auto`, `eager`, `openvino` or `onnxruntime`; errors as in `one_of`."""
+    return one_of("backend", value, ("auto", "eager", "openvino", "onnxruntime"))
 
 
 def size_px(text: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ prediction.save("street-classes.png")
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +16,22 @@ from PIL import Image
 from torch import Tensor, nn
 
 from segnet import palette
+from segnet.config import DeviceName, PrecisionName
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
+from segnet.data.unlabelled import RGB
 from segnet.engine.crf import CRFParameters, DenseCRF
-from segnet.engine.device import DeviceName, PrecisionName, choose_place
+from segnet.engine.device import choose_place
 from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
-from segnet.errors import ShapeError
+from segnet.errors import ConfigError, ShapeError, WeightsError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
-from segnet.models.weights import WeightsCard, load_weights
+from segnet.models.weights import WeightsCard, find_weights, load_weights
+from segnet.runtime.backend import Backend, BackendName
+from segnet.runtime.choose import choose_backend
+from segnet.runtime.openvino import OpenVINOBackend
+from segnet.runtime.quantised import is_quantised, read_quantised
 
 Float2D = NDArray[np.float32]
 
@@ -38,15 +44,15 @@ class Prediction:
         image: the picture as the net saw it, RGB uint8 (H, W, 3).
         classes: class ids, uint8 (H, W).
         label_set: of the class ids.
+        confidence: probability of the class that was chosen, float32 (H, W) in [0, 1], where asked for.
         probability: of every class, float16 (K, H, W), where asked for.
-        confidence: probability of the class that was chosen, float32 (H, W) in [0, 1].
         uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), where asked for.
     """
 
     image: Image8
     classes: Image8
     label_set: LabelSet
-    confidence: Float2D
+    confidence: Float2D | None = None
     probability: NDArray[np.float16] | None = None
     uncertainty: dict[str, Float2D] | None = None
 
@@ -84,14 +90,16 @@ class Predictor:
     """A net ready to predict.
 
     Args:
-        weights: name of weights that ship, such as `segnet-basic-camvid`, or path of a `.safetensors` file.
+        weights: name of weights that ship, such as `segnet-basic-camvid`, or path of a `.safetensors` file,
+            plain or quantised.
+        backend: a runtime; `auto` takes the one that `segnet.runtime.choose` says.
         device: `auto` takes a GPU where there is one.
-        precision: `auto` takes bfloat16 where the hardware multiplies it.
+        precision: `auto` takes bfloat16 where the hardware multiplies it and the backend has it.
         crf: parameters of a fully connected CRF between net and prediction; None takes the net's word.
 
     Raises:
-        WeightsError: unknown name, file missing or broken.
-        ConfigError: a device that is not there.
+        WeightsError: unknown name, file missing or broken, or of a net that rebuilds pictures.
+        ConfigError: a device, a backend or a precision that is not there.
 
     Example:
         >>> from segnet import Predictor
@@ -100,21 +108,56 @@ class Predictor:
         (45, 61)
     """
 
-    model: nn.Module
     card: WeightsCard
+    backend: Backend
 
     def __init__(
         self,
         weights: str | Path,
         *,
+        backend: BackendName = "auto",
         device: DeviceName = "auto",
         precision: PrecisionName = "auto",
         crf: CRFParameters | None = None,
     ) -> None:
-        self.place = choose_place(device, precision)
         self.crf = crf
-        self.model, self.card = load_weights(weights)
-        self.place.ready(self.model.eval())
+        self._model: nn.Module | None = None
+        if (path := find_weights(weights)) and is_quantised(path):
+            self._open_quantised(path, backend, device, precision)
+            return
+        if backend == "onnxruntime" and precision == "auto":
+            precision = "float32"  # the only one it has
+        self.place = choose_place(device, precision)
+        self._model, self.card = load_weights(path)
+        _require_classes(self.card, path)
+        self.place.ready(self._model)
+        self.backend = choose_backend(self._model, backend, self.place.device, self.place.precision)
+
+    def _open_quantised(self, path: Path, backend: BackendName, device: DeviceName, precision: PrecisionName) -> None:
+        if backend not in ("auto", "openvino") or device == "cuda" or precision != "auto":
+            raise ConfigError(
+                f"{path} is quantised: it runs on openvino, on the processor, in int8; leave backend, device and "
+                "precision at auto"
+            )
+        self.place = choose_place("cpu")
+        tensors, card = read_quantised(path)
+        self.card = replace(card.weights, scores=card.scores_after)
+        self.backend = OpenVINOBackend.from_parts(tensors["xml"], tensors["bin"])
+
+    @property
+    def model(self) -> nn.Module:
+        """The net itself, for what backends cannot do: sampling dropout, training on.
+
+        Raises:
+            ConfigError: a quantised file holds none.
+        """
+        if self._model is None:
+            raise ConfigError("a quantised file has no net to sample or to train; use the weights it was made from")
+        return self._model
+
+    def __str__(self) -> str:
+        """Backend, device and precision, for a person to read."""
+        return f"{self.backend.name}, {self.place.device.type}, {self.backend.precision}"
 
     @property
     def label_set(self) -> LabelSet:
@@ -122,12 +165,19 @@ class Predictor:
         return self.card.label_set
 
     def __call__(
-        self, picture: Path | str | Image8, *, probabilities: bool = False, uncertainty_samples: int = 0
+        self,
+        picture: Path | str | Image8,
+        *,
+        confidence: bool = False,
+        probabilities: bool = False,
+        uncertainty_samples: int = 0,
     ) -> Prediction:
         """Predicts one picture.
 
         Args:
             picture: path of a file that Pillow reads, or RGB uint8 (H, W, 3).
+            confidence: keep the probability of the class that was chosen. Without it, and without the following two,
+                the classes alone leave the net.
             probabilities: keep the probability of every class.
             uncertainty_samples: above 0, a Bayesian net is sampled so many times and its uncertainty kept.
 
@@ -136,13 +186,16 @@ class Predictor:
             ShapeError: an array that is not RGB uint8 (H, W, 3).
             ConfigError: uncertainty asked of a net without dropout.
         """
-        return self.batch([picture], probabilities=probabilities, uncertainty_samples=uncertainty_samples)[0]
+        return self.batch(
+            [picture], confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty_samples
+        )[0]
 
     @torch.inference_mode()
     def batch(
         self,
         pictures: Iterable[Path | str | Image8],
         *,
+        confidence: bool = False,
         probabilities: bool = False,
         uncertainty_samples: int = 0,
     ) -> list[Prediction]:
@@ -155,29 +208,46 @@ class Predictor:
         sizes = {image.shape[:2] for image in images}
         if len(sizes) != 1:
             raise ShapeError(f"a batch wants pictures of one size, got {sorted(sizes)}; predict them one by one")
-        batch = torch.stack([image_to_tensor(image) for image in images])
-        batch = batch.to(self.place.device, memory_format=torch.channels_last)
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, 3, H, W)
         sampled: Uncertainty | None = None
-        with self.place.autocast():
-            if uncertainty_samples:
-                sampled = sample_uncertainty(self.model, batch, uncertainty_samples)
-                probability = sampled.probability
-            else:
-                probability = self.model(batch).float().softmax(1)  # (N, K, H, W)
+        if uncertainty_samples:
+            sampled = self._sample(images, uncertainty_samples)
+            probability = sampled.probability.cpu()
+        elif confidence or probabilities or self.crf is not None:
+            probability = self.backend.logits(batch).softmax(1)  # (N, K, H, W)
+        else:
+            classes = self.backend.classes(batch).numpy()  # (N, H, W)
+            return [Prediction(image, classes[i], self.label_set) for i, image in enumerate(images)]
         if self.crf is not None:
             probability = torch.stack([_refined(*pair, self.crf) for pair in zip(probability, images, strict=True)])
-        confidence, classes = probability.max(1)
+        highest, chosen = probability.max(1)
         return [
             Prediction(
                 image,
-                classes[i].to(torch.uint8).cpu().numpy(),
+                chosen[i].to(torch.uint8).numpy(),
                 self.label_set,
-                _numpy(confidence[i]),
-                probability[i].half().cpu().numpy() if probabilities else None,
+                _numpy(highest[i]) if confidence else None,
+                probability[i].half().numpy() if probabilities else None,
                 _maps(sampled, i) if sampled else None,
             )
             for i, image in enumerate(images)
         ]
+
+    def _sample(self, images: list[Image8], num_samples: int) -> Uncertainty:
+        """Dropout is sampled in the net itself: backends have none."""
+        batch = torch.stack([image_to_tensor(image) for image in images])
+        with self.place.autocast():
+            return sample_uncertainty(
+                self.model, batch.to(self.place.device, memory_format=torch.channels_last), num_samples
+            )
+
+
+def _require_classes(card: WeightsCard, path: Path) -> None:
+    if card.label_set == RGB:
+        raise WeightsError(
+            f"{path}: weights of a net that rebuilds pictures and knows no classes; start a training with them: "
+            f"segnet train --set model.start={path}"
+        )
 
 
 def _refined(probability: Tensor, image: Image8, crf: CRFParameters) -> Tensor:
@@ -205,28 +275,25 @@ def _maps(sampled: Uncertainty, i: int) -> dict[str, Float2D]:
     }
 
 
-def save_prediction(
-    prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5, confidence: bool = False
-) -> None:
+def save_prediction(prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5) -> None:
     """Writes all files of one prediction, each whole or not at all.
 
-    `STEM-classes.png`, `STEM-overlay.png`; `STEM-confidence.png` if asked for; `STEM-probability.npz` and one PNG per
-    uncertainty map where the prediction has them. Maps are grey: confidence 1 is white, and the largest possible
-    value of an uncertainty is white (variance 1/4, entropy and mutual information ln K).
+    `STEM-classes.png` and `STEM-overlay.png`; `STEM-confidence.png`, `STEM-probability.npz` and one PNG per uncertainty
+    map where the prediction has them. Maps are grey: confidence 1 is white, and the largest possible value of an
+    uncertainty is white (variance 1/4, entropy and mutual information ln K).
 
     Args:
         prediction: of one picture.
         out: folder, made if missing.
         stem: first part of the file names.
         opacity: of the class colours in the overlay, 0..1.
-        confidence: whether to write the confidence map.
 
     Raises:
         DataError: a file cannot be written.
     """
     prediction.save(out / f"{stem}-classes.png")
     save_picture(prediction.overlay(opacity), out / f"{stem}-overlay.png")
-    if confidence:
+    if prediction.confidence is not None:
         save_picture(_grey(prediction.confidence, 1.0), out / f"{stem}-confidence.png")
     if prediction.probability is not None:
         with whole_file(out / f"{stem}-probability.npz") as temporary, temporary.open("wb") as file:

@@ -13,7 +13,7 @@ from rich.table import Table
 from segnet import metrics, palette
 from segnet.data.sample import Dataset
 from segnet.data.targets import require_labelled
-from segnet.engine.evaluate import Scores, predictions
+from segnet.engine.evaluate import Scores
 from segnet.engine.log import read_log
 from segnet.engine.machine import machine_facts
 from segnet.engine.predict import Predictor, save_picture
@@ -55,17 +55,18 @@ def evaluate_to_folder(
     require_labelled(dataset)
     scores = Scores(dataset.label_set)
     steps = track(
-        predictions(predictor.model, dataset, predictor.place, crf=predictor.crf),
-        f"evaluating on {predictor.place}",
+        (dataset[i] for i in range(len(dataset))),
+        f"evaluating on {predictor}",
         total=len(dataset),
         console=console or Console(quiet=True),
         transient=True,
     )
-    for name, prediction, target in steps:
-        scores.add(prediction, target, name, authors_form=authors_form)
+    for sample in steps:
+        prediction = predictor(sample.image).classes
+        scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
         if save_predictions:
             picture = palette.to_palette_picture(prediction, dataset.label_set)
-            save_picture(picture, out / "predictions" / f"{name}.png")
+            save_picture(picture, out / "predictions" / f"{sample.name}.png")
     with whole_file(out / "scores.json") as temporary:
         temporary.write_text(json.dumps({**facts, **scores.to_dict()}, indent=1))
     write_report(

@@ -35,7 +35,7 @@ def picture() -> np.ndarray:
 
 def test_classes_are_the_argmax_of_the_net_at_the_pictures_size(weights: Path, picture: np.ndarray) -> None:
     predictor = Predictor(weights, device="cpu", precision="float32")
-    result = predictor(picture, probabilities=True)
+    result = predictor(picture, confidence=True, probabilities=True)
     with torch.inference_mode():
         logits = predictor.model(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255)
     assert np.array_equal(result.classes, logits.argmax(1)[0].numpy())
@@ -70,8 +70,8 @@ def test_path_and_array_agree_and_a_batch_agrees_with_one(weights: Path, picture
 
 def test_saved_files(tmp_path: Path, picture: np.ndarray) -> None:
     predictor = Predictor(write_weights(tmp_path / "w.safetensors", "bayesian-segnet-basic"), precision="float32")
-    result = predictor(picture, probabilities=True, uncertainty_samples=3)
-    save_prediction(result, tmp_path / "out", "p", confidence=True)
+    result = predictor(picture, confidence=True, probabilities=True, uncertainty_samples=3)
+    save_prediction(result, tmp_path / "out", "p")
     assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
         "p-classes.png",
         "p-confidence.png",
@@ -115,7 +115,7 @@ def test_a_failed_save_leaves_nothing(weights: Path, picture: np.ndarray, tmp_pa
 def test_a_crf_stands_between_net_and_prediction(weights: Path, picture: np.ndarray) -> None:
     parameters = CRFParameters(iterations=2)
     predictor = Predictor(weights, device="cpu", precision="float32", crf=parameters)
-    refined = predictor(picture)
+    refined = predictor(picture, confidence=True)
     with torch.inference_mode():
         alone = predictor.model(torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255).softmax(1)[0].numpy()
     wanted = DenseCRF(picture, parameters)(alone)

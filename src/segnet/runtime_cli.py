@@ -1,0 +1,116 @@
+"""The command line's `segnet quantise` and `segnet benchmark latency | memory`: nets that answer fast."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from segnet.options import one_of, precision_name, size_px
+
+if TYPE_CHECKING:
+    from segnet.benchmark.tables import TableText
+
+out_console = Console()
+
+SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
+NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
+OutOption = Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")]
+
+
+def quantise(
+    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")],
+    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")],
+    out: Annotated[Path, typer.Option(help="The file to write, .safetensors.")],
+    pictures: Annotated[int, typer.Option(min=1, help="To calibrate on, from the training split.")] = 45,
+    split: Annotated[str, typer.Option(help="To calibrate on.")] = "train",
+    score_split: Annotated[str, typer.Option(help="To score before and after on.")] = "val",
+    score_pictures: Annotated[int, typer.Option(min=0, help="Of that split; 0 takes all.")] = 0,
+    max_loss: Annotated[float, typer.Option(min=0, help="Points of mean IoU that int8 may cost.")] = 0.5,
+    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+) -> None:
+    """Bring a net to int8 with a few pictures; keeps it as one file, with its scores before and after inside."""
+    from segnet.data import open_dataset
+    from segnet.runtime.quantise import quantise as quantise_weights
+
+    card = quantise_weights(
+        weights,
+        open_dataset(data, split, data_format),
+        open_dataset(data, score_split, data_format),
+        out,
+        num_pictures=pictures,
+        num_scored=score_pictures or None,
+        max_loss_points=max_loss,
+    )
+    for name, before in card.scores_before.items():
+        after = card.scores_after[name]
+        out_console.print(f"{name.replace('_', ' ')}: {before:.4f} in float32, {after:.4f} in int8", highlight=False)
+    kept = ", ".join(card.kept_float) or "none"
+    out_console.print(f"convolutions kept in higher precision: {kept}", highlight=False)
+    out_console.print(f"[dim]{out}[/]")
+
+
+def benchmark_latency(
+    nets: NetsOption = "",
+    ways: Annotated[str, typer.Option("--backends", help="Such as naive,eager bfloat16; empty takes all.")] = "",
+    size: SizeOption = "360x480",
+    repeats: Annotated[int, typer.Option(min=1, help="Of each way to run a net; they take turns.")] = 9,
+    out: OutOption = Path("results"),
+) -> None:
+    """One picture to class ids: the naive port, our backends and precisions, other nets under the same."""
+    from segnet.benchmark.latency import NETS, WAYS, latency_table, measure_latency
+    from segnet.benchmark.latency_plot import plot_latency
+    from segnet.models import MODELS
+
+    size_hw = size_px(size)
+    chosen_nets = [one_of("net", name, MODELS) for name in _names(nets)] or NETS
+    chosen_ways = [one_of("backend and precision", way, WAYS) for way in _names(ways)] or WAYS
+    results, failures = [], []
+    for net in chosen_nets:
+        measured, failed = measure_latency(net, chosen_ways, size_hw, repeats)
+        results += measured
+        failures += failed
+    _write(latency_table(results, size_hw, failures), [r.to_dict() for r in results], out)
+    if plot_latency(results, out / "latency.png"):
+        out_console.print(f"[dim]{out}/latency.png[/]")
+
+
+def benchmark_memory(
+    nets: NetsOption = "",
+    size: SizeOption = "360x480",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16; auto takes both.")] = "auto",
+    out: OutOption = Path("results"),
+) -> None:
+    """Peak live activations of one picture: the naive port, ours with whole maps, ours in strips."""
+    from segnet.benchmark.inference_memory import measure_inference_memory, memory_table
+    from segnet.models import MODELS
+
+    size_hw = size_px(size)
+    chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
+    precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
+    results = [measure_inference_memory(net, p, size_hw) for net in chosen for p in precisions]  # type: ignore[arg-type]
+    _write(memory_table(results, size_hw), [r.to_dict() for r in results], out)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _write(text: "TableText", results: list[dict[str, Any]], out: Path) -> None:
+    from segnet.engine.machine import machine_facts
+    from segnet.files import whole_file
+
+    table = text.to_rich()
+    width = out_console.measure(table, options=out_console.options.update(width=1000)).maximum
+    Console(file=out_console.file, width=max(out_console.width, width)).print(table)
+    for note in text.notes:
+        out_console.print(f"[dim]{note}[/]", highlight=False)
+    facts = machine_facts()
+    machine = "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    with whole_file(out / f"{text.name}.md") as temporary:
+        temporary.write_text(f"{text.to_markdown()}\n{machine}", encoding="utf-8")
+    with whole_file(out / f"{text.name}.json") as temporary:
+        temporary.write_text(json.dumps({"machine": facts, "results": results}, indent=1), encoding="utf-8")
+    out_console.print(f"[dim]{out}/{text.name}.md, {text.name}.json[/]")
