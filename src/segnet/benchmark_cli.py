@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segnet.options import device_name, one_of, precision_name, size_px
+from segnet.options import DeviceOption, PrecisionOption, device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
     from segnet.benchmark.options import Options
@@ -35,8 +35,6 @@ RepeatsOption = Annotated[int, typer.Option(min=1, help="Of each time that is me
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Of the rows + CRF in tables 3 and 4: a file of `segnet crf search`.")
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-PrecisionOption = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 
 
 # ------------------------------------------------------------------------------------------------ tables

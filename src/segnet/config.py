@@ -8,11 +8,14 @@ import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segnet.errors import ConfigError, nearest
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class _Section(BaseModel):
@@ -100,9 +103,10 @@ class TrainConfig(_Section):
     """Share of the run in which the learning rate rises from nothing."""
     average: float = Field(0.0, ge=0, lt=1)
     """Decay per step of an exponential moving average of the weights, which is then what is evaluated; 0 for none."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it. Weights stay in float32."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: PrecisionName = "auto"
+    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it, else float32. float16 is for GPUs
+    without bfloat16, and slow on a CPU. Weights stay in float32."""
+    device: DeviceName = "auto"
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
     statistics_pass: bool = False
@@ -118,8 +122,16 @@ class TrainConfig(_Section):
     """Of weights, order, augmentation and dropout."""
 
 
-class _Settings(_Section):
-    """All settings of one run, by section."""
+class Settings(_Section):
+    """All settings of one run, by section.
+
+    Attributes:
+        command: that runs with them.
+        free_to_change: (section, key) of those that change no step, so that a run may go on with others.
+    """
+
+    command: ClassVar[str]
+    free_to_change: ClassVar[frozenset[tuple[str, str]]]
 
     def to_toml(self) -> str:
         """All settings as TOML that can be read back; a setting that is none is left out."""
@@ -130,23 +142,34 @@ class _Settings(_Section):
             lines += [""]
         return "\n".join(lines)
 
-    def changes(self, before: Self) -> dict[tuple[str, str], str]:
-        """What differs from earlier settings: (section, key) -> `section.key was OLD, now NEW`."""
+    def changes(self, before: Self) -> list[str]:
+        """What differs from earlier settings and is not free to: `section.key was OLD, now NEW` each."""
         old, new = before.model_dump(), self.model_dump()
-        return {
-            (section, key): f"{section}.{key} was {old[section][key]!r}, now {value!r}"
+        return [
+            f"{section}.{key} was {old[section][key]!r}, now {value!r}"
             for section, values in new.items()
             for key, value in values.items()
-            if old[section][key] != value
-        }
+            if old[section][key] != value and (section, key) not in self.free_to_change
+        ]
 
 
-_AnySettings = TypeVar("_AnySettings", bound=_Settings)
+_AnySettings = TypeVar("_AnySettings", bound=Settings)
 
 
-class Config(_Settings):
+class Config(Settings):
     """All settings of a training run."""
 
+    command = "segnet train"
+    free_to_change = frozenset(
+        {
+            ("data", "path"),
+            ("data", "workers"),
+            ("train", "device"),
+            ("train", "statistics_pass"),
+            ("train", "tensorboard"),
+            ("model", "licence"),
+        }
+    )
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
@@ -186,18 +209,21 @@ class RebuildConfig(_Section):
     """How the learning rate goes down."""
     warmup: float = Field(0.1, ge=0, lt=1)
     """Share of the steps in which the learning rate rises from nothing."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it. Weights stay in float32."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: PrecisionName = "auto"
+    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it, else float32. float16 is for GPUs
+    without bfloat16, and slow on a CPU. Weights stay in float32."""
+    device: DeviceName = "auto"
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints; there is one after each epoch too."""
     seed: int = Field(0, ge=0)
     """Of weights, order and augmentation."""
 
 
-class PretrainConfig(_Settings):
+class PretrainConfig(Settings):
     """All settings of a run without labels."""
 
+    command = "segnet pretrain"
+    free_to_change = frozenset({("data", "path"), ("data", "workers"), ("train", "device"), ("model", "licence")})
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
     model: AncestorConfig = AncestorConfig()
@@ -269,7 +295,7 @@ def _apply(override: str, settings: dict[str, Any]) -> None:
     settings.setdefault(section, {})[name] = value
 
 
-def _in_words(kind: type[_Settings], error: dict[str, Any]) -> str:
+def _in_words(kind: type[Settings], error: dict[str, Any]) -> str:
     """One line for one thing that pydantic found wrong."""
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] != "extra_forbidden":

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segnet.options import device_name, one_of, precision_name
+from segnet.options import DeviceOption, PrecisionOption, device_name, one_of, precision_name
 
 if TYPE_CHECKING:
     from segnet.engine.crf_search import SearchResult
@@ -41,8 +41,8 @@ def search(
     iterations: Annotated[int, typer.Option(min=1, help="Of mean field.")] = 5,
     workers: Annotated[int, typer.Option(min=1, help="Pictures at the same time.")] = os.cpu_count() or 1,
     out: Annotated[Path, typer.Option(help="File for the best parameters, for --crf.")] = Path("crf.toml"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
 ) -> None:
     """Find weights and widths on labelled pictures, coarse to fine; writes them to a file."""
     wanted = one_of("measure", measure, ("boundary_f1", "mean_iou"))

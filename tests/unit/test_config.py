@@ -1,10 +1,20 @@
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from segnet.config import Config, PretrainConfig, load_config, load_pretrain_config, recipe_names
+from segnet.config import (
+    Config,
+    DeviceName,
+    PrecisionName,
+    PretrainConfig,
+    load_config,
+    load_pretrain_config,
+    recipe_names,
+)
 from segnet.errors import ConfigError
+from segnet.options import device_name, precision_name
 
 
 def test_defaults_without_a_recipe() -> None:
@@ -102,7 +112,18 @@ def test_what_has_no_meaning_without_labels_is_refused(overrides: list[str], wor
 
 
 def test_changes_name_each_setting_that_differs() -> None:
-    before = load_config(None, ["train.lr=0.5", "data.path=here"])
-    after = load_config(None, ["train.lr=0.25", "data.path=here"])
-    assert after.changes(before) == {("train", "lr"): "train.lr was 0.5, now 0.25"}
-    assert after.changes(after) == {}
+    before = load_config(None, ["train.lr=0.5", "loss.dice=1", "data.path=here", "train.precision=float16"])
+    after = load_config(None, ["train.lr=0.25", "loss.dice=1", "data.path=there", "train.precision=float32"])
+    assert after.changes(before) == ["train.lr was 0.5, now 0.25", "train.precision was 'float16', now 'float32'"]
+    assert after.changes(after) == []
+
+
+@pytest.mark.parametrize("kind", [Config, PretrainConfig])
+def test_what_is_free_to_change_exists(kind: type[Config | PretrainConfig]) -> None:
+    settings = {(section, key) for section, values in kind().model_dump().items() for key in values}
+    assert kind.free_to_change < settings
+
+
+def test_the_command_line_knows_every_device_and_precision() -> None:
+    assert [device_name(name) for name in get_args(DeviceName)] == ["auto", "cpu", "cuda"]
+    assert [precision_name(name) for name in get_args(PrecisionName)] == ["auto", "float32", "bfloat16", "float16"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from segnet.config import DeviceName, PrecisionName
 from segnet.engine.crf import CRFParameters
-from segnet.engine.device import DeviceName, PrecisionName
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import nn
 
+from segnet.config import DeviceName, PrecisionName
 from segnet.errors import ConfigError
 
-DeviceName = Literal["auto", "cpu", "cuda"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
+_HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class Place:
 
     Attributes:
         device: of all tensors.
-        precision: `float32`, or `bfloat16` for the convolutions with weights kept in float32.
+        precision: `float32`, or `bfloat16` or `float16` for the convolutions with weights kept in float32.
     """
 
     device: torch.device
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "float16"]
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context that forward passes run in."""
         if self.precision == "float32":
             return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, _HALF[self.precision])
 
     def ready(self, model: nn.Module) -> nn.Module:
         """The same net, on the device and with its filters in channels-last order."""
@@ -42,7 +42,7 @@ class Place:
 
 
 def choose_place(device: DeviceName = "auto", precision: PrecisionName = "auto") -> Place:
-    """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively.
+    """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively, else float32.
 
     Raises:
         ConfigError: `cuda` is asked for and there is none.

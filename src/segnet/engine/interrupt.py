@@ -3,8 +3,9 @@
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
 
 from rich.console import Console
 
@@ -24,6 +25,17 @@ class Interrupt:
         self.asked = False
         self._console = console
         self._asked_at_s = 0.0
+
+    def stop(self, checkpoint: Path, step: int, num_steps: int) -> NoReturn:
+        """Says how to go on, once the checkpoint of `step` is written.
+
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        self._console.print(
+            f"saved {checkpoint} at step {step} of {num_steps}; the same command with --resume goes on", soft_wrap=True
+        )
+        raise KeyboardInterrupt
 
     def _answer(self, number: int, frame: FrameType | None) -> None:
         if not self.asked:

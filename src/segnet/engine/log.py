@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+LOG_EVERY = 10  # steps, between records of the loss
+
 
 class RunLog:
     """Appends records to `path`, inside a `with`; each has been handed to the system when `write` returns.

@@ -14,15 +14,12 @@ Deviates:
 
 import math
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segnet import __version__
 from segnet.config import PretrainConfig
@@ -30,18 +27,18 @@ from segnet.data.loader import TrainLoader
 from segnet.data.sample import Batch, Dataset
 from segnet.data.transforms import Augmentation
 from segnet.data.unlabelled import RGB, Pictures, open_pictures
-from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
+from segnet.engine.checkpoint import State, save_checkpoint, state_to_begin_with
 from segnet.engine.device import Place, choose_place
-from segnet.engine.log import RunLog
+from segnet.engine.interrupt import Interrupt
+from segnet.engine.log import LOG_EVERY, RunLog
+from segnet.engine.loss_scale import loss_scaler, take_step
+from segnet.engine.progress import steps_shown
 from segnet.engine.rebuild import Rebuilt, Span, given_to, measure, spans_of_training
-from segnet.errors import ConfigError, NonFiniteError
+from segnet.errors import NonFiniteError
 from segnet.files import whole_file
 from segnet.models.autoencoder import Autoencoder
 from segnet.models.weights import WeightsCard, save_weights
 from segnet.schedules import lr_multiplier
-
-LOG_EVERY = 10
-SETTINGS_FREE_TO_CHANGE = {("data", "path"), ("data", "workers"), ("train", "device"), ("model", "licence")}
 
 
 def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
@@ -57,16 +54,17 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
         Path of the weights, `out/best.safetensors`.
 
     Raises:
-        ConfigError: `out` holds a run and `resume` is not set, or its checkpoint is of other settings.
+        ConfigError: `out` holds a run and `resume` is not set, or its checkpoint is of other settings or of another
+            command.
+        WeightsError: the checkpoint to go on from is missing or broken.
         DataError: no picture, a broken one, or a file of the run cannot be written.
-        NonFiniteError: the loss is NaN or infinite; names step and pictures. The last checkpoint stays.
+        NonFiniteError: the loss is NaN or infinite, or its gradients overflow float16 at any scale; names step and
+            pictures. The last checkpoint stays.
+        KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
     console = console or Console(quiet=True)
     settings = config.train
-    state = _state_to_resume(config, out) if resume else None
-    if state is None and (out / "checkpoint.pt").exists():
-        raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
-
+    state = state_to_begin_with(config, out, resume=resume)
     place = choose_place(settings.device, settings.precision)
     pictures = open_pictures(config.data.path, config.data.train_split, config.data.format)
     watched = watched_pictures(config)
@@ -83,34 +81,19 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
     run = _Run.begin(config, place)
     if state is not None:
         run.take(state)
-    first_step = run.step
 
     with whole_file(out / "config.toml") as temporary:
         temporary.write_text(config.to_toml())
-    batches = loader.batches(first_step, num_steps)
+    batches = loader.batches(run.step, num_steps)
     began, seen = time.perf_counter(), 0
 
-    with RunLog(out / "log.jsonl", first_step) as log, _progress(console) as progress:
-        task = progress.add_task(f"autoencoder on {place}", total=num_steps, completed=first_step, loss="")
-        while True:
-            advanced = run.step > first_step  # a checkpoint follows its measurement, so a resumed step has had its own
-            epoch_is_over = advanced and run.step % loader.steps_per_epoch == 0
-            if epoch_is_over:
-                span = spans[(run.step - 1) // steps_per_span]
-                rebuilt = measure(run.model, watched, place, span)
-                epoch = run.step / loader.steps_per_epoch
-                log.write({"step": run.step, "epoch": epoch, "stages": span, **_rounded(rebuilt)})
-                console.print(
-                    f"step {run.step}, {span}: mean squared error {rebuilt.mean_squared_error:.4f}, "
-                    f"lost {100 * rebuilt.lost_share:.1f} %"
-                )
-                _save(out / "best.safetensors", run.model, config)
-                began, seen = time.perf_counter(), 0
-            if epoch_is_over or (advanced and run.step % settings.checkpoint_every == 0):
-                save_checkpoint(out / "checkpoint.pt", run.state())
-            if run.step == num_steps:
-                break
-
+    with (
+        RunLog(out / "log.jsonl", run.step) as log,
+        steps_shown(console) as progress,
+        Interrupt(console) as interrupt,
+    ):
+        task = progress.add_task(f"autoencoder on {place}", total=num_steps, completed=run.step, note="")
+        while run.step < num_steps:
             batch = next(batches)
             span = spans[run.step // steps_per_span]
             step_of_span = run.step % steps_per_span
@@ -120,10 +103,28 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
             run.step += 1
 
             seen += len(batch.names)
-            progress.update(task, advance=1, loss=f"{span}, loss {loss:.4f}")
+            speed = seen / (time.perf_counter() - began)
+            progress.update(task, advance=1, note=f"{span}, loss {loss:.4f}, {speed:.1f} pictures/s")
             if run.step % LOG_EVERY == 0:
-                speed = round(seen / (time.perf_counter() - began), 2)
-                log.write({"step": run.step, "stages": span, "loss": loss, "lr": lr, "pictures_per_s": speed})
+                record = {"step": run.step, "stages": span, "loss": loss, "lr": lr}
+                log.write({**record, "pictures_per_s": round(speed, 2)})
+
+            epoch_is_over = run.step % loader.steps_per_epoch == 0
+            if epoch_is_over:
+                rebuilt = measure(run.model, watched, place, span)
+                epoch = run.step / loader.steps_per_epoch
+                log.write({"step": run.step, "epoch": epoch, "stages": span, **_rounded(rebuilt)})
+                console.print(
+                    f"step {run.step}, {span}: mean squared error {rebuilt.mean_squared_error:.4f}, "
+                    f"lost {100 * rebuilt.lost_share:.1f} %"
+                )
+                _save(out / "best.safetensors", run.model, config)
+                began, seen = time.perf_counter(), 0
+            stopped = interrupt.asked
+            if stopped or epoch_is_over or run.step % settings.checkpoint_every == 0:
+                save_checkpoint(out / "checkpoint.pt", run.state())
+            if stopped and run.step < num_steps:
+                interrupt.stop(out / "checkpoint.pt", run.step, num_steps)
     return out / "best.safetensors"
 
 
@@ -148,6 +149,7 @@ class _Run:
     place: Place
     model: Autoencoder
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     step: int = 0
 
     @classmethod
@@ -156,11 +158,12 @@ class _Run:
         model = Autoencoder(RGB.num_classes, normalisation=config.model.normalisation)
         place.ready(model)
         optimiser = torch.optim.AdamW(model.parameters(), config.train.lr, weight_decay=config.train.weight_decay)
-        return cls(config, place, model, optimiser)
+        return cls(config, place, model, optimiser, loss_scaler(place))
 
     def take(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state.get("scaler", {}))  # checkpoints of before float16 have none
         self.step = state["step"]
 
     def state(self) -> State:
@@ -169,13 +172,15 @@ class _Run:
             "config": self.config.to_toml(),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
 
     def learn(self, batch: Batch, span: Span, lr: float) -> float:
-        """Forward, loss, backward, step.
+        """Forward, loss, backward, step; in float16 the step is left out where its gradients overflow.
 
         Raises:
-            NonFiniteError: the loss is NaN or infinite; the weights are as they were.
+            NonFiniteError: the loss is NaN or infinite, or its gradients overflow at any scale; the weights are as they
+                were.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -186,14 +191,12 @@ class _Run:
             rebuilt = self.model.reconstruct(given, *span)
         loss = F.mse_loss(rebuilt.float(), given.float())
         value = loss.item()
+        where = f"at step {self.step} ({span}) on {', '.join(batch.names)}"
         if not math.isfinite(value):
-            raise NonFiniteError(
-                f"the loss is {value} at step {self.step} ({span}) on {', '.join(batch.names)}; "
-                "lower train.lr, or look at these pictures"
-            )
+            raise NonFiniteError(f"the loss is {value} {where}; lower train.lr, or look at these pictures")
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
+        self.scaler.scale(loss).backward()
+        take_step(self.scaler, self.optimiser, lambda: where)
         return value
 
 
@@ -211,27 +214,3 @@ def _save(path: Path, model: Autoencoder, config: PretrainConfig) -> None:
         version=__version__,
     )
     save_weights(path, model, card)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal)
-
-
-def _state_to_resume(config: PretrainConfig, out: Path) -> State:
-    """The checkpoint in `out`, if it is of these settings.
-
-    Raises:
-        WeightsError: no checkpoint, or a broken one.
-        ConfigError: a setting differs that changes the result (names each), or the run is of another command.
-    """
-    state = load_checkpoint(out / "checkpoint.pt")
-    try:
-        before = PretrainConfig.model_validate(tomllib.loads(state["config"]))
-    except ValidationError:
-        raise ConfigError(f"{out} holds a run of `segnet train`; name another folder") from None
-    changes = config.changes(before)
-    changed = [words for setting, words in changes.items() if setting not in SETTINGS_FREE_TO_CHANGE]
-    if changed:
-        raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
-    return state

@@ -12,15 +12,12 @@ Several processes walk through the same lines, each with its part of every batch
 
 import math
 import time
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -32,15 +29,17 @@ from segnet.data.loader import TrainLoader
 from segnet.data.sample import Batch, Dataset
 from segnet.data.targets import require_labelled
 from segnet.data.transforms import Augmentation
-from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint
+from segnet.engine.checkpoint import State, save_checkpoint, state_to_begin_with
 from segnet.engine.device import Place, choose_place
 from segnet.engine.evaluate import Scores, evaluate
 from segnet.engine.interrupt import Interrupt
-from segnet.engine.log import RunLog, tensorboard_writer
+from segnet.engine.log import LOG_EVERY, RunLog, tensorboard_writer
+from segnet.engine.loss_scale import loss_scaler, take_step
 from segnet.engine.processes import ALONE, Processes
+from segnet.engine.progress import steps_shown
 from segnet.engine.statistics import recompute_statistics
 from segnet.engine.whole_batch_norm import normalise_over
-from segnet.errors import ConfigError, NonFiniteError
+from segnet.errors import NonFiniteError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
 from segnet.losses import counted, cross_entropy, dice, lovasz
@@ -48,16 +47,6 @@ from segnet.models import create_model
 from segnet.models.vgg_weights import find_vgg16, load_vgg16
 from segnet.models.weights import WeightsCard, find_weights, load_matching, save_weights
 from segnet.schedules import lr_multiplier
-
-LOG_EVERY = 10
-SETTINGS_FREE_TO_CHANGE = {  # none of these changes a step
-    ("data", "path"),
-    ("data", "workers"),
-    ("train", "device"),
-    ("train", "statistics_pass"),
-    ("train", "tensorboard"),
-    ("model", "licence"),
-}
 
 
 def fit(
@@ -76,20 +65,20 @@ def fit(
         Path of the kept weights, `out/best.safetensors`.
 
     Raises:
-        ConfigError: `out` holds a run and `resume` is not set, its checkpoint is of other settings, the batch does not
-            divide by the number of processes, or TensorBoard is asked for and not installed.
+        ConfigError: `out` holds a run and `resume` is not set, its checkpoint is of other settings or of another
+            command, the batch does not divide by the number of processes, or TensorBoard is asked for and not
+            installed.
+        WeightsError: weights to begin with, or the checkpoint to go on from, are missing or broken.
         DataError: pictures missing or broken, or a file of the run cannot be written.
         LabelError: a class id that is not known, or no labelled pixel at all in a split.
-        NonFiniteError: the loss is NaN or infinite; names step and pictures. The last checkpoint stays.
+        NonFiniteError: the loss is NaN or infinite, or its gradients overflow float16 at any scale; names step and
+            pictures. The last checkpoint stays.
         SegNetError: another process ended.
         KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
     console = console if console and processes.is_first else Console(quiet=True)
     settings = config.train
-    state = _state_to_resume(config, out) if resume else None
-    if state is None and (out / "checkpoint.pt").exists():
-        raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
-
+    state = state_to_begin_with(config, out, resume=resume)
     if settings.tensorboard:
         tensorboard_writer()
     place = choose_place(settings.device, settings.precision)
@@ -114,7 +103,7 @@ def fit(
 
     with (
         RunLog(out / "log.jsonl" if processes.is_first else None, run.step, tensorboard=settings.tensorboard) as log,
-        _progress(console) as progress,
+        steps_shown(console) as progress,
         Interrupt(console) as interrupt,
     ):
         task = progress.add_task(f"{config.model.name} on {place}", total=plan.num_steps, completed=run.step, note="")
@@ -139,9 +128,7 @@ def fit(
             if (stopped or plan.checkpoint_is_due(run.step)) and processes.is_first:  # after the step's evaluation
                 save_checkpoint(out / "checkpoint.pt", run.state())
             if stopped and run.step < plan.num_steps:
-                where = f"{out / 'checkpoint.pt'} at step {run.step} of {plan.num_steps}"
-                console.print(f"saved {where}; the same command with --resume goes on", soft_wrap=True)
-                raise KeyboardInterrupt
+                interrupt.stop(out / "checkpoint.pt", run.step, plan.num_steps)
 
     if settings.statistics_pass:  # in every process, since their BN layers meet
         recompute_statistics(run.kept_model, train_set, place, settings.batch_size)
@@ -184,6 +171,7 @@ class _Run:
     model: nn.Module
     average: AveragedModel | None
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     step: int = 0
     best_score: float = -1.0
 
@@ -201,14 +189,28 @@ class _Run:
         normalise_over(processes, model)
         place.ready(model)
         average = _moving_average(model, config.train.average) if config.train.average else None
-        optimiser = _create_optimiser(model, config.train)
-        if state is None:
-            return cls(config, label_set, place, processes, model, average, optimiser)
-        model.load_state_dict(state["model"])
-        if average is not None:
-            average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        return cls(config, label_set, place, processes, model, average, optimiser, state["step"], state["best_score"])
+        run = cls(
+            config,
+            label_set,
+            place,
+            processes,
+            model,
+            average,
+            optimiser=_create_optimiser(model, config.train),
+            scaler=loss_scaler(place),
+        )
+        if state is not None:
+            run.take(state)
+        return run
+
+    def take(self, state: State) -> None:
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state.get("scaler", {}))  # checkpoints of before float16 have none
+        self.step = state["step"]
+        self.best_score = state["best_score"]
 
     def state(self) -> State:
         return {
@@ -218,6 +220,7 @@ class _Run:
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
 
     @property
@@ -251,10 +254,11 @@ class _Run:
         save_weights(path, self.kept_model, card)
 
     def learn(self, batch: Batch, lr: float, class_weights: Tensor | None) -> float:
-        """Forward, loss, backward, step.
+        """Forward, loss, backward, step; in float16 the step is left out where its gradients overflow.
 
         Raises:
-            NonFiniteError: the loss is NaN or infinite; the weights are as they were.
+            NonFiniteError: the loss is NaN or infinite, or its gradients overflow at any scale; the weights are as they
+                were.
         """
         self.model.train()
         chance = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
@@ -265,20 +269,23 @@ class _Run:
         target = batch.target.to(self.place.device)
         with self.place.autocast():
             logits = self.model(image)  # (N, K, H, W)
-        loss = _loss(logits, target, class_weights, self.config.loss, self.processes)
+        loss = _loss(logits.float(), target, class_weights, self.config.loss, self.processes)
         value = self.processes.sum(loss.detach()).item()
         if not math.isfinite(value):
             raise NonFiniteError(
-                f"the loss is {value} at step {self.step} on {', '.join(self.processes.names(batch.names))}; "
+                f"the loss is {value} {self._where(batch)}; "
                 "lower train.lr, or look at these pictures with `segnet data check`"
             )
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.processes.sum_gradients(self.model)
-        self.optimiser.step()
-        if self.average is not None:
+        self.scaler.scale(loss).backward()
+        self.processes.sum_gradients(self.model)  # an overflow in one process is then one in all
+        taken = take_step(self.scaler, self.optimiser, lambda: self._where(batch))
+        if taken and self.average is not None:
             self.average.update_parameters(self.model)
         return value
+
+    def _where(self, batch: Batch) -> str:
+        return f"at step {self.step} on {', '.join(self.processes.names(batch.names))}"
 
 
 def _open(data: DataConfig, split: str) -> Dataset:
@@ -338,26 +345,3 @@ def _moving_average(model: nn.Module, decay: float) -> AveragedModel:
         return torch.lerp(kept, new, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
 
     return AveragedModel(model, avg_fn=blend, use_buffers=True)
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, TextColumn("{task.fields[note]}"), console=console, disable=not console.is_terminal)
-
-
-def _state_to_resume(config: Config, out: Path) -> State:
-    """The checkpoint in `out`, if it is of these settings.
-
-    Raises:
-        WeightsError: no checkpoint, or a broken one.
-        ConfigError: a setting differs that changes the result (names each), or the run is of another command.
-    """
-    state = load_checkpoint(out / "checkpoint.pt")
-    try:
-        before = Config.model_validate(tomllib.loads(state["config"]))
-    except ValidationError:
-        raise ConfigError(f"{out} holds a run of another command than `segnet train`; name another folder") from None
-    changed = [words for setting, words in config.changes(before).items() if setting not in SETTINGS_FREE_TO_CHANGE]
-    if changed:
-        raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
-    return state

@@ -5,13 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
+from segnet.config import Config, PretrainConfig, load_config
+from segnet.engine.checkpoint import State, load_checkpoint, save_checkpoint, state_to_begin_with
 from segnet.engine.log import RunLog, read_log
 from segnet.errors import ConfigError, DataError, WeightsError
 
 
+def state_at(step: int, **model: torch.Tensor) -> State:
+    return {"step": step, "config": Config().to_toml(), "model": model, "optimiser": {}}
+
+
 def test_round_trip(tmp_path: Path) -> None:
-    state = {"step": 3, "model": {"w": torch.arange(4.0)}, "config": "x = 1"}
+    state = state_at(3, w=torch.arange(4.0))
     save_checkpoint(tmp_path / "run" / "checkpoint.pt", state)
     loaded = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
     assert loaded["step"] == 3
@@ -22,12 +27,12 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     """The system refuses to write beyond 20 kB, as a full disk would in the middle of a file."""
     resource = pytest.importorskip("resource")
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"step": 1})
+    save_checkpoint(path, state_at(1))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
         with pytest.raises(DataError, match=r"checkpoint\.pt cannot be written"):
-            save_checkpoint(path, {"step": 2, "w": torch.zeros(100_000)})
+            save_checkpoint(path, state_at(2, w=torch.zeros(100_000)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert load_checkpoint(path)["step"] == 1
@@ -57,7 +62,7 @@ def test_broken_files_are_one_clear_line(tmp_path: Path, content: bytes) -> None
 
 def test_truncated_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"step": 1, "w": torch.zeros(1000)})
+    save_checkpoint(path, state_at(1, w=torch.zeros(1000)))
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(WeightsError):
         load_checkpoint(path)
@@ -66,6 +71,53 @@ def test_truncated_checkpoint(tmp_path: Path) -> None:
 def test_missing_checkpoint_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="without --resume"):
         load_checkpoint(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        ({"step": 7, "epoch": 1, "state_dict": {}}, "config, model, optimiser"),
+        ({"model": {}, "optimiser": {}, "config": ""}, "step"),
+        (torch.zeros(3), "step, config, model, optimiser"),
+    ],
+)
+def test_a_checkpoint_of_another_program(content: object, missing: str, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    torch.save(content, path)
+    with pytest.raises(WeightsError, match=f"is not a checkpoint of this program: it has no {missing}; delete it"):
+        load_checkpoint(path)
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
+    config, path = Config(), tmp_path / "checkpoint.pt"
+    assert state_to_begin_with(config, tmp_path, resume=False) is None
+    save_checkpoint(path, state_at(5))
+    with pytest.raises(ConfigError, match="holds a run already; add --resume"):
+        state_to_begin_with(config, tmp_path, resume=False)
+    free = load_config(None, ["data.path=elsewhere", "train.device=cpu"])
+    state = state_to_begin_with(free, tmp_path, resume=True)
+    assert state is not None and state["step"] == 5
+    with pytest.raises(
+        ConfigError, match=r"other settings \(loss\.dice was 0\.0, now 1\.0; train\.lr was 0\.1, now 0\.2\)"
+    ):
+        state_to_begin_with(load_config(None, ["train.lr=0.2", "loss.dice=1"]), tmp_path, resume=True)
+
+
+def test_a_run_of_the_other_command_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, state_at(5))
+    with pytest.raises(ConfigError, match="holds a run of `segnet train`, not of `segnet pretrain`; name another"):
+        state_to_begin_with(PretrainConfig(), tmp_path, resume=True)
+    save_checkpoint(path, {**state_at(5), "config": PretrainConfig().to_toml()})
+    with pytest.raises(ConfigError, match="holds a run of `segnet pretrain`, not of `segnet train`; name another"):
+        state_to_begin_with(Config(), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("text", ["[train]\nlr_of_long_ago = 1\n", "no TOML", 3])
+def test_settings_that_nobody_knows(text: object, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint.pt", {**state_at(5), "config": text})
+    with pytest.raises(WeightsError, match="settings that this version does not know; name another folder"):
+        state_to_begin_with(Config(), tmp_path, resume=True)
 
 
 def test_a_resumed_log_drops_what_is_written_again(tmp_path: Path) -> None:

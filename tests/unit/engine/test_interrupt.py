@@ -1,6 +1,7 @@
 import io
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -22,6 +23,14 @@ def test_the_first_ctrl_c_asks_and_a_later_one_stops_at_once(monkeypatch: pytest
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert console.export_text().count("stopping after this step") == 1
+
+
+def test_stopping_says_how_to_go_on() -> None:
+    console = Console(record=True, file=io.StringIO(), width=40)
+    with pytest.raises(KeyboardInterrupt), Interrupt(console) as interrupt:
+        interrupt.stop(Path("run/checkpoint.pt"), 3, 12)
+    wanted = "saved run/checkpoint.pt at step 3 of 12; the same command with --resume goes on\n"
+    assert console.export_text() == wanted
 
 
 def test_ctrl_c_is_what_it_was_afterwards() -> None:

@@ -91,12 +91,6 @@ def test_a_run_is_not_overwritten_or_mixed_with_another(pictures: Path, tmp_path
     assert weights.read_bytes() == before
 
 
-def test_a_run_with_labels_is_not_gone_on_with(pictures: Path, tmp_path: Path) -> None:
-    torch.save({"step": 1, "config": "[loss]\ndice = 1.0\n"}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ConfigError, match="holds a run of `segnet train`"):
-        pretrain(settings(pictures), tmp_path, resume=True)
-
-
 def test_fewer_pictures_than_a_batch(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 pictures, fewer than a batch of 3"):
         pretrain(settings(pictures, "train.batch_size=3"), tmp_path / "run")
