@@ -57,19 +57,22 @@ def benchmark_latency(
     ways: Annotated[str, typer.Option("--backends", help="Such as naive,eager bfloat16; empty takes all.")] = "",
     size: SizeOption = "360x480",
     repeats: Annotated[int, typer.Option(min=1, help="Of each way to run a net; they take turns.")] = 9,
+    quantised: Annotated[list[Path] | None, typer.Option(help="File of segnet quantise, as often as needed.")] = None,
     out: OutOption = Path("results"),
 ) -> None:
     """One picture to class ids: the naive port, our backends and precisions, other nets under the same."""
     from segnet.benchmark.latency import NETS, WAYS, latency_table, measure_latency
     from segnet.benchmark.latency_plot import plot_latency
     from segnet.models import MODELS
+    from segnet.runtime.quantised import read_quantised
 
     size_hw = size_px(size)
     chosen_nets = [one_of("net", name, MODELS) for name in _names(nets)] or NETS
     chosen_ways = [one_of("backend and precision", way, WAYS) for way in _names(ways)] or WAYS
+    int8 = {read_quantised(path)[1].weights.model: path for path in quantised or []}
     results, failures = [], []
     for net in chosen_nets:
-        measured, failed = measure_latency(net, chosen_ways, size_hw, repeats)
+        measured, failed = measure_latency(net, chosen_ways, size_hw, repeats, int8.get(net))
         results += measured
         failures += failed
     _write(latency_table(results, size_hw, failures), [r.to_dict() for r in results], out)

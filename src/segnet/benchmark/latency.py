@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segnet.benchmark.memory import peak_live_bytes
 from segnet.benchmark.naive_inference import NaivePort
@@ -23,9 +23,11 @@ from segnet.labels import CAMVID_11
 from segnet.models import create_model
 from segnet.models.weights import WeightsCard, load_weights, save_weights
 from segnet.runtime.choose import choose_backend
+from segnet.runtime.openvino import OpenVINOBackend
+from segnet.runtime.quantised import read_quantised
 
 NETS = ("segnet", "segnet-basic", "unet", "enet", "fcn-8s", "deeplab-largefov")
-NAIVE = "naive"
+NAIVE, INT8 = "naive", "openvino int8"
 WAYS = (NAIVE, "eager float32", "eager bfloat16", "openvino float32", "openvino bfloat16", "onnxruntime float32")
 
 
@@ -61,7 +63,11 @@ class Latency:
 
 
 def measure_latency(
-    net: str, ways: Sequence[str] = WAYS, size_px: tuple[int, int] = (360, 480), repeats: int = 9
+    net: str,
+    ways: Sequence[str] = WAYS,
+    size_px: tuple[int, int] = (360, 480),
+    repeats: int = 9,
+    quantised: Path | None = None,
 ) -> tuple[list[Latency], list[str]]:
     """Measures one net in several ways.
 
@@ -70,6 +76,7 @@ def measure_latency(
         ways: of `WAYS`.
         size_px: (height, width).
         repeats: of each way, after two that warm up.
+        quantised: a file of `segnet quantise` of the same net, measured beside them as `openvino int8`.
 
     Returns:
         A record per way that runs here, and a line for each way that does not.
@@ -84,20 +91,22 @@ def measure_latency(
     image = torch.randint(0, 256, (1, 3, *size_px), dtype=torch.uint8)
     runs: dict[str, _Runs] = {}
     start_up_ms: dict[str, float] = {}
+    file_mb: dict[str, float] = {}
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.safetensors"
         save_weights(path, create_model(net, CAMVID_11.num_classes), WeightsCard(net, CAMVID_11))
-        file_mb = path.stat().st_size / 1e6
-        for way in ways:
+        files = dict.fromkeys(ways, path) | ({INT8: quantised} if quantised else {})
+        for way, file in files.items():
             began = time.perf_counter()
             try:
-                runs[way] = _prepare(load_weights(path)[0], way)
+                runs[way] = _prepare(file, way)
             except ConfigError as cause:
                 failures.append(f"{net}, {way}: not measured, {cause}")
                 continue
             runs[way].classes(image)
             start_up_ms[way] = (time.perf_counter() - began) * 1e3
+            file_mb[way] = file.stat().st_size / 1e6
     times = measure_in_turn({way: _call(run, image) for way, run in runs.items()}, repeats=repeats)
     baseline = times[NAIVE].median_ms if NAIVE in times else None
     results = []
@@ -105,11 +114,15 @@ def measure_latency(
         counted = way == NAIVE or way.startswith("eager")
         peak = peak_live_bytes(_call(run, image)) / 1e6 if counted else None
         ratio = baseline / times[way].median_ms if baseline else None
-        results.append(Latency(net, way, times[way], start_up_ms[way], peak, file_mb, ratio))
+        results.append(Latency(net, way, times[way], start_up_ms[way], peak, file_mb[way], ratio))
     return results, failures
 
 
-def _prepare(model: nn.Module, way: str) -> _Runs:
+def _prepare(path: Path, way: str) -> _Runs:
+    if way == INT8:
+        parts, _ = read_quantised(path)
+        return OpenVINOBackend.from_parts(parts["xml"], parts["bin"])
+    model, _ = load_weights(path)
     if way == NAIVE:
         return NaivePort(model)
     backend, precision = way.split()

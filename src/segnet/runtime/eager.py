@@ -53,11 +53,23 @@ class EagerBackend:
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
         if answer not in self._nets:
             self._nets[answer] = in_strips(self._net, answer, self._band_bytes)
-        image = image.to(self._device, memory_format=torch.channels_last)
-        if image.dtype == torch.uint8:
-            image = image.float() / 255
-        result: Tensor = self._nets[answer](image)
+        result: Tensor = self._nets[answer](image.to(self._device, memory_format=torch.channels_last))
         return result
+
+
+class _Input(nn.Module):
+    """Picture to the first convolution; in a module, so that no caller keeps the image alive."""
+
+    def __init__(self, normalisation: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.normalisation = normalisation
+        self.dtype = dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB uint8, or floating in [0, 1], (N, 3, H, W) -> normalised, the same shape."""
+        image = image.float() / 255 if image.dtype == torch.uint8 else image.float()
+        normalised: Tensor = self.normalisation(image)
+        return normalised.to(self.dtype)
 
 
 def _in_precision(net: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
@@ -65,9 +77,5 @@ def _in_precision(net: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
     for module in net.modules():
         if isinstance(module, _IN_PRECISION):
             module.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    (node,) = net.graph.find_nodes(op="call_module", target="normalisation")
-    with net.graph.inserting_after(node):
-        cast = net.graph.call_method("to", (node, dtype))
-    node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
-    net.recompile()
+    net.normalisation = _Input(net.get_submodule("normalisation"), dtype)
     return net

@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 from segnet.runtime.graph import Answer
 
-BAND_BYTES = 2**20
+BAND_BYTES = 3 * 2**18
 
 
 class Layers(nn.Module):
