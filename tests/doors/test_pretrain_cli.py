@@ -63,6 +63,26 @@ def test_pictures_in_and_the_start_of_segnet_basic_out(
     code, _, err = run("train", "--data", tiny_camvid, "--out", tmp_path / "t", *QUICK, "--set", start)
     assert (code, err) == (0, "")
 
+    for command, folder, holds in (("train", out, "pretrain"), ("pretrain", tmp_path / "t", "train")):
+        code, _, err = run(command, "--data", tiny_camvid, "--out", folder, *QUICK, "--resume")
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"{folder} holds a run of `segnet {holds}`, not of `segnet {command}`; name another folder" in err
+    for command in (["predict", pictures / "0.jpg"], ["evaluate", "--data", tiny_camvid]):
+        code, _, err = run(*command, "--weights", out / "best.safetensors", "--out", tmp_path / "none")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "knows no classes; start a training with them: segnet train --set model.start=" in err
+        assert not (tmp_path / "none").exists()
+
+
+def test_only_training_runs_in_several_processes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = run("pretrain", "--data", "street", "--out", tmp_path / "run")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "only `segnet train` runs in several processes; start `segnet pretrain` without torchrun" in err
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert run("data", "draw", tmp_path / "scenes", "--count", 1, "--size", "24x32")[0] == 0
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),

@@ -1,10 +1,13 @@
 """Without labels: the error of rebuilding falls, layer by layer and at once; a run can stop anywhere and go on."""
 
+import io
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from segnet.config import PretrainConfig, load_pretrain_config
@@ -86,3 +89,27 @@ def test_resume_equals_no_interruption(
         record.pop("pictures_per_s", None)
     assert logs[0] == logs[1]
     assert [r["step"] for r in logs[0] if "epoch" in r] == list(range(3, 25, 3))
+
+
+def test_ctrl_c_saves_the_step_in_hand(tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = settings(tiny_camvid, "train.epochs=1", "augment.crop_px=[12, 12]")
+    whole = load_file(pretrain(config, tmp_path / "whole"))
+
+    learn = engine._Run.learn
+
+    def learn_and_press(run: engine._Run, *args: object) -> float:
+        if run.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return learn(run, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine._Run, "learn", learn_and_press)
+    console = Console(record=True, file=io.StringIO(), width=200)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, tmp_path / "parts", console=console)
+    monkeypatch.undo()
+    text = console.export_text()
+    assert "stopping after this step" in text
+    assert f"saved {tmp_path / 'parts' / 'checkpoint.pt'} at step 4 of 12; the same command with --resume" in text
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["step"] == 4
+    parts = load_file(pretrain(config, tmp_path / "parts", resume=True))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
