@@ -74,12 +74,13 @@ def test_gradients_are_exact_in_float64() -> None:
     assert torch.autograd.gradcheck(normalise, image)
 
 
-def test_bfloat16_stays_bfloat16_with_statistics_in_float32() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_what_it_is_with_statistics_in_float32(dtype: torch.dtype) -> None:
     norm = WholeBatchNorm(batch_norm(), Processes())
-    image = torch.randn(2, 3, 4, 4).bfloat16().requires_grad_()
+    image = torch.randn(2, 3, 4, 4).to(dtype).requires_grad_()
     output = norm(image)
     output.float().square().sum().backward()
-    assert output.dtype == image.grad.dtype == torch.bfloat16
+    assert output.dtype == image.grad.dtype == dtype
     assert torch.allclose(norm.running_mean, 0.1 * image.detach().float().mean((0, 2, 3)))
 
 
