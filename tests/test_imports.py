@@ -9,7 +9,7 @@ import pytest
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
     "errors labels palette config files options",
-    "pooling layers losses metrics boundary schedules data",
+    "recompute pooling layers losses metrics boundary schedules data",
     "models",
     "runtime",
     "engine",
@@ -22,6 +22,8 @@ BESIDE = {
     "config": {"errors"},
     "files": {"errors"},
     "options": {"errors"},
+    "pooling": {"recompute"},
+    "layers": {"recompute"},
     "benchmark": {"export", "report"},
     "cli": {"benchmark_cli", "crf_cli", "export_cli", "runtime_cli"},
     "__main__": {"cli"},

@@ -107,6 +107,9 @@ class TrainConfig(_Section):
     """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it, else float32. float16 is for GPUs
     without bfloat16, and slow on a CPU. Weights stay in float32."""
     device: DeviceName = "auto"
+    low_memory: bool = False
+    """Keep one map per convolution and make the others again in the backward pass: less memory, the same gradients
+    within rounding."""
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
     statistics_pass: bool = False

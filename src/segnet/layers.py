@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.errors import ConfigError, nearest
+from segnet.recompute import convolution_again, is_recomputing, normalise, remember
 
 Normalisation = Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"]
 
@@ -154,6 +155,15 @@ class ConvBN(nn.Sequential):
         self.norm = nn.BatchNorm2d(out_channels)
         if relu:
             self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, C, H, W) -> (N, C', H, W)."""
+        if not (self.training and is_recomputing()):
+            return super().forward(features)  # type: ignore[no-any-return, no-untyped-call]
+        convolved = self.conv(features)
+        if features.shape[1] < convolved.shape[1] // 8:  # the first layer: cheaper to repeat than to keep
+            remember(convolved, convolution_again(features, self.conv, convolved))
+        return normalise(convolved, self.norm, relu=len(self) == 3)
 
 
 def init_he(net: nn.Module) -> None:

@@ -21,6 +21,7 @@ Source:
     Badrinarayanan, Kendall, Cipolla: SegNet, section 3 ("2 bits for each 2x2 pooling window").
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnet.errors import ShapeError
+from segnet.recompute import Rebuild, again, remember
 
 _PLACES_PER_BYTE = 4
 
@@ -114,6 +116,7 @@ def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
         pooled, packed = _pool(image)
     else:
         pooled, packed = _MaxPool.apply(image)  # type: ignore[no-untyped-call]
+        remember(pooled, partial(_pool_again, again(image), packed))
     return pooled, PoolingIndices(packed, image.shape[1], size)
 
 
@@ -139,7 +142,7 @@ def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
     if not torch.is_grad_enabled() or not pooled.requires_grad:
         return _unpool(pooled, indices.packed, indices.size)
     result: Tensor = _MaxUnpool.apply(pooled, indices.packed, indices.size)  # type: ignore[no-untyped-call]
-    return result
+    return remember(result, partial(_unpool_again, again(pooled), indices))
 
 
 # ------------------------------------------------------------------------------------------------ packing
@@ -213,7 +216,8 @@ def _unpool(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
     places = _unpack(packed, pooled.shape[1])
     # torch refuses its own kernel in deterministic mode, although indices that never collide leave nothing to chance
     if _native(pooled) and not torch.are_deterministic_algorithms_enabled():
-        return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), (2, 2), (2, 2), output_size=size)
+        with torch.autocast("cpu", enabled=False):  # it would bring the map to float32
+            return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), (2, 2), (2, 2), output_size=size)
     height, width = size
     rows = torch.arange(height, device=pooled.device) % 2
     columns = torch.arange(width, device=pooled.device) % 2
@@ -239,6 +243,22 @@ def _gather(image: Tensor, packed: Tensor) -> Tensor:
     planes = image.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     wanted = flat.permute(0, 2, 3, 1).reshape(batch, -1, channels)
     return planes.gather(1, wanted).view(batch, *places.shape[2:], channels).permute(0, 3, 1, 2)
+
+
+def _pool_again(image: Rebuild, packed: Tensor, pictures: slice) -> Tensor:
+    return _gather(image(pictures), packed[pictures])
+
+
+def _unpool_again(pooled: Rebuild, indices: PoolingIndices, pictures: slice) -> Tensor:
+    """Picture by picture: 64-bit indices of all at once would be as large as the map."""
+    values, packed = pooled(pictures), indices.packed[pictures]
+    layout = torch.channels_last if values.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    result = torch.empty(
+        (*values.shape[:2], *indices.size), dtype=values.dtype, device=values.device, memory_format=layout
+    )
+    for one, value, places in zip(result.split(1), values.split(1), packed.split(1), strict=True):
+        one.copy_(_unpool(value, places, indices.size))
+    return result
 
 
 # ------------------------------------------------------------------------------------------------ gradients

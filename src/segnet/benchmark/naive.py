@@ -30,9 +30,9 @@ class NaiveNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W)."""
-        encoder: Any = self.encoder
-        decoder: Any = self.decoder
-        features: Tensor = self.normalisation(image)
+        net: Any = self  # its parts are of types that only `models` knows
+        encoder, decoder = net.encoder, net.decoder
+        features: Tensor = net.normalisation(image)
         kept = []
         for number in range(1, encoder.num_stages + 1):
             features = encoder.get_submodule(f"stage{number}")(features)
@@ -43,7 +43,7 @@ class NaiveNet(nn.Module):
             indices, size = kept[number - 1]
             features = F.max_unpool2d(features, indices, (2, 2), (2, 2), output_size=size)
             features = decoder.get_submodule(f"stage{number}")(features)
-        logits: Tensor = self.classifier(features)
+        logits: Tensor = net.classifier(features)
         return logits
 
 

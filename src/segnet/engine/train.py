@@ -39,13 +39,14 @@ from segnet.engine.processes import ALONE, Processes
 from segnet.engine.progress import steps_shown
 from segnet.engine.statistics import recompute_statistics
 from segnet.engine.whole_batch_norm import normalise_over
-from segnet.errors import NonFiniteError
+from segnet.errors import ConfigError, NonFiniteError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
 from segnet.losses import counted, cross_entropy, dice, lovasz
 from segnet.models import create_model
 from segnet.models.vgg_weights import find_vgg16, load_vgg16
 from segnet.models.weights import WeightsCard, find_weights, load_matching, save_weights
+from segnet.recompute import recomputing
 from segnet.schedules import lr_multiplier
 
 
@@ -66,8 +67,8 @@ def fit(
 
     Raises:
         ConfigError: `out` holds a run and `resume` is not set, its checkpoint is of other settings or of another
-            command, the batch does not divide by the number of processes, or TensorBoard is asked for and not
-            installed.
+            command, the batch does not divide by the number of processes, several of them are to train in low memory,
+            or TensorBoard is asked for and not installed.
         WeightsError: weights to begin with, or the checkpoint to go on from, are missing or broken.
         DataError: pictures missing or broken, or a file of the run cannot be written.
         LabelError: a class id that is not known, or no labelled pixel at all in a split.
@@ -78,6 +79,11 @@ def fit(
     """
     console = console if console and processes.is_first else Console(quiet=True)
     settings = config.train
+    if settings.low_memory and processes.count > 1:
+        raise ConfigError(
+            f"train.low_memory works in one process, not in {processes.count}, whose BN has statistics in common; "
+            "use --set train.low_memory=false"
+        )
     state = state_to_begin_with(config, out, resume=resume)
     if settings.tensorboard:
         tensorboard_writer()
@@ -267,9 +273,10 @@ class _Run:
             group["lr"] = lr * group["lr_factor"]
         image = batch.image.to(self.place.device, memory_format=torch.channels_last)
         target = batch.target.to(self.place.device)
-        with self.place.autocast():
+        with self.place.autocast(), recomputing(self.config.train.low_memory):
             logits = self.model(image)  # (N, K, H, W)
         loss = _loss(logits.float(), target, class_weights, self.config.loss, self.processes)
+        del logits  # else kept through the backward pass
         value = self.processes.sum(loss.detach()).item()
         if not math.isfinite(value):
             raise NonFiniteError(
