@@ -53,9 +53,11 @@ def quantise(
 
     Raises:
         ConfigError: OpenVINO or NNCF is not installed.
-        WeightsError: the data has other classes than the weights, or int8 loses too much.
+        WeightsError: the data has other classes than the weights, int8 loses too much, or `out` has another suffix.
         DataError: no picture.
     """
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"{out}: a quantised net is saved as .safetensors; give the file that suffix")
     path = find_weights(weights)
     model, card = load_weights(path)
     for dataset in (calibration, scored):

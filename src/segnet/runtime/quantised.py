@@ -56,11 +56,8 @@ def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:
     """Writes an OpenVINO model and its card; the file appears whole or not at all.
 
     Raises:
-        WeightsError: another suffix.
         DataError: the file cannot be written.
     """
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"{path}: a quantised net is saved as .safetensors; give the file that suffix")
     with whole_file(path) as temporary:
         xml = temporary.with_suffix(".xml")
         parts = (xml, xml.with_suffix(".bin"))
