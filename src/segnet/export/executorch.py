@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.export import ExportedProgram
 
 from segnet.export.program import count_operators, exported_program
 from segnet.export.record import Image, Request, Written
@@ -26,6 +27,7 @@ def write(request: Request, path: Path) -> Written:
     program = exported_program(request)
     with quiet():
         lowered = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+        operators = _operators(lowered.exported_program())
         path.write_bytes(lowered.to_executorch().buffer)
     path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
     method = runtime.Runtime.get().load_program(path).load_method("forward")
@@ -34,9 +36,13 @@ def write(request: Request, path: Path) -> Written:
         answer: NDArray[np.generic] = method.execute([torch.from_numpy(np.ascontiguousarray(image))])[0].numpy()
         return answer
 
-    graphs = [lowered.exported_program().graph]
-    for module in lowered.exported_program().graph_module.children():
-        graphs += [module.original_module.graph] if hasattr(module, "original_module") else []
-    operators = sum((Counter(count_operators(graph)) for graph in graphs), Counter())
-    del operators["executorch_call_delegate"]
-    return Written("ExecuTorch with XNNPACK", version("executorch"), dict(operators), run)
+    return Written("ExecuTorch with XNNPACK", version("executorch"), operators, run)
+
+
+def _operators(program: ExportedProgram) -> dict[str, int]:
+    """Those that are left to ExecuTorch's own kernels, and those handed to XNNPACK."""
+    graphs = [program.graph]
+    graphs += [m.original_module.graph for m in program.graph_module.children() if hasattr(m, "original_module")]
+    counted = sum((Counter(count_operators(graph)) for graph in graphs), Counter())
+    del counted["executorch_call_delegate"]
+    return dict(counted)
