@@ -1,4 +1,4 @@
-"""Nets of other kinds in ONNX: dilated and transposed convolutions, bilinear upsampling, unpooling, crops."""
+"""Nets of other kinds in ONNX: dilated and transposed convolutions, bilinear upsampling, ENet's unpooling, crops."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from segnet.models import create_model
 from segnet.models.weights import WeightsCard, save_weights
 
 
-@pytest.mark.parametrize("net", ["bilinear-interpolation", "fcn-basic", "deeplab-largefov", "segnet"])
+@pytest.mark.parametrize("net", ["bilinear-interpolation", "fcn-basic", "enet", "deeplab-largefov", "segnet"])
 def test_a_net_in_onnx_says_what_pytorch_says(net: str, tmp_path: Path) -> None:
     for tool in ("onnxscript", "onnxruntime"):
         pytest.importorskip(tool)
@@ -20,5 +20,5 @@ def test_a_net_in_onnx_says_what_pytorch_says(net: str, tmp_path: Path) -> None:
     exported = export_weights(tmp_path / "net.safetensors", "onnx", tmp_path / "net.onnx", size_px=(45, 61))
     assert len(exported.differences) == 2  # each within the limits, or there would be no file
     assert exported.operators["Conv"] >= 9
-    assert (exported.operators.get("ConvTranspose", 0) > 0) == (net == "fcn-basic")
-    assert ("Equal" in exported.operators) == (net == "segnet")  # where unpooling finds its places
+    assert (exported.operators.get("ConvTranspose", 0) > 0) == (net in {"fcn-basic", "enet"})
+    assert ("Equal" in exported.operators) == (net in {"enet", "segnet"})  # where unpooling finds its places
