@@ -1,6 +1,6 @@
 import pytest
 
-from segnet.benchmark.runs import NETS, TABLE_1_NETS
+from segnet.benchmark.nets import NETS, TABLE_1_NETS
 from segnet.benchmark.storage import count_storage, require_size
 from segnet.errors import ConfigError, ShapeError
 from segnet.models import MODELS
