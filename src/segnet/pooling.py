@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnet.errors import ShapeError
-from segnet.recompute import Rebuild, again, remember
+from segnet.recompute import Rebuild, again, is_recomputing, remember
 
 _PLACES_PER_BYTE = 4
 
@@ -116,7 +116,8 @@ def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
         pooled, packed = _pool(image)
     else:
         pooled, packed = _MaxPool.apply(image)  # type: ignore[no-untyped-call]
-        remember(pooled, partial(_pool_again, again(image), packed))
+        if is_recomputing():
+            remember(pooled, partial(_pool_again, again(image), packed))
     return pooled, PoolingIndices(packed, image.shape[1], size)
 
 
@@ -142,7 +143,9 @@ def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
     if not torch.is_grad_enabled() or not pooled.requires_grad:
         return _unpool(pooled, indices.packed, indices.size)
     result: Tensor = _MaxUnpool.apply(pooled, indices.packed, indices.size)  # type: ignore[no-untyped-call]
-    return remember(result, partial(_unpool_again, again(pooled), indices))
+    if is_recomputing():
+        remember(result, partial(_unpool_again, again(pooled), indices))
+    return result
 
 
 # ------------------------------------------------------------------------------------------------ packing

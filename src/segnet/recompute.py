@@ -71,7 +71,7 @@ def recomputing(on: bool = True) -> Iterator[None]:
 
 def is_recomputing() -> bool:
     """Whether this is inside `recomputing()`, and a graph is made at all."""
-    return _recipes.get() is not None and torch.is_grad_enabled()
+    return not torch.compiler.is_compiling() and _recipes.get() is not None and torch.is_grad_enabled()
 
 
 def remember(made: Tensor, rebuild: Rebuild) -> Tensor:

@@ -13,7 +13,10 @@ INDICES_VGG = sum(c * p for c, p in zip((64, 128, 256, 512, 512), POOLED, strict
 BY_HAND = {
     # net: bytes of indices, bytes of maps
     "segnet": (INDICES_VGG, 0),
+    "bayesian-segnet": (INDICES_VGG, 0),
     "segnet-basic": (INDICES_BASIC, 0),
+    "bayesian-segnet-basic": (INDICES_BASIC, 0),
+    "autoencoder": (INDICES_BASIC, 0),
     "bilinear-interpolation": (0, 0),
     "segnet-basic-encoder-addition": (INDICES_BASIC, 4 * 64 * sum(POOLED[:3])),
     "segnet-basic-single-channel-decoder": (INDICES_BASIC, 0),
