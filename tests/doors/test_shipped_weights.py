@@ -12,27 +12,29 @@ from segnet.data.street import Street
 from segnet.engine.evaluate import evaluate
 from segnet.engine.predict import Predictor
 from segnet.labels import CAMVID_11, VOID
+from segnet.models.weights import find_weights, read_card
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 NAME = "segnet-basic-camvid"
 
 
-def claimed() -> dict[str, float]:
+def claimed(weights: str = NAME) -> dict[str, float]:
     """The row of the README's table of weights: G, C, mIoU and BF."""
-    row = re.search(rf"^\| `{NAME}` \|.*$", README, flags=re.MULTILINE)
-    assert row, f"the README has no row for {NAME}"
+    row = re.search(rf"^\| `{weights}` \|.*$", README, flags=re.MULTILINE)
+    assert row, f"the README has no row for {weights}"
     numbers = [float(n) for n in re.findall(r"0\.\d{3}", row[0])]
     return dict(zip(("global_accuracy", "class_average_accuracy", "mean_iou", "boundary_f1"), numbers, strict=True))
 
 
-def test_the_card_says_what_they_are_and_the_readme_agrees() -> None:
-    card = Predictor(NAME).card
+@pytest.mark.parametrize(("weights", "net"), [(NAME, "segnet-basic"), ("segnet-camvid", "segnet")])
+def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, net: str) -> None:
+    card = read_card(find_weights(weights))
     assert card.label_set == CAMVID_11
-    assert card.model == "segnet-basic"
+    assert card.model == net
     assert card.licence == "Apache-2.0"
     assert "epochs" in card.recipe
     assert len(card.class_iou) == 11
-    for name, value in claimed().items():
+    for name, value in claimed(weights).items():
         assert card.scores[name] == pytest.approx(value, abs=0.0006), name  # printed with three digits
 
 

@@ -79,8 +79,8 @@ def memory_table(results: Sequence[InferenceMemory], size_px: tuple[int, int]) -
     heads = ("net", "precision", "naive MB", "whole maps MB", "strips MB", "small strips MB")
     title = f"Peak live activations of one picture, {size_px[0]}x{size_px[1]}"
     note = (
-        "In brackets the share of the naive port's, which runs in float32. Weights are not counted; what a kernel takes "
-        "and gives back is not seen."
+        "In brackets the share of the naive port's, which runs in float32. Weights are not counted; what a kernel "
+        "takes and gives back is not seen."
     )
     return TableText("memory", title, heads, rows, (note,))
 
