@@ -27,7 +27,8 @@ endif
 	@echo "Open $(DEMO)/report.html, and the pictures in $(DEMO)/predictions."
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/unit/export
+	$(BIN)/python -m pytest tests/unit/export
 
 check: install
 	$(BIN)/ruff format --check src tests
