@@ -35,7 +35,12 @@ def read_picture(path: Path) -> Image8:
     Raises:
         DataError: missing, not a picture, or truncated.
     """
-    picture = ImageOps.exif_transpose(open_picture(path))
+    return as_rgb(open_picture(path))
+
+
+def as_rgb(picture: Image.Image) -> Image8:
+    """A decoded picture of any mode as `read_picture` gives it."""
+    picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_wide(np.asarray(picture))
     if picture.has_transparency_data:
