@@ -13,7 +13,7 @@ LEVELS = [
     "models",
     "runtime",
     "engine",
-    "export caffe benchmark report",
+    "export caffe benchmark report console",
     "cli benchmark_cli crf_cli export_cli runtime_cli serve cluster video __init__ __main__",
 ]
 BESIDE = {

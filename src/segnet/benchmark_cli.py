@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from segnet.console import out_console
 from segnet.options import DeviceOption, PrecisionOption, device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from segnet.engine.crf import CRFParameters
 
 benchmark_app = typer.Typer(no_args_is_help=True, help="The paper's tables, measured here; and single parts.")
-out_console = Console()
 
 OutOption = Annotated[Path, typer.Option(help="Folder for tables, page and cells; a stopped benchmark goes on there.")]
 DataOption = Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")]

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from segnet.benchmark_cli import benchmark_app
+from segnet.console import error_console, out_console
 from segnet.crf_cli import crf_app
 from segnet.errors import ConfigError, SegNetError
 from segnet.export_cli import benchmark_export, export
@@ -36,7 +36,6 @@ app.command()(quantise)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
 
-out_console, error_console = Console(), Console(stderr=True)
 
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
 BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")]

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from segnet.console import out_console
 from segnet.options import DeviceOption, PrecisionOption, device_name, one_of, precision_name
 
 if TYPE_CHECKING:
     from segnet.engine.crf_search import SearchResult
 
 crf_app = typer.Typer(no_args_is_help=True, help="Parameters of the fully connected CRF.")
-out_console = Console()
 
 SHOWN = 5
 

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from segnet.console import out_console
 from segnet.options import one_of, size_px
 
 if TYPE_CHECKING:
     from segnet.export.record import Exported
 
-out_console = Console()
 
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
 PictureOption = Annotated[Path | None, typer.Option(help="To compare on, besides noise; none draws a street scene.")]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from segnet.console import out_console
 from segnet.options import one_of, precision_name, size_px
 
 if TYPE_CHECKING:
     from segnet.benchmark.tables import TableText
 
-out_console = Console()
 
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
 NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]

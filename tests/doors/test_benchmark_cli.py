@@ -1,38 +1,17 @@
 """`segnet benchmark` from outside: tables, cells, page, and how it refuses."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
-
-from segnet import benchmark_cli, cli
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `segnet benchmark ARGUMENTS` in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(benchmark_cli, "out_console", Console(width=300))
-    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnet", "benchmark", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
-
-
 def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp_path: Path) -> None:
     arguments = ("quick", "--smallest", "--nets", "bilinear-interpolation,deeplab-largefov", "--out", tmp_path / "r")
-    code, out, err = run(*arguments)
+    code, out, err = run("benchmark", *arguments)
     assert code == 0, err
     for table in ("table1", "table3", "table6"):
         stored = json.loads((tmp_path / "r" / f"{table}.json").read_text())
@@ -56,13 +35,22 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
 
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "cells").rglob("*.*")}
     assert len([path for path in cells if path.name == "cell.json"]) == 8
-    code, again, _ = run(*arguments)
+    code, again, _ = run("benchmark", *arguments)
     assert code == 0
     assert [line for line in again.splitlines() if "│" in line] == [line for line in out.splitlines() if "│" in line]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "r" / "cells").rglob("*.*")} == cells
 
     code, _, err = run(
-        "table6", "--nets", "deeplab-largefov", "--size", "40x40", "--device", "cpu", "--out", tmp_path / "r"
+        "benchmark",
+        "table6",
+        "--nets",
+        "deeplab-largefov",
+        "--size",
+        "40x40",
+        "--device",
+        "cpu",
+        "--out",
+        tmp_path / "r",
     )
     assert code == 2
     assert "results of other settings" in err
@@ -72,21 +60,11 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
 def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
     arguments = ["all", "--data", tiny_camvid, "--nets", "bilinear-interpolation", "--size", "16x20", "--epochs", 1]
     arguments += ["--set", "train.batch_size=2", "--repeats", 1, "--device", "cpu", "--out", tmp_path / "r"]
-    code, out, err = run(*arguments)
+    code, out, err = run("benchmark", *arguments)
     assert code == 0, err
     made = sorted(path.name for path in (tmp_path / "r").iterdir())
-    assert made == [
-        *(
-            "accuracy-memory.svg",
-            "cells",
-            "data-16x20",
-            "report.html",
-            "table1.json",
-            "table1.md",
-            "table6.json",
-            "table6.md",
-        )
-    ]  # the net is not one of table 3's
+    tables = ["table1.json", "table1.md", "table6.json", "table6.md"]  # the net is not one of table 3's
+    assert made == ["accuracy-memory.svg", "cells", "data-16x20", "report.html", *tables]
     record = json.loads((tmp_path / "r" / "table6.json").read_text())
     memory = record["rows"][0]["cost"]["training"]
     assert record["size_px"] == [16, 20]
@@ -116,7 +94,7 @@ def test_wrong_words_are_refused_and_leave_nothing(
     run: Run, arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, err = run(*arguments)
+    code, _, err = run("benchmark", *arguments)
     assert code == 2
     for word in words:
         assert word in err

@@ -18,30 +18,6 @@ from segnet.models.weights import load_weights
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
-
-
-@pytest.fixture(autouse=True)
-def _wide_consoles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Consoles that write to what pytest captures, in lines that are not wrapped."""
-    from rich.console import Console
-
-    monkeypatch.setattr(cli, "out_console", Console(width=200))
-    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
-
-
 @pytest.fixture(scope="module")
 def trained(tiny_camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished tiny run, made by the real command in a process of its own."""

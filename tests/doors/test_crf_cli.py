@@ -1,15 +1,12 @@
 """`segnet crf search` from outside, and the commands that take its file."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
-from segnet import cli, crf_cli
 from segnet.engine import crf_search
 from segnet.engine.crf import CRFParameters
 from segnet.engine.crf_file import read_crf, write_crf
@@ -18,24 +15,6 @@ from segnet.models import create_model
 from segnet.models.weights import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(cli, "out_console", Console(width=200))
-    monkeypatch.setattr(crf_cli, "out_console", Console(width=200))
-    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -1,38 +1,18 @@
 """`segnet export` and `segnet benchmark export` from outside: what they print and write, and how they refuse."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
-from segnet import cli, export_cli
 from segnet.benchmark.export import BEGIN, END, read_page
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
 from segnet.models.weights import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(export_cli, "out_console", Console(width=200))
-    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -1,38 +1,18 @@
 """`segnet pretrain` from outside: two pictures without labels, and what starts from the weights it leaves."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
-from segnet import cli
 from segnet.data.street import Street
 from segnet.models.weights import read_card
 
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ["--set", "train.epochs=1", "--set", "train.batch_size=2", "--set", "data.workers=0"]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(cli, "out_console", Console(width=200))
-    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=200))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

@@ -1,35 +1,13 @@
 """What `segnet predict` and `segnet benchmark latency` say from outside."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
-
-from segnet import cli, runtime_cli
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `segnet ARGUMENTS` in this process: exit code, standard output, standard error."""
-    for module in (cli, runtime_cli):
-        monkeypatch.setattr(module, "out_console", Console(width=300))
-    monkeypatch.setattr(cli, "error_console", Console(stderr=True, width=300))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segnet", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-            raise SystemExit(0)
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 def test_predict_says_what_it_runs_on(run: Run, tmp_path: Path) -> None:
