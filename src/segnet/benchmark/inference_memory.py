@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from segnet.benchmark.memory import peak_live_bytes
-from segnet.benchmark.naive_inference import NaivePort
+from segnet.benchmark.naive import NaiveBackend
 from segnet.benchmark.tables import TableText
 from segnet.models import create_model
 from segnet.runtime.backend import Precision
@@ -55,7 +55,7 @@ def measure_inference_memory(net: str, precision: Precision, size_px: tuple[int,
     image = torch.zeros(1, 3, *size_px, dtype=torch.uint8)
     device = torch.device("cpu")
     runs = (
-        NaivePort(model),
+        NaiveBackend(model),
         EagerBackend(model, device, precision, band_bytes=None),
         EagerBackend(model, device, precision),
         EagerBackend(model, device, precision, band_bytes=SMALL_BAND_BYTES),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from segnet.benchmark.memory import peak_live_bytes
-from segnet.benchmark.naive_inference import NaivePort
+from segnet.benchmark.naive import NaiveBackend
 from segnet.benchmark.tables import TableText
 from segnet.benchmark.timing import Timing, measure_in_turn
 from segnet.errors import ConfigError
@@ -124,7 +124,7 @@ def _prepare(path: Path, way: str) -> _Runs:
         return OpenVINOBackend.from_parts(parts["xml"], parts["bin"])
     model, _ = load_weights(path)
     if way == NAIVE:
-        return NaivePort(model)
+        return NaiveBackend(model)
     backend, precision = way.split()
     return choose_backend(model, backend, torch.device("cpu"), precision)  # type: ignore[arg-type] # both of WAYS
 

@@ -1,36 +1,36 @@
-"""SegNet as most ports write it: the baseline of the benchmarks.
+"""SegNet as most ports write it: the baseline of the benchmarks, at inference and in training.
 
-PyTorch's own pair of pooling and unpooling with flat 64-bit indices, BN and ReLU as they are, maps in PyTorch's default
-order of axes. Parameters and logits are those of `segnet.models`, name by name.
+PyTorch's own pair of pooling and unpooling with flat 64-bit indices, BN and ReLU as they are, float32, maps in
+PyTorch's default order of axes. Parameters and logits are those of the net it is made from.
 """
 
+import copy
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnet.errors import ConfigError, nearest
-from segnet.models import create_model
-
-NAIVE_NETS = ("segnet", "segnet-basic")
+from segnet.models.segnet import SegNet, SegNetBasic
+from segnet.runtime.backend import Precision
 
 
-class NaiveNet(nn.Module):
-    """Runs the convolutions of one of our nets between PyTorch's poolings and unpoolings.
+class NaivePort(nn.Module):
+    """Runs the layers of SegNet or SegNet-Basic between PyTorch's poolings and unpoolings; other nets as they stand.
 
     Args:
-        net: one of `NAIVE_NETS`; its parts are taken over.
+        model: a net; stays as it is, its copy is `net`.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        for name, part in net.named_children():
-            self.add_module(name, part)
+        self.net: Any = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Tensor:
         """RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W)."""
-        net: Any = self  # its parts are of types that only `models` knows
+        net = self.net
+        if not isinstance(net, SegNet | SegNetBasic):
+            return net(image)  # type: ignore[no-any-return]
         encoder, decoder = net.encoder, net.decoder
         features: Tensor = net.normalisation(image)
         kept = []
@@ -38,25 +38,36 @@ class NaiveNet(nn.Module):
             features = encoder.get_submodule(f"stage{number}")(features)
             size = features.shape[2:]
             features, indices = F.max_pool2d(features, 2, 2, ceil_mode=True, return_indices=True)
+            features = encoder.get_submodule(f"dropout{number}")(features)
             kept.append((indices, size))
         for number in range(decoder.num_stages, 0, -1):
             indices, size = kept[number - 1]
             features = F.max_unpool2d(features, indices, (2, 2), (2, 2), output_size=size)
             features = decoder.get_submodule(f"stage{number}")(features)
+            features = decoder.get_submodule(f"dropout{number}")(features)
         logits: Tensor = net.classifier(features)
         return logits
 
 
-def naive_net(name: str, num_classes: int) -> nn.Module:
-    """The naive port of a net, with freshly drawn weights in the default order of axes.
+class NaiveBackend:
+    """The naive port behind the two calls of a backend.
 
     Args:
-        name: one of `NAIVE_NETS`.
-        num_classes: K.
-
-    Raises:
-        ConfigError: a net that has no naive port.
+        model: a net; stays as it is.
     """
-    if name not in NAIVE_NETS:
-        raise ConfigError(f"net '{name}' has no naive port; {nearest(name, NAIVE_NETS)}")
-    return NaiveNet(create_model(name, num_classes)).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
+
+    name = "naive"
+    precision: Precision = "float32"
+
+    def __init__(self, model: nn.Module) -> None:
+        self._port = NaivePort(model).eval()
+
+    def classes(self, image: Tensor) -> Tensor:
+        """As in `Backend`, but int64: argmax as it stands."""
+        return self.logits(image).argmax(1)
+
+    @torch.inference_mode()
+    def logits(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        logits: Tensor = self._port(image.float() / 255)
+        return logits

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segnet.benchmark.memory import peak_live_bytes
-from segnet.benchmark.naive import naive_net
+from segnet.benchmark.naive import NaivePort
 from segnet.benchmark.timing import Timing, measure
 from segnet.engine.device import Place
 from segnet.losses import cross_entropy
@@ -59,7 +59,7 @@ def measure_training(
     """Times training steps on random pictures after one that warms up.
 
     Args:
-        net: a key of `MODELS`; for `naive`, one of `NAIVE_NETS`.
+        net: a key of `MODELS`.
         form: one of `FORMS`.
         batch_size: N.
         size_px: (height, width) of the pictures.
@@ -67,7 +67,7 @@ def measure_training(
         steps: that are timed.
 
     Raises:
-        ConfigError: unknown net, or one that has no naive port.
+        ConfigError: unknown net.
     """
     torch.manual_seed(0)
     model, layout = _net(net, form, place)
@@ -104,9 +104,10 @@ def measure_training(
 
 def _net(name: str, form: Form, place: Place) -> tuple[nn.Module, torch.memory_format]:
     """The net in training mode on its device, and the order of axes that its pictures have."""
+    net = create_model(name, NUM_CLASSES)
     if form == "naive":
-        return naive_net(name, NUM_CLASSES).to(place.device).train(), torch.contiguous_format
-    return place.ready(create_model(name, NUM_CLASSES)).train(), torch.channels_last
+        return NaivePort(net).to(place.device).train(), torch.contiguous_format
+    return place.ready(net).train(), torch.channels_last
 
 
 def process_mib(place: Place) -> float:

@@ -5,19 +5,19 @@ import torch
 
 from segnet.benchmark.inference_memory import InferenceMemory, measure_inference_memory, memory_table
 from segnet.benchmark.latency import Latency, latency_table, measure_latency
-from segnet.benchmark.naive_inference import NaivePort
+from segnet.benchmark.naive import NaiveBackend
 from segnet.benchmark.timing import Timing
 from segnet.errors import ConfigError
 from segnet.models import create_model
 
 
-@pytest.mark.parametrize("name", ["segnet", "enet"])
+@pytest.mark.parametrize("name", ["segnet", "bayesian-segnet-basic", "enet"])
 def test_the_naive_port_says_what_the_net_says(name: str) -> None:
     torch.manual_seed(0)
     net = create_model(name, 11).eval()
     image = torch.randint(0, 256, (1, 3, 37, 50), dtype=torch.uint8)
     with torch.no_grad():
-        assert torch.equal(NaivePort(net).logits(image), net(image.float() / 255))
+        assert torch.equal(NaiveBackend(net).logits(image), net(image.float() / 255))
 
 
 def test_ways_are_measured_beside_the_naive_port() -> None:
@@ -27,7 +27,8 @@ def test_ways_are_measured_beside_the_naive_port() -> None:
     assert results[0].ratio == 1
     assert results[1].ratio == pytest.approx(results[0].time.median_ms / results[1].time.median_ms)
     full_map_mb = 64 * 24 * 32 * 4 / 1e6
-    assert 2 * full_map_mb < results[0].peak_live_mb < 3 * full_map_mb  # type: ignore[operator]
+    # a convolution's input and output, the normalised output, and every level's indices
+    assert 3 * full_map_mb < results[0].peak_live_mb < 4 * full_map_mb  # type: ignore[operator]
     assert results[0].file_mb == pytest.approx(2 * 1_416_075 / 1e6, rel=0.02)  # filters in 16 bits, a card
     with pytest.raises(ConfigError, match="unknown way 'fast' to run a net"):
         measure_latency("segnet-basic", ("fast",))
