@@ -6,19 +6,17 @@ infinite, so such files run in float32 or bfloat16 only.
 """
 
 import copy
-from dataclasses import replace
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnet.export.program import plain_net
 from segnet.export.record import Request
 from segnet.layers import LocalContrast
 from segnet.runtime import ranks
 from segnet.runtime.fold import replace_calls
-from segnet.runtime.graph import InferenceNet
+from segnet.runtime.graph import InferenceNet, inference_net
 
 HUGE = 3e38
 _FLOOR = 1e-4
@@ -33,7 +31,7 @@ def arithmetic_net(request: Request) -> InferenceNet:
         model.set_submodule("normalisation", FixedContrast(contrast, size_px))
     for halvings in range(max(size_px).bit_length() + 1):  # real tensors, made before tracing: constants of the file
         _own_rank((-(-size_px[0] >> halvings), -(-size_px[1] >> halvings)))
-    made = plain_net(replace(request, model=model))
+    made = inference_net(model, answer=request.answer)
     replace_calls(made.net, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
     return made
 

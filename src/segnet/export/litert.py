@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segnet.export.program import plain_net
 from segnet.export.record import Image, Request, Written
 from segnet.export.tools import quiet, require
+from segnet.runtime.graph import inference_net
 
 
 def write(request: Request, path: Path) -> Written:
@@ -25,7 +25,7 @@ def write(request: Request, path: Path) -> Written:
     converter = require("litert_torch", "litert")
     interpreter = require("ai_edge_litert.interpreter", "litert")
     assert request.size_px is not None  # targets of one size refuse others before
-    net = plain_net(request)
+    net = inference_net(request.model, answer=request.answer)
     with quiet(), contextlib.redirect_stdout(io.StringIO()):  # its stages, one a line
         converter.convert(net, (torch.zeros(1, 3, *request.size_px),)).export(str(path))
     path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))

@@ -4,7 +4,7 @@ import operator
 from collections import Counter
 
 import torch
-from torch import fx, nn
+from torch import fx
 from torch.export import ExportedProgram
 
 from segnet.export.record import Request
@@ -12,19 +12,10 @@ from segnet.export.tools import quiet
 from segnet.runtime.graph import InferenceNet, exported, inference_net
 
 
-def plain_net(request: Request) -> InferenceNet:
-    """The folded net of plain operators, which writes nothing in place: on a cropped map that would be a scatter."""
-    net = inference_net(request.model, answer=request.answer)
-    for module in net.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
-    return net
-
-
 def exported_program(request: Request, net: InferenceNet | None = None) -> ExportedProgram:
-    """`plain_net`, or another form of the net, as a program; its input is called `image`."""
+    """The net in its inference form, or in another that is given, as a program; its input is called `image`."""
     with quiet():
-        return exported(net or plain_net(request), request.size_px)
+        return exported(net or inference_net(request.model, answer=request.answer), request.size_px)
 
 
 def drop_aliases(net: fx.GraphModule) -> None:

@@ -2,7 +2,7 @@
 
     image -> normalisation -> convolutions (BN folded in), pooling by ranks, ... -> logits -> (argmax) -> class ids
 
-Plain operators only, at any size: no index tensor, no scatter, no gather, no operator of our own.
+Plain operators only, at any size: no index tensor, no scatter, no gather, no operator of our own, nothing in place.
 """
 
 import warnings
@@ -71,6 +71,9 @@ def inference_net(model: nn.Module, *, answer: Answer = "logits") -> InferenceNe
         raise ConfigError(f"unknown answer '{answer}'; {nearest(answer, get_args(Answer))}")
     net = folded(model)
     replace_calls(net, {pooling.max_pool: ranks.max_pool, pooling.max_unpool: ranks.max_unpool})
+    for module in net.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False  # on a cropped map it would be a scatter
     net.normalisation = _without_flip(fx.symbolic_trace(net.get_submodule("normalisation")))
     return InferenceNet(net, answer).eval()
 
