@@ -8,13 +8,13 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
-    "errors labels palette config files options",
+    "errors labels palette config files options png",
     "recompute pooling layers losses metrics boundary schedules data",
     "models",
     "runtime",
     "engine",
     "export caffe benchmark report console",
-    "cli benchmark_cli crf_cli export_cli runtime_cli serve cluster video __init__ __main__",
+    "cli benchmark_cli crf_cli data_cli export_cli runtime_cli serve serve_cli cluster video __init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
@@ -22,10 +22,13 @@ BESIDE = {
     "config": {"errors"},
     "files": {"errors"},
     "options": {"errors"},
+    "png": {"errors"},
     "pooling": {"recompute"},
     "layers": {"recompute"},
     "benchmark": {"export", "report"},
-    "cli": {"benchmark_cli", "crf_cli", "export_cli", "runtime_cli"},
+    "cli": {"benchmark_cli", "crf_cli", "data_cli", "export_cli", "runtime_cli", "serve_cli"},
+    "export_cli": {"serve"},
+    "serve_cli": {"serve"},
     "__main__": {"cli"},
 }
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

@@ -1,5 +1,8 @@
 """Reading pictures and label pictures from disk, whatever Pillow opens, with errors that name the file."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,46 +11,94 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from segnet.data.sample import Image8
 from segnet.errors import DataError, LabelError
 
+PIXEL_LIMIT = 250_000_000
 
-def open_picture(path: Path) -> Image.Image:
+_pillow_limit = threading.Lock()
+
+
+def open_picture(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
     """A picture, decoded in full.
 
+    Args:
+        path: of the file.
+        pixel_limit: a file of some kilobytes can unfold to gigabytes; one of more pixels is refused by its header.
+
     Raises:
-        DataError: missing, not a picture, or truncated.
+        DataError: missing, not a picture, truncated, or of too many pixels.
     """
+    with _opened(path) as picture:
+        require_pixels(path, (picture.height, picture.width), pixel_limit)
+        picture.load()
+        return picture
+
+
+def header_size_px(path: Path) -> tuple[int, int]:
+    """(height, width) as the header says, before any turn by EXIF; no pixel is decoded.
+
+    Raises:
+        DataError: missing, or not a picture.
+    """
+    with _opened(path) as picture:
+        return picture.height, picture.width
+
+
+def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> None:
+    """Whether a picture of that size is to be read.
+
+    Raises:
+        DataError: it has more pixels than the limit.
+    """
+    height, width = size_px
+    if height * width > pixel_limit:
+        raise DataError(
+            f"{path} would unfold to {width}x{height} = {height * width / 1e6:.0f} megapixels, the limit is "
+            f"{pixel_limit / 1e6:g}; if you trust the file, raise it (--max-megapixels of segnet predict)"
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
+        # Pillow's own limit, a warning from 89 megapixels on, is one number for the whole process; ours is above.
+        with _pillow_limit:
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                picture = Image.open(path)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+        with picture:
+            yield picture
     except FileNotFoundError:
         raise DataError(f"{path} does not exist") from None
     except UnidentifiedImageError:
         raise DataError(f"{path} is not a picture that Pillow can read") from None
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as cause:
         raise DataError(f"{path} cannot be read as a picture: {cause}") from cause
 
 
-def read_picture(path: Path) -> Image8:
+def read_picture(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image8:
     """A picture as RGB uint8 (H, W, 3), turned as its EXIF says.
 
     Grey becomes RGB; transparency is laid on white; palettes and CMYK are converted; 16 bits are scaled to 8.
 
     Raises:
-        DataError: missing, not a picture, or truncated.
+        DataError: missing, not a picture, truncated, or of more pixels than the limit.
     """
-    return as_rgb(open_picture(path))
+    return as_rgb(open_picture(path, pixel_limit))
 
 
 def as_rgb(picture: Image.Image) -> Image8:
-    """A decoded picture of any mode as `read_picture` gives it."""
-    picture = ImageOps.exif_transpose(picture)
+    """A decoded picture of any mode as `read_picture` gives it; the picture itself is turned."""
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_wide(np.asarray(picture))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, picture)
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _from_wide(values: np.ndarray) -> Image8:

@@ -1,11 +1,13 @@
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.pictures import read_class_ids, read_picture
+from segnet.data.pictures import header_size_px, read_class_ids, read_picture
 from segnet.errors import DataError, LabelError
+from segnet.png import PNGRows
 
 RGB = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[10, 20, 30], [200, 200, 200], [0, 0, 0]]], np.uint8)
 
@@ -89,8 +91,29 @@ def test_missing_folder_and_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(DataError):
         read_picture(tmp_path)
     path = save(tmp_path / "large.png", Image.new("L", (40, 40)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match=r"large\.png"):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own limit is neither asked nor changed
+    assert read_picture(path, pixel_limit=1600).shape == (40, 40, 3)
+    with pytest.raises(DataError, match=r"large\.png would unfold to 40x40 = 0 megapixels, the limit is 0\.001599"):
+        read_picture(path, pixel_limit=1599)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a few hundred bytes that promises so many pixels."""
+    with BytesIO() as file:
+        png = PNGRows(file, (height, width))
+        png.write(np.zeros((1, width, 3), np.uint8))
+        return file.getvalue()
+
+
+def test_a_bomb_of_2500_megapixels_is_refused_by_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_header(50_000, 50_000))
+    assert header_size_px(path) == (50_000, 50_000)
+    with pytest.raises(DataError, match=r"50000x50000 = 2500 megapixels, the limit is 250; .*--max-megapixels"):
+        read_picture(path)
+    path.write_bytes(png_header(10_000, 10_000))  # above the size at which Pillow warns, and within ours
+    with pytest.raises(DataError, match="cannot be read as a picture"):
         read_picture(path)
 
 
