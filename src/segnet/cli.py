@@ -18,15 +18,15 @@ from rich.table import Table
 from segnet.benchmark_cli import benchmark_app
 from segnet.console import error_console, out_console
 from segnet.crf_cli import crf_app
+from segnet.data_cli import data_app
 from segnet.errors import ConfigError, SegNetError
 from segnet.export_cli import benchmark_export, export
-from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name, size_px
+from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name
 from segnet.runtime_cli import benchmark_latency, benchmark_memory, quantise
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
 )
-data_app = typer.Typer(no_args_is_help=True, help="Look at, describe and draw data sets.")
 app.add_typer(data_app, name="data")
 app.add_typer(crf_app, name="crf")
 app.add_typer(benchmark_app, name="benchmark")
@@ -233,52 +233,6 @@ def predict(
     out_console.print(f"{len(paths) - failed} of {len(paths)} pictures in {out}, on {predictor}")
     if failed:
         raise typer.Exit(2)
-
-
-# ------------------------------------------------------------------------------------------------ data
-
-
-@data_app.command("check")
-def data_check(
-    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
-    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "train",
-    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
-) -> None:
-    """Report missing or broken files, sizes that differ, unknown ids, class frequencies, pictures without labels."""
-    from segnet.data import open_dataset
-    from segnet.data.inspect import check
-
-    result = check(open_dataset(root, split, data_format, allow_missing=True))
-    for line in result.lines():
-        out_console.print(escape(line), highlight=False, soft_wrap=True)
-    if not result.ok:
-        raise typer.Exit(2)
-
-
-@data_app.command("init")
-def data_init(
-    root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
-) -> None:
-    """Write labels.toml from what is found in labels/: class ids or colours, to be given names by hand."""
-    from segnet.data.inspect import init_folder
-
-    out_console.print(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
-
-
-@data_app.command("draw")
-def data_draw(
-    root: Annotated[Path, typer.Argument(help="Folder to fill with images/, labels/ and labels.toml.")],
-    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 8,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "240x320",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-) -> None:
-    """Draw street scenes with exact labels, as a data set in the folder layout."""
-    from segnet.data.folder import write_folder
-    from segnet.data.street import Street
-
-    write_folder(root, Street(count, size_px(size), seed))
-    out_console.print(f"{count} scenes in {root}")
 
 
 # ------------------------------------------------------------------------------------------------ models, doctor

@@ -41,7 +41,7 @@ LABEL_IDS = {
 }
 
 _IMAGE, _LABELS = "_leftImg8bit.png", "_gtFine_labelIds.png"
-_IDS = {
+IDS = {
     **dict.fromkeys((*range(34), 255), VOID),  # 255 is the licence plate's -1, where a tool wrote it
     **{LABEL_IDS[name]: class_id for class_id, name in enumerate(CITYSCAPES_19.names)},
 }
@@ -90,5 +90,5 @@ class Cityscapes:
             LabelError: a label id above 33.
         """
         image_path, target_path = self.pairs[index]
-        target = read_ids_target(target_path, _IDS)
+        target = read_ids_target(target_path, IDS)
         return sample_of(read_picture(image_path), target, self.names[index], image_path, target_path)

@@ -150,15 +150,10 @@ def _classes(scores: Scores) -> str:
 
 
 def _pictures(panels: Sequence[Panel], label_set: LabelSet) -> str:
-    entries = [
-        _legend_entry(f"background:{fixed(c)}", n) for n, c in zip(label_set.names, label_set.colours, strict=True)
-    ]
-    entries.append('<li><span class="swatch void"></span>void (not labelled)</li>')
     if not panels:
-        return f"<h2>Colours</h2>\n{_legend(entries)}"
-    if any(panel.target is not None for panel in panels):
-        entries.append(_legend_entry(f"background:{fixed(WRONG_COLOUR)}", "wrong, in the error maps"))
-    parts = ["<h2>Pictures</h2>", _legend(entries)]
+        return f"<h2>Colours</h2>\n{class_legend(label_set)}"
+    errors = any(panel.target is not None for panel in panels)
+    parts = ["<h2>Pictures</h2>", class_legend(label_set, errors=errors)]
     for group, members in groupby(panels, key=lambda panel: panel.group):
         parts += [f"<h3>{escape(group)}</h3>"] if group else []
         parts += [_panel(panel, label_set) for panel in members]
@@ -167,6 +162,23 @@ def _pictures(panels: Sequence[Panel], label_set: LabelSet) -> str:
 
 def _panel(panel: Panel, label_set: LabelSet) -> str:
     return picture_row(panel.name, views(panel, label_set), _picture_scores(panel.score) if panel.score else "")
+
+
+def class_legend(label_set: LabelSet, notes: Sequence[str] = (), *, errors: bool = False) -> str:
+    """The colours of the classes and of void.
+
+    Args:
+        label_set: names and colours.
+        notes: what to say of each class, and of void last; empty says nothing.
+        errors: whether error maps are shown.
+    """
+    said = [f" {note}" for note in notes] or [""] * (label_set.num_classes + 1)
+    classes = zip(label_set.names, label_set.colours, said, strict=False)
+    entries = [_legend_entry(f"background:{fixed(colour)}", name + note) for name, colour, note in classes]
+    entries.append(f'<li><span class="swatch void"></span>void (not labelled){escape(said[-1])}</li>')
+    if errors:
+        entries.append(_legend_entry(f"background:{fixed(WRONG_COLOUR)}", "wrong, in the error maps"))
+    return f'<ul class="legend">\n{"".join(entries)}\n</ul>'
 
 
 def picture_row(name: str, shown: Sequence[tuple[str, str]], scores: str = "") -> str:
@@ -206,10 +218,6 @@ def facts_section(facts: Mapping[str, str]) -> str:
 
 def _figure(svg: str, caption: str, css_class: str = "") -> str:
     return f'<figure><div class="{css_class}">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _legend(entries: list[str]) -> str:
-    return f'<ul class="legend">\n{"".join(entries)}\n</ul>'
 
 
 def _legend_entry(style: str, name: str) -> str:

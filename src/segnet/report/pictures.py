@@ -125,16 +125,16 @@ def views(panel: Panel, label_set: LabelSet) -> list[tuple[str, str]]:
     Raises:
         LabelError: ids that the label set does not have.
     """
-    prediction = _png_uri(class_colours(panel.prediction, label_set))
+    prediction = png_uri(class_colours(panel.prediction, label_set))
     picture = jpeg_uri(panel.image)
     if panel.target is None:
         overlay = palette.overlay(panel.image, panel.prediction, label_set)
         return [("picture", picture), ("prediction", prediction), ("overlay", jpeg_uri(overlay))]
     return [
         ("picture", picture),
-        ("target", _png_uri(class_colours(panel.target, label_set))),
+        ("target", png_uri(class_colours(panel.target, label_set))),
         ("prediction", prediction),
-        ("errors", _png_uri(error_map(panel.image, panel.target, panel.prediction), colours=128)),
+        ("errors", png_uri(error_map(panel.image, panel.target, panel.prediction), colours=128)),
     ]
 
 
@@ -146,7 +146,8 @@ def _hatch_void(rgb: Image8, target: Image8) -> Image8:
     return rgb
 
 
-def _png_uri(rgb: Image8, colours: int | None = None) -> str:
+def png_uri(rgb: Image8, colours: int | None = None) -> str:
+    """Pictures of few colours, which `colours` can reduce further: as `jpeg_uri`, without loss and without blur."""
     picture = _fitted(rgb, Image.Resampling.NEAREST)
     if colours:
         picture = picture.quantize(colours, dither=Image.Dither.NONE)

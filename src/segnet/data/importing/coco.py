@@ -1,0 +1,111 @@
+"""COCO: one JSON file for many pictures, with polygons or run lengths for each object.
+
+Objects are drawn in the order of the file. A crowd counts as its class. Where a folder holds several files, such as
+`instances_train2017.json` and `instances_val2017.json`, their names say the splits.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, Field, FiniteFloat
+
+from segnet.data.importing.parsing import ClassName, parse_json
+from segnet.data.importing.polygons import Polygons
+from segnet.data.importing.run_lengths import RunLengths, unpack_counts
+from segnet.data.importing.shapes import Outline, Shape, ShapePicture, ShapePictures, label_set_of
+from segnet.data.importing.source import PictureFinder, Source, by_split, flat_names, split_word
+from segnet.errors import DataError, LabelError
+
+
+class _Category(BaseModel):
+    id: int
+    name: ClassName
+
+
+class _Picture(BaseModel):
+    id: int
+    file_name: str = Field(min_length=1)
+    height: int
+    width: int
+
+
+class _RunLengths(BaseModel):
+    counts: list[int] | str
+    size: tuple[int, int]
+
+
+class _Annotation(BaseModel):
+    id: int | None = None
+    image_id: int
+    category_id: int
+    segmentation: list[list[FiniteFloat]] | _RunLengths | None = None
+
+
+class _File(BaseModel):
+    images: list[_Picture]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+def read_coco(src: Path, rest: str, name: str) -> Source:
+    """Reads one file, or all below a folder.
+
+    Args:
+        src: a JSON file, or a folder of them. Pictures are looked for in its folder, or in the folder above one that is
+            called `annotations`.
+        rest: class of the pixels that no object covers, or `void`.
+        name: of the label set.
+
+    Raises:
+        DataError: no JSON file, one that is not COCO's, or a picture that is missing or outside the folder.
+        LabelError: an unknown category, or an outline that cannot be; names file and annotation.
+    """
+    paths = [src] if src.is_file() else sorted(path for path in src.rglob("*.json") if path.is_file())
+    if not paths:
+        raise DataError(f"no JSON file in {src}; wanted one with images, annotations and categories")
+    root = src if src.is_dir() else src.parent.parent if src.parent.name == "annotations" else src.parent
+    finder, pictures, classes = PictureFinder(root), [], dict[str, None]()
+    for path in paths:
+        file = parse_json(_File, path, "a COCO file of objects")
+        categories = {category.id: category.name for category in file.categories}
+        classes |= dict.fromkeys(categories.values())
+        shapes: dict[int, list[Shape]] = {picture.id: [] for picture in file.images}
+        sizes = {picture.id: (picture.height, picture.width) for picture in file.images}
+        for number, annotation in enumerate(file.annotations):
+            where = f"{path}: annotation {number if annotation.id is None else annotation.id}"
+            if annotation.category_id not in categories:
+                known = ", ".join(map(str, categories)) or "none"
+                raise LabelError(f"{where} is of the unknown category {annotation.category_id}; known: {known}")
+            if annotation.image_id not in shapes:
+                raise DataError(f"{where} is of image {annotation.image_id}, which the file does not have")
+            outline = _outline(annotation, sizes[annotation.image_id], where)
+            shapes[annotation.image_id].append(Shape(categories[annotation.category_id], outline))
+        split = split_word(str(path.relative_to(root).with_suffix(""))) if len(paths) > 1 else ""
+        for picture in file.images:
+            found = finder.find(picture.file_name, path)
+            pictures.append(ShapePicture(found, tuple(shapes[picture.id]), path, sizes[picture.id], split))
+    if not pictures:
+        raise DataError(f"{src} names no picture")
+    names = flat_names([picture.path for picture in pictures])
+    data = ShapePictures(pictures, names, label_set_of(name, tuple(classes), {}, rest), rest)
+    return Source(data, by_split([picture.split for picture in pictures], names))
+
+
+def _outline(annotation: _Annotation, size_px: tuple[int, int], where: str) -> Outline:
+    found = annotation.segmentation
+    if not found:
+        raise LabelError(f"{where} has no outline, only a box; label it with a polygon or a mask")
+    if isinstance(found, list):
+        for numbers in found:
+            if len(numbers) < 6 or len(numbers) % 2:
+                raise LabelError(
+                    f"{where} has a polygon of {len(numbers)} numbers; wanted x and y of at least three points"
+                )
+        return Polygons(tuple(np.array(numbers, np.float64).reshape(-1, 2) for numbers in found))
+    if found.size != size_px:
+        raise LabelError(f"{where} has a mask of {found.size} (height, width) in a picture of {size_px}")
+    try:
+        counts = unpack_counts(found.counts) if isinstance(found.counts, str) else found.counts
+        return RunLengths(counts, found.size, down=True)
+    except ValueError as cause:
+        raise LabelError(f"{where} has a mask that cannot be read: {cause}") from None

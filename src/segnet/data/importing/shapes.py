@@ -1,0 +1,150 @@
+"""Pictures whose labels are shapes: polygons and masks, each of a class, drawn one over the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from segnet.data.importing.polygons import Region
+from segnet.data.importing.source import BACKGROUND, means_void
+from segnet.data.pictures import read_picture
+from segnet.data.sample import Image8, Sample
+from segnet.errors import ShapeError
+from segnet.labels import VOID, Colour, LabelSet, distinct_colours
+
+
+class Outline(Protocol):
+    """Polygons, run lengths or a mask."""
+
+    def region(self, size_px: tuple[int, int]) -> Region:
+        """The pixels of a picture of (height, width)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One thing in a picture.
+
+    Attributes:
+        class_name: as the annotation names it.
+        outline: which pixels.
+    """
+
+    class_name: str
+    outline: Outline
+
+
+@dataclass(frozen=True)
+class ShapePicture:
+    """A picture and its shapes.
+
+    Attributes:
+        path: of the picture.
+        shapes: in drawing order; a later one covers those before it.
+        source: the annotation file, for messages.
+        size_px: (height, width) as the annotation says; None where it does not.
+        split: that the annotation puts it in; empty for none.
+    """
+
+    path: Path
+    shapes: tuple[Shape, ...]
+    source: Path
+    size_px: tuple[int, int] | None
+    split: str = ""
+
+
+class ShapePictures:
+    """A data set of pictures with shapes, whose targets are drawn when asked for.
+
+    Args:
+        pictures: at least one.
+        names: of the pictures, all different.
+        label_set: holds every class of the shapes, but for names that mean void.
+        rest: the class of pixels that no shape covers, or `void`.
+
+    Attributes:
+        overlapping: pixels that lie in several shapes of different classes, by name of the pictures drawn so far.
+    """
+
+    def __init__(
+        self, pictures: Sequence[ShapePicture], names: tuple[str, ...], label_set: LabelSet, rest: str
+    ) -> None:
+        self.pictures, self.names, self.label_set = tuple(pictures), names, label_set
+        self.paths = tuple(picture.path for picture in pictures)
+        self.ids = {name: class_id for class_id, name in enumerate(label_set.names)}
+        self.rest = VOID if means_void(rest) else self.ids[rest]
+        self.overlapping: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one picture and draws its shapes.
+
+        Raises:
+            DataError: the picture is missing or broken.
+            ShapeError: it has another size than the annotation says; names both files.
+        """
+        picture, name = self.pictures[index], self.names[index]
+        image = read_picture(picture.path)
+        size_px = (image.shape[0], image.shape[1])
+        if picture.size_px not in (None, size_px):
+            turned = " (it may be turned by its EXIF data)" if picture.size_px == size_px[::-1] else ""
+            raise ShapeError(
+                f"{picture.source} says {picture.size_px} (height, width) of {picture.path}, which is {size_px}"
+                f"{turned}: the shapes belong to another picture; give the one that was labelled"
+            )
+        target, self.overlapping[name] = draw_shapes(picture.shapes, size_px, self.ids, self.rest)
+        return Sample(image, target, name)
+
+
+def draw_shapes(
+    shapes: Sequence[Shape], size_px: tuple[int, int], ids: Mapping[str, int], rest: int
+) -> tuple[Image8, int]:
+    """Draws shapes, one over the other.
+
+    Args:
+        shapes: in drawing order.
+        size_px: (height, width) of the picture.
+        ids: of each class name; of those that it lacks, which mean void, it is `VOID`.
+        rest: id of the pixels that no shape covers.
+
+    Returns:
+        target: uint8 (H, W).
+        overlapping: how many pixels lie in several shapes of different classes.
+    """
+    target = np.full(size_px, rest, np.uint8)
+    covered, overlapping = np.zeros(size_px, np.bool_), np.zeros(size_px, np.bool_)
+    for shape in shapes:
+        region, class_id = shape.outline.region(size_px), ids.get(shape.class_name, VOID)
+        rows = slice(region.top, region.top + region.mask.shape[0])
+        box = (rows, slice(region.left, region.left + region.mask.shape[1]))
+        overlapping[box] |= region.mask & covered[box] & (target[box] != class_id)
+        covered[box] |= region.mask
+        target[box][region.mask] = class_id
+    return target, int(overlapping.sum())
+
+
+def label_set_of(name: str, class_names: Sequence[str], colours: Mapping[str, Colour], rest: str) -> LabelSet:
+    """The classes of shapes, with the class of the rest before them.
+
+    Args:
+        name: of the label set.
+        class_names: in order; those that mean void are left out.
+        colours: of the classes that have one; the others get different ones.
+        rest: the class of pixels that no shape covers, or `void`.
+
+    Raises:
+        LabelError: no class, or too many.
+    """
+    named = [n for n in dict.fromkeys(class_names) if not means_void(n)]
+    if not means_void(rest) and rest not in named:
+        named.insert(0, rest)
+    free = iter(c for c in distinct_colours(2 * len(named) + len(colours)) if c not in colours.values())
+    given = {BACKGROUND: (0, 0, 0), **colours}  # as in PASCAL VOC
+    chosen: list[Colour] = []
+    for class_name in named:
+        colour = given.get(class_name)
+        chosen.append(next(free) if colour is None or colour in chosen else colour)
+    return LabelSet(name, tuple(named), tuple(chosen))

@@ -1,0 +1,125 @@
+"""The command line's `segnet data ...`: bring in, part, look at, describe and draw data sets."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from segnet.console import out_console
+from segnet.options import one_of, size_px
+
+data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw data sets.")
+
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of the data set.")]
+SplitOption = Annotated[str, typer.Option(help="Which pictures of it.")]
+FormatOption = Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")]
+
+
+@data_app.command("import")
+def data_import(
+    src: Annotated[Path, typer.Argument(help="Folder or file that the tool left, with the pictures.")],
+    tool: Annotated[str, typer.Option("--from", help="labelme, coco, cvat, voc, cityscapes or colours.")],
+    out: Annotated[Path, typer.Option(help="New folder for images/, labels/ and labels.toml.")],
+    rest: Annotated[
+        str | None, typer.Option(help="Class of pixels that no shape covers, or void; none is background.")
+    ] = None,
+) -> None:
+    """Bring in what a labelling tool left: polygons, masks and colours become class ids. All of it or nothing."""
+    from segnet.data.importing import import_folder
+
+    for line in import_folder(tool, src, out, rest, out_console):
+        out_console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+@data_app.command("split")
+def data_split(
+    root: FolderArgument,
+    val: Annotated[float, typer.Option(min=0, max=1, help="Share of the pictures to validate on.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of the pictures for a test; 0 makes none.")] = 0.0,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Pattern of names whose first bracket is the group; none takes names less their number."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace lists that are there.")] = False,
+) -> None:
+    """Write train.txt and val.txt by chance, whole groups at a time: frames of one sequence stay together."""
+    from segnet.data import splitting
+
+    shares = {split: share for split, share in (("val", val), ("test", test)) if split == "val" or share}
+    names = splitting.names_to_split(root)
+    grouping = splitting.group(names, group) if group else splitting.usual_groups(names, least=len(shares) + 1)
+    splits = splitting.part(grouping, shares, seed)
+    splitting.write_splits(root, splits, overwrite)
+    groups = sorted(grouping.groups.items(), key=lambda pair: -len(pair[1]))
+    largest = ", ".join(f"'{key}' {len(found)}" for key, found in groups[:3])
+    told = f"{len(names)} pictures in {len(groups)} groups by {grouping.rule}; largest: {largest}"
+    out_console.print(escape(told), highlight=False, soft_wrap=True)
+    for split, members in splits.items():
+        share = f"{len(members)} pictures, {len(members) / len(names):.0%}"
+        out_console.print(f"{split}: {share}, in {escape(str(root / split))}.txt", highlight=False, soft_wrap=True)
+
+
+@data_app.command("show")
+def data_show(
+    root: FolderArgument,
+    split: SplitOption = "train",
+    count: Annotated[int, typer.Option(min=1, help="Pictures, evenly spread over the split.")] = 24,
+    out: Annotated[Path, typer.Option(help="The sheet: .html to study, or .png.")] = Path("contact-sheet.html"),
+    data_format: FormatOption = "auto",
+) -> None:
+    """Show pictures with their labels laid over them, on one sheet."""
+    from segnet.data import open_dataset
+    from segnet.report.contact_sheet import spread, write_contact_sheet
+
+    dataset = open_dataset(root, split, data_format)
+    places = spread(len(dataset), count)
+    title = f"{root.resolve().name}, {split}: {len(places)} of {len(dataset)} pictures"
+    write_contact_sheet(out, dataset, places, title)
+    out_console.print(f"{len(places)} of {len(dataset)} pictures in {escape(str(out))}", highlight=False)
+
+
+@data_app.command("check")
+def data_check(root: FolderArgument, split: SplitOption = "train", data_format: FormatOption = "auto") -> None:
+    """Report missing or broken files, sizes that differ, unknown ids, class frequencies, pictures without labels."""
+    from segnet.data import open_dataset
+    from segnet.data.inspect import check
+
+    result = check(open_dataset(root, split, data_format, allow_missing=True))
+    for line in result.lines():
+        out_console.print(escape(line), highlight=False, soft_wrap=True)
+    if not result.ok:
+        raise typer.Exit(2)
+
+
+@data_app.command("init")
+def data_init(
+    root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
+) -> None:
+    """Write labels.toml from what is found in labels/: class ids or colours, to be given names by hand."""
+    from segnet.data.inspect import init_folder
+
+    out_console.print(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
+
+
+@data_app.command("draw")
+def data_draw(
+    root: Annotated[Path, typer.Argument(help="New folder for the scenes.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 8,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "240x320",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    form: Annotated[
+        str, typer.Option("--as", help="folder (images/, labels/, labels.toml), or labelme or coco (polygons).")
+    ] = "folder",
+) -> None:
+    """Draw street scenes with exact labels, in the folder layout or as a labelling tool would leave them."""
+    from segnet.data.annotation_files import write_coco, write_labelme
+    from segnet.data.folder import write_folder
+    from segnet.data.street import Street
+
+    write = {"folder": write_folder, "labelme": write_labelme, "coco": write_coco}
+    write[one_of("form", form, write)](root, Street(count, size_px(size), seed))
+    out_console.print(f"{count} scenes in {root}")

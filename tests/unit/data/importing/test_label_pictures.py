@@ -1,0 +1,167 @@
+"""The formats whose labels are pictures: VOC's layout, colours, and Cityscapes by ids or by polygons."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data.importing.cityscapes import read_cityscapes
+from segnet.data.importing.colours import read_colours
+from segnet.data.importing.label_pictures import read_colour_table
+from segnet.data.importing.voc import read_voc
+from segnet.errors import DataError, LabelError, ShapeError
+from segnet.labels import CITYSCAPES_19, VOC_21, VOID
+
+RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
+
+
+def save(path: Path, pixels: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+
+
+def voc(root: Path, pixels: object) -> Path:
+    save(root / "JPEGImages" / "x.jpg", np.zeros((1, 3, 3)))
+    save(root / "SegmentationClass" / "x.png", pixels)
+    return root
+
+
+def test_voc_itself_has_its_21_classes_and_its_lists(tmp_path: Path) -> None:
+    voc(tmp_path / "VOCdevkit" / "VOC2012", [[0, 20, 255]])
+    lists = tmp_path / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("x\n")
+    source = read_voc(tmp_path, "mine")
+    assert source.pictures.label_set == VOC_21
+    assert source.pictures[0].target.tolist() == [[0, 20, VOID]]
+    assert source.splits == {"val": ("x",)}
+    (lists / "val.txt").write_text("../x\n")
+    with pytest.raises(DataError, match=r"names '\.\./x', which is not the name of a picture"):
+        read_voc(tmp_path, "mine")
+
+
+def test_the_layout_as_labelme_writes_it(tmp_path: Path) -> None:
+    (voc(tmp_path, [[0, 1, 255]]) / "class_names.txt").write_text("__ignore__\n_background_\ncar\n")
+    data = read_voc(tmp_path, "mine").pictures
+    assert data.label_set.names == ("background", "car")
+    assert data[0].target.tolist() == [[0, 1, VOID]]
+    save(tmp_path / "SegmentationClass" / "x.png", [[0, 2, 2]])
+    with pytest.raises(LabelError, match=r"x\.png: unknown class id 2 \(2 pixels\)"):
+        read_voc(tmp_path, "mine").pictures[0]
+
+
+def test_the_layout_as_cvat_writes_it(tmp_path: Path) -> None:
+    voc(tmp_path, [[BLACK, RED, BLUE]])
+    (tmp_path / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:255,0,0::\nvoid:0,0,255::"
+    )
+    data = read_voc(tmp_path, "mine").pictures
+    assert data.label_set.names == ("background", "car")
+    assert data[0].target.tolist() == [[0, 1, VOID]]
+    save(tmp_path / "SegmentationClass" / "x.png", [[BLACK, (1, 2, 3), (1, 2, 3)]])
+    with pytest.raises(LabelError, match=r"x\.png: unknown colour \(1, 2, 3\) \(2 pixels\)"):
+        read_voc(tmp_path, "mine").pictures[0]
+
+
+def test_a_picture_or_a_layout_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no VOC in"):
+        read_voc(tmp_path, "mine")
+    voc(tmp_path, [[0, 0, 0]])
+    (tmp_path / "JPEGImages" / "x.jpg").unlink()
+    with pytest.raises(DataError, match=r"x\.jpg is missing"):
+        read_voc(tmp_path, "mine")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name, r, g, b\ncar, 255, 0, 0\nVoid,0,0,0\n",
+        "255 0 0\tcar\n0 0 0 Void\n",
+        "# comment\ncar:255,0,0::\nVoid:0,0,0::\n",
+    ],
+)
+def test_tables_of_colours(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t").write_text(text)
+    assert read_colour_table(tmp_path / "t") == {"car": RED, "Void": BLACK}
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("car,255,0", LabelError, "line 1 is 'car,255,0'; wanted a name and a colour"),
+        ("car,255,0,0\nbus,256,0,0", LabelError, "line 2"),
+        ("car,255,0,0\ncar,0,0,1", LabelError, "'car' is there twice"),
+        ("255 0 0", LabelError, "line 1"),
+        ("\n", DataError, "names no class"),
+    ],
+)
+def test_tables_that_cannot_be(tmp_path: Path, text: str, error: type[Exception], words: str) -> None:
+    (tmp_path / "t").write_text(text)
+    with pytest.raises(error, match=words):
+        read_colour_table(tmp_path / "t")
+
+
+def test_colours_with_their_table(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "x.png", np.zeros((1, 3, 3)))
+    save(tmp_path / "labels" / "x_L.png", [[RED, BLACK, BLUE]])
+    with pytest.raises(DataError, match=r"no table of colours in .*; wanted classes\.csv or"):
+        read_colours(tmp_path, "mine")
+    (tmp_path / "classes.csv").write_text("car,255,0,0\nvoid,0,0,0\nroad,0,0,255\n")
+    source = read_colours(tmp_path, "mine")
+    assert source.pictures.label_set.names == ("car", "road")
+    assert source.pictures[0].target.tolist() == [[0, VOID, 1]]
+    (tmp_path / "labels" / "x_L.png").unlink()
+    with pytest.raises(DataError, match=r"images/x\.png has no labels; wanted .*labels/x\.png"):
+        read_colours(tmp_path, "mine")
+
+
+def test_colours_in_folders_of_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        save(tmp_path / split / f"{split}0.png", np.zeros((1, 1, 3)))
+        save(tmp_path / f"{split}_labels" / f"{split}0.png", [[RED]])
+    (tmp_path / "class_dict.csv").write_text("name,r,g,b\ncar,255,0,0\n")
+    assert read_colours(tmp_path, "m").splits == {"train": ("train_train0",), "val": ("val_val0",)}
+
+
+def cityscapes(root: Path) -> tuple[Path, Path]:
+    """Folder of a picture of 2x3, and the beginning of its label files' path."""
+    save(root / "leftImg8bit" / "val" / "aachen" / "x_leftImg8bit.png", np.zeros((2, 3, 3)))
+    (root / "gtFine" / "val" / "aachen").mkdir(parents=True)
+    return root, root / "gtFine" / "val" / "aachen"
+
+
+def test_cityscapes_by_ids(tmp_path: Path) -> None:
+    root, labels = cityscapes(tmp_path)
+    save(labels / "x_gtFine_labelIds.png", [[7, 0, 33], [26, 255, 3]])
+    source = read_cityscapes(root)
+    assert source.pictures.label_set == CITYSCAPES_19
+    assert source.pictures[0].target.tolist() == [[0, VOID, 18], [13, VOID, VOID]]
+    assert source.splits == {"val": ("x",)}
+
+
+def test_cityscapes_by_polygons(tmp_path: Path) -> None:
+    root, labels = cityscapes(tmp_path)
+    objects = [
+        {"label": "road", "polygon": [[0, 0], [2, 0], [2, 2], [0, 2]]},
+        {"label": "cargroup", "polygon": [[1, 0], [2, 0], [2, 1], [1, 1]]},
+        {"label": "static", "polygon": [[0, 1], [1, 1], [1, 2], [0, 2]]},
+        {"label": "sky", "polygon": [[0, 0], [3, 0], [3, 2]], "deleted": 1},
+    ]
+    path = labels / "x_gtFine_polygons.json"
+    path.write_text(json.dumps({"imgHeight": 2, "imgWidth": 3, "objects": objects}))
+    assert read_cityscapes(root).pictures[0].target.tolist() == [[0, 13, VOID], [VOID, 0, VOID]]
+    for objects, words in (
+        ([{"label": "cat", "polygon": [[0, 0]] * 3}], r"polygons\.json: object 0 \('cat'\) has a label that"),
+        ([{"label": "car", "polygon": [[0, 0]] * 2}], "polygon of 2 points"),
+    ):
+        path.write_text(json.dumps({"imgHeight": 2, "imgWidth": 3, "objects": objects}))
+        with pytest.raises(LabelError, match=words):
+            read_cityscapes(root)
+    path.write_text(json.dumps({"imgHeight": 9, "imgWidth": 3, "objects": []}))
+    with pytest.raises(ShapeError, match=r"says \(9, 3\)"):
+        read_cityscapes(root).pictures[0]
+    path.unlink()
+    with pytest.raises(DataError, match=r"x_gtFine_polygons\.json cannot be read"):
+        read_cityscapes(root)

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data.splitting import group, names_to_split, part, usual_groups, write_splits
+from segnet.errors import ConfigError, DataError
+
+FRAMES = [f"{place}-{i:03}" for place, n in (("a", 10), ("b", 30), ("c", 20), ("d", 15), ("e", 25)) for i in range(n)]
+
+
+def test_usual_groups_are_names_without_their_number() -> None:
+    found = usual_groups(FRAMES, 2)
+    assert {key: len(names) for key, names in found.groups.items()} == {"a": 10, "b": 30, "c": 20, "d": 15, "e": 25}
+    assert "without the number" in found.rule
+
+
+def test_one_group_alone_makes_each_picture_its_own() -> None:
+    found = usual_groups(["IMG_1", "IMG_2", "IMG_30"], 2)
+    assert list(found.groups) == ["IMG_1", "IMG_2", "IMG_30"]
+    assert found.rule == "each picture by itself"
+
+
+def test_a_pattern_groups_by_its_first_bracket_or_by_all_it_fits() -> None:
+    assert group(["s1_left", "s1_right", "s2_left"], r"(s\d)_\w+").groups == {
+        "s1": ("s1_left", "s1_right"),
+        "s2": ("s2_left",),
+    }
+    assert list(group(["x", "y"], ".").groups) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"), [("(", "not a regular expression"), (r"(s\d)_left", "does not fit 's1_r'")]
+)
+def test_a_pattern_that_does_not_fit_is_refused(pattern: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        group(["s1_left", "s1_r"], pattern)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_stay_together_and_every_picture_has_one_split(seed: int) -> None:
+    splits = part(usual_groups(FRAMES, 2), {"val": 0.2, "test": 0.15}, seed)
+    assert list(splits) == ["train", "val", "test"]
+    assert sorted(name for names in splits.values() for name in names) == sorted(FRAMES)
+    homes = [{name[0] for name in names} for names in splits.values()]
+    assert all(homes) and sum(map(len, homes)) == 5  # no letter in two splits
+    assert 10 <= len(splits["val"]) <= 30 and 10 <= len(splits["test"]) <= 30
+
+
+def test_a_seed_gives_one_answer_and_another_seed_another() -> None:
+    grouping = group([f"p{i}" for i in range(100)], ".*")
+    first, again, other = (part(grouping, {"val": 0.2}, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len(first["val"]) == len(other["val"]) == 20
+
+
+def test_two_pictures_are_one_each_and_one_is_refused() -> None:
+    assert {split: len(names) for split, names in part(group(["x", "y"], "."), {"val": 0.01}, 0).items()} == {
+        "train": 1,
+        "val": 1,
+    }
+    with pytest.raises(DataError, match="1 groups for 2 splits"):
+        part(group(["x1", "x2"], r"(x)\d"), {"val": 0.5}, 0)
+
+
+def test_lists_are_written_and_not_replaced_unless_asked(tmp_path: Path) -> None:
+    write_splits(tmp_path, {"train": ["a", "b"], "val": ["c"]})
+    assert (tmp_path / "train.txt").read_text() == "a\nb\n"
+    with pytest.raises(DataError, match=r"train\.txt exists"):
+        write_splits(tmp_path, {"train": ["a"], "val": ["b"]})
+    write_splits(tmp_path, {"train": ["a"], "val": ["b"], "test": ["c"]}, overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["test.txt", "train.txt", "val.txt"]
+    with pytest.raises(DataError, match=r"test\.txt exists; delete it$"):  # its pictures would be in two splits
+        write_splits(tmp_path, {"train": ["c"], "val": ["b"]}, overwrite=True)
+    assert (tmp_path / "train.txt").read_text() == "a\n"
+
+
+def test_what_is_split_already_or_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match="no picture"):
+        names_to_split(tmp_path)
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "images" / "x.png")
+    assert names_to_split(tmp_path) == ("x",)
+    (tmp_path / "images" / "train").mkdir()
+    with pytest.raises(DataError, match="is a split already"):
+        names_to_split(tmp_path)
