@@ -22,7 +22,7 @@ from segnet.data_cli import data_app
 from segnet.errors import ConfigError, SegNetError
 from segnet.export_cli import benchmark_export, export
 from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name
-from segnet.runtime_cli import benchmark_latency, benchmark_memory, quantise
+from segnet.runtime_cli import benchmark_latency, benchmark_memory, benchmark_profile, quantise, tune
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
@@ -33,12 +33,14 @@ app.add_typer(benchmark_app, name="benchmark")
 app.command()(export)
 benchmark_app.command("export")(benchmark_export)
 app.command()(quantise)
+app.command()(tune)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
+benchmark_app.command("profile")(benchmark_profile)
 
 
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
-BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")]
+BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compiled, openvino or onnxruntime.")]
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
 ]

@@ -4,7 +4,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -30,13 +30,17 @@ def export(
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the pictures it will take, or dynamic.")] = "360x480",
     answer: Annotated[str, typer.Option(help="logits, or classes: the argmax inside.")] = "logits",
     picture: PictureOption = None,
+    quantised: Annotated[
+        Path | None, typer.Option(help="File of segnet quantise from these weights: openvino writes it in int8.")
+    ] = None,
 ) -> None:
     """Write a net for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept."""
     from segnet.export import export_weights
 
     one_of("answer", answer, ("logits", "classes"))
     fixed_px = None if size == "dynamic" else size_px(size)
-    exported = export_weights(weights, to, out, size_px=fixed_px, answer=answer, picture=picture)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"size_px": fixed_px, "answer": answer, "picture": picture, "quantised": quantised}
+    exported = export_weights(weights, to, out, **options)
     _show(exported)
 
 

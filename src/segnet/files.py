@@ -16,7 +16,6 @@ from pathlib import Path
 
 from segnet.errors import DataError, SegNetError, WeightsError
 
-CACHE = Path("~/.cache/segnet")
 TIMEOUT_S = 30
 
 _REMEDIES = {
@@ -30,6 +29,17 @@ _REMEDIES = {
     errno.EISDIR: "a folder of that name is in the way; choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+
+
+def cache_folder() -> Path:
+    """Where downloads and what can be made again are kept: `segnet` in `$XDG_CACHE_HOME`, else in `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "segnet").expanduser()
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The small parts all nets are built of: input normalisation, convolution + BN + ReLU, He initialisation.
 
 Input normalisation belongs to the net, so weights, exports and the demo share one path: every net takes RGB in [0, 1].
+Its constants are made on the CPU, also in a net whose parameters are on no device yet.
 """
 
 from typing import Literal, get_args
@@ -24,8 +25,8 @@ class MeanStd(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mean = nn.Buffer(torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.std = nn.Buffer(torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.mean = nn.Buffer(torch.tensor(IMAGENET_MEAN, device="cpu").view(1, 3, 1, 1), persistent=False)
+        self.std = nn.Buffer(torch.tensor(IMAGENET_STD, device="cpu").view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         return (image - self.mean) / self.std
@@ -41,7 +42,7 @@ class CaffeBGR(nn.Module):
 
     def __init__(self, mean_bgr: tuple[float, float, float] = OXFORD_MEAN_BGR) -> None:
         super().__init__()
-        self.mean = nn.Buffer(torch.tensor(mean_bgr).view(1, 3, 1, 1), persistent=False)
+        self.mean = nn.Buffer(torch.tensor(mean_bgr, device="cpu").view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         return image.flip(1) * 255.0 - self.mean
@@ -83,7 +84,7 @@ class LocalContrast(nn.Module):
 
     def __init__(self, window_px: int = 9, sigma_px: float = 1.591) -> None:
         super().__init__()
-        steps = torch.arange(window_px) - (window_px - 1) / 2
+        steps = torch.arange(window_px, device="cpu") - (window_px - 1) / 2
         bell = torch.exp(-0.5 * (steps / sigma_px) ** 2)
         self.bell = nn.Buffer((bell / bell.sum()).view(1, 1, 1, -1), persistent=False)
 

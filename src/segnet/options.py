@@ -29,13 +29,13 @@ def device_name(value: str) -> Any:
 
 
 def precision_name(value: str) -> Any:
-    """`auto`, `float32`, `bfloat16` or `float16`; errors as in `one_of`."""
-    return one_of("precision", value, ("auto", "float32", "bfloat16", "float16"))
+    """`auto`, `float32`, `bfloat16`, `float16`, or `int8`, which only quantised files have; errors as in `one_of`."""
+    return one_of("precision", value, ("auto", "float32", "bfloat16", "float16", "int8"))
 
 
 def backend_name(value: str) -> Any:
-    """`auto`, `eager`, `openvino` or `onnxruntime`; errors as in `one_of`."""
-    return one_of("backend", value, ("auto", "eager", "openvino", "onnxruntime"))
+    """`auto`, `eager`, `compiled`, `openvino` or `onnxruntime`; errors as in `one_of`."""
+    return one_of("backend", value, ("auto", "eager", "compiled", "openvino", "onnxruntime"))
 
 
 def size_px(text: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The command line's `segnet quantise` and `segnet benchmark latency | memory`: nets that answer fast."""
+"""The command line's `segnet tune | quantise`, `segnet benchmark latency | memory | profile`: fast answers."""
 # ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
 import json
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from segnet.console import out_console
+from segnet.errors import ConfigError
 from segnet.options import one_of, precision_name, size_px
 
 if TYPE_CHECKING:
@@ -18,6 +21,39 @@ if TYPE_CHECKING:
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
 NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")]
+
+
+def tune(
+    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")],
+    size: SizeOption = "360x480",
+    picture: Annotated[Path | None, typer.Option(help="To try on, at its own size; none draws a street scene.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Of each way to run the net.")] = 5,
+) -> None:
+    """Try every backend there is for these weights, and remember the fastest that is correct: auto then takes it."""
+    import torch
+
+    from segnet.data.pictures import read_picture
+    from segnet.data.street import Street
+    from segnet.engine.device import choose_place
+    from segnet.engine.fastest import LEAST_SAME, fastest, remember, try_ways
+
+    pixels = read_picture(picture) if picture else Street(1, size_px(size))[0].image
+    image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].contiguous()
+    place = choose_place()
+    trials, refused = try_ways(weights, image, place, repeats)
+    table = Table("backend", "precision", "median ms", "start-up ms", "classes as in float32")
+    for t in trials:
+        table.add_row(t.backend, t.precision, f"{t.median_ms:.1f}", f"{t.start_up_ms:.0f}", f"{t.same:.2%}")
+    out_console.print(table)
+    for line in refused:
+        out_console.print(f"[dim]not tried: {escape(line)}[/]", highlight=False)
+    best = fastest(trials)
+    kept = remember(weights, best, place.device)
+    out_console.print(
+        f"auto takes {best.backend} in {best.precision}: the fastest with at least {LEAST_SAME:.0%} of the classes",
+        highlight=False,
+    )
+    out_console.print(f"[dim]{kept}[/]", soft_wrap=True)
 
 
 def quantise(
@@ -63,13 +99,16 @@ def benchmark_latency(
     """One picture to class ids: the naive port, our backends and precisions, other nets under the same."""
     from segnet.benchmark.latency import NETS, WAYS, latency_table, measure_latency
     from segnet.benchmark.latency_plot import plot_latency
+    from segnet.benchmark.peers import SMP_UNET
     from segnet.models import MODELS
     from segnet.runtime.quantised import read_quantised
 
     size_hw = size_px(size)
-    chosen_nets = [one_of("net", name, MODELS) for name in _names(nets)] or NETS
+    chosen_nets = [one_of("net", name, (*MODELS, SMP_UNET)) for name in _names(nets)] or NETS
     chosen_ways = [one_of("backend and precision", way, WAYS) for way in _names(ways)] or WAYS
     int8 = {read_quantised(path)[1].weights.model: path for path in quantised or []}
+    if strangers := [f"{path} ({net})" for net, path in int8.items() if net not in chosen_nets]:
+        raise ConfigError(f"quantised files of nets that are not measured: {', '.join(strangers)}; name them in --nets")
     results, failures = [], []
     for net in chosen_nets:
         measured, failed = measure_latency(net, chosen_ways, size_hw, repeats, int8.get(net))
@@ -95,6 +134,24 @@ def benchmark_memory(
     precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
     results = [measure_inference_memory(net, p, size_hw) for net in chosen for p in precisions]  # type: ignore[arg-type]
     _write(memory_table(results, size_hw), [r.to_dict() for r in results], out)
+
+
+def benchmark_profile(
+    nets: NetsOption = "",
+    size: SizeOption = "360x480",
+    out: OutOption = Path("results"),
+) -> None:
+    """Where the time of one picture goes: the naive port and ours; and what this processor can multiply at all."""
+    from segnet.benchmark.profile import matrix_rates, measure_profile, profile_table
+    from segnet.models import MODELS
+
+    size_hw = size_px(size)
+    chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
+    ways: tuple[Any, ...] = (None, "float32", "bfloat16")
+    results = [measure_profile(net, precision, size_hw) for net in chosen for precision in ways]
+    rates = matrix_rates()
+    text = profile_table(results, rates, size_hw)
+    _write(text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out)
 
 
 def _names(text: str) -> list[str]:

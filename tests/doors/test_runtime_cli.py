@@ -1,11 +1,17 @@
 """What `segnet predict` and `segnet benchmark latency` say from outside."""
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from segnet.labels import CAMVID_11
+from segnet.models import create_model
+from segnet.models.weights import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -26,6 +32,7 @@ def test_predict_says_what_it_runs_on(run: Run, tmp_path: Path) -> None:
             ("predict", "p.png", "--out", "x", "--backend", "openvin"),
             "unknown backend 'openvin'; did you mean 'openvino'?",
         ),
+        (("predict", "p.png", "--out", "x", "--precision", "int8"), "precision int8 is that of a quantised file"),
         (("benchmark", "latency", "--nets", "segnt"), "unknown net 'segnt'; did you mean 'segnet'?"),
         (("benchmark", "latency", "--backends", "eager"), "unknown backend and precision 'eager'"),
     ],
@@ -37,3 +44,22 @@ def test_one_line_says_what_is_wrong(run: Run, tmp_path: Path, arguments: tuple[
     assert code == 2
     assert words in err
     assert "Traceback" not in err
+
+
+def test_tune_remembers_what_auto_then_takes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("segnet.runtime.compiled.shutil.which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "onnx", None)  # as if not installed
+    save_weights(tmp_path / "w.safetensors", create_model("enet", 11), WeightsCard("enet", CAMVID_11))
+    code, out, err = run("tune", "--weights", tmp_path / "w.safetensors", "--size", "32x48", "--repeats", 1)
+    assert code == 0, err
+    taken = re.search(r"auto takes (\w+) in (\w+): the fastest with at least 98% of the classes", out)
+    assert taken
+    assert "not tried: compiled" in out
+    assert "onnx is not installed; pip install 'segnet[onnx]'" in out
+    Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(tmp_path / "p.png")
+    code, out, err = run(
+        "predict", tmp_path / "p.png", "--weights", tmp_path / "w.safetensors", "--out", tmp_path / "o"
+    )
+    assert code == 0, err
+    assert out.strip().endswith(f"on {taken[1]}, cpu, {taken[2]}")

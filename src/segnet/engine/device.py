@@ -41,12 +41,17 @@ class Place:
         return f"{self.device.type}, {self.precision}"
 
 
-def choose_place(device: DeviceName = "auto", precision: PrecisionName = "auto") -> Place:
+def choose_place(device: DeviceName = "auto", precision: PrecisionName | Literal["int8"] = "auto") -> Place:
     """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        ConfigError: `cuda` is asked for and there is none.
+        ConfigError: `cuda` is asked for and there is none, or int8, which only quantised files have.
     """
+    if precision == "int8":
+        raise ConfigError(
+            "precision int8 is that of a quantised file: make one with "
+            "segnet quantise --weights W --data DIR --out FILE, and give it as the weights"
+        )
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device cuda: this machine or this build of PyTorch has none; use device cpu or auto")
     chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")

@@ -8,6 +8,7 @@ prediction.save("street-classes.png")
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from segnet.data.transforms import image_to_tensor
 from segnet.data.unlabelled import RGB
 from segnet.engine.crf import CRFParameters, DenseCRF
 from segnet.engine.device import choose_place
+from segnet.engine.fastest import folder_of, remembered
 from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
 from segnet.errors import ConfigError, ShapeError, WeightsError
 from segnet.files import whole_file
@@ -92,9 +94,11 @@ class Predictor:
     Args:
         weights: name of weights that ship, such as `segnet-basic-camvid`, or path of a `.safetensors` file,
             plain or quantised.
-        backend: a runtime; `auto` takes the one that `segnet.runtime.choose` says.
+        backend: a runtime; `auto` takes the fastest that `segnet tune` found for these weights here, else PyTorch's own
+            operators.
         device: `auto` takes a GPU where there is one.
-        precision: `auto` takes bfloat16 where the hardware multiplies it and the backend has it.
+        precision: `auto` takes bfloat16 where the hardware multiplies it and the backend has it; `int8` is that of a
+            quantised file.
         crf: parameters of a fully connected CRF between net and prediction; None takes the net's word.
 
     Raises:
@@ -117,7 +121,7 @@ class Predictor:
         *,
         backend: BackendName = "auto",
         device: DeviceName = "auto",
-        precision: PrecisionName = "auto",
+        precision: PrecisionName | Literal["int8"] = "auto",
         crf: CRFParameters | None = None,
     ) -> None:
         self.crf = crf
@@ -128,21 +132,25 @@ class Predictor:
         if backend == "onnxruntime" and precision == "auto":
             precision = "float32"  # the only one it has
         self.place = choose_place(device, precision)
+        if backend == precision == "auto" and (best := remembered(path, self.place.device)):
+            backend, self.place = best.backend, replace(self.place, precision=best.precision)
         self._model, self.card = load_weights(path)
         _require_classes(self.card, path)
         self.place.ready(self._model)
-        self.backend = choose_backend(self._model, backend, self.place.device, self.place.precision)
+        self.backend = choose_backend(
+            self._model, backend, self.place.device, self.place.precision, kept=folder_of(path)
+        )
 
-    def _open_quantised(self, path: Path, backend: BackendName, device: DeviceName, precision: PrecisionName) -> None:
-        if backend not in ("auto", "openvino") or device == "cuda" or precision != "auto":
+    def _open_quantised(self, path: Path, backend: BackendName, device: DeviceName, precision: str) -> None:
+        if backend not in ("auto", "openvino") or device == "cuda" or precision not in ("auto", "int8"):
             raise ConfigError(
                 f"{path} is quantised: it runs on openvino, on the processor, in int8; leave backend, device and "
                 "precision at auto"
             )
         self.place = choose_place("cpu")
-        tensors, card = read_quantised(path)
+        card = read_quantised(path)[1]
         self.card = replace(card.weights, scores=card.scores_after)
-        self.backend = OpenVINOBackend.from_parts(tensors["xml"], tensors["bin"])
+        self.backend = OpenVINOBackend.from_quantised(path)
 
     @property
     def model(self) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ from segnet.export import aotinductor, coreml, executorch, litert, ncnn, onnx, o
 from segnet.export.comparison import compare, example_pictures
 from segnet.export.record import Exported, Request, Written
 from segnet.files import whole_files
-from segnet.models.weights import load_weights
+from segnet.models.weights import find_weights, load_weights
 from segnet.runtime.graph import Answer
+from segnet.runtime.quantised import read_quantised
 
 __all__ = ["TARGETS", "export_weights"]
 
@@ -52,6 +54,7 @@ def export_weights(
     size_px: tuple[int, int] | None,
     answer: Answer = "logits",
     picture: Path | None = None,
+    quantised: Path | None = None,
 ) -> Exported:
     """Writes a net for another runtime, runs it there, and compares it with PyTorch; whole and equal, or not at all.
 
@@ -62,10 +65,12 @@ def export_weights(
         size_px: (height, width) of the pictures it will take; None for any.
         answer: `logits`, or `classes` with the argmax inside.
         picture: to compare on, besides noise; None draws a street scene.
+        quantised: file of `segnet quantise` from these weights, to export in int8; None exports in float32.
 
     Raises:
-        ConfigError: unknown target, a size or answer that it cannot hold, another suffix, or a tool that is missing.
-        WeightsError: the weights cannot be read.
+        ConfigError: unknown target, a size, an answer or a precision that it cannot hold, another suffix, or a tool
+            that is missing.
+        WeightsError: the weights cannot be read, or the quantised file comes from others.
         DataError: the picture cannot be read, or the file not be written.
         ExportError: the export does not say what PyTorch says.
     """
@@ -80,9 +85,13 @@ def export_weights(
             f"a file of {target} is for one size; give --size HEIGHTxWIDTH and bring pictures to it, or export to "
             f"one of {dynamic}"
         )
+    if quantised and target != "openvino":
+        raise ConfigError(f"{quantised} is a net of OpenVINO; only --to openvino exports it, {target} takes float32")
     pictures = example_pictures(size_px, picture)
     model, card = load_weights(weights)
-    request = Request(model, card, size_px, answer)
+    if quantised:
+        card = replace(card, scores=read_quantised(quantised, find_weights(weights))[1].scores_after)
+    request = Request(model, card, size_px, answer, quantised)
     with whole_files(path) as temporary:
         runtime, version, operators, run = made_by.write(request, temporary)
         if strange := sorted(filter(_NOT_PLAIN.search, operators)):

@@ -1,7 +1,8 @@
-"""OpenVINO's intermediate representation: .xml, and the weights in a .bin beside it."""
+"""OpenVINO's intermediate representation: .xml, and the weights in a .bin beside it; of a quantised net in int8."""
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +10,23 @@ from numpy.typing import NDArray
 from segnet.export.program import exported_program
 from segnet.export.record import Image, Request, Written
 from segnet.export.tools import quiet, require
+from segnet.runtime.openvino import quantised_model
 
 _NO_OPERATORS = {"Constant", "Parameter", "Result"}
 
 
 def write(request: Request, path: Path) -> Written:
-    """Writes float32 and loads it; a machine that multiplies bfloat16 may run it so. The metadata are `rt_info`.
+    """Writes and loads; a machine that multiplies bfloat16 may run it so. The metadata are `rt_info`.
 
-    It is compared in float32, whatever the machine would choose.
+    It is compared in float32, whatever the machine would choose; in int8 where the convolutions are. An int8 net takes
+    uint8.
 
     Raises:
         ConfigError: OpenVINO is not installed.
+        WeightsError: the quantised file comes from other weights.
     """
     openvino = require("openvino", "openvino")
-    with quiet():
-        model = openvino.convert_model(exported_program(request))
+    model = _floating(request) if request.quantised is None else quantised_model(request.quantised, request.answer)
     model.reshape([1, 3, *(request.size_px or (-1, -1))])
     model.inputs[0].set_names({"image"})
     model.outputs[0].set_names({request.answer})
@@ -35,9 +38,16 @@ def write(request: Request, path: Path) -> Written:
     compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(image: Image) -> NDArray[np.generic]:
-        answer: NDArray[np.generic] = compiled(image)[0]
+        pixels = image if request.quantised is None else np.rint(image * 255).astype(np.uint8)
+        answer: NDArray[np.generic] = compiled(pixels)[0]
         return answer
 
     operators = Counter(operator.get_type_name() for operator in read.get_ops())
     version = openvino.__version__.partition("-")[0]
     return Written("OpenVINO", version, {k: n for k, n in operators.items() if k not in _NO_OPERATORS}, run)
+
+
+def _floating(request: Request) -> Any:
+    program = exported_program(request)
+    with quiet():
+        return require("openvino", "openvino").convert_model(program)

@@ -26,21 +26,24 @@ class Request:
         card: what its weights are.
         size_px: (height, width) of the pictures, or None for any.
         answer: `logits`, float32 (1, K, H, W); or `classes`, class ids (1, H, W).
+        quantised: file of `segnet quantise` from the same weights, to write its int8 net; None writes float32.
     """
 
     model: nn.Module
     card: WeightsCard
     size_px: tuple[int, int] | None
     answer: Answer
+    quantised: Path | None = None
 
     def metadata(self) -> dict[str, str]:
         """What a file should say of itself, by key; lists and numbers as JSON."""
         labels = self.card.label_set.to_dict()
         size = "HxW" if self.size_px is None else f"{self.size_px[0]}x{self.size_px[1]}"
+        pixels = "RGB in [0, 1], float32" if self.quantised is None else "RGB, uint8"
         answers = {"logits": "float32 (1, K, H, W)", "classes": "class ids (1, H, W)"}
         return {
             "segnet.net": self.card.model,
-            "segnet.input": f"RGB in [0, 1], float32 (1, 3, H, W), {size}; normalisation is part of the net",
+            "segnet.input": f"{pixels} (1, 3, H, W), {size}; normalisation is part of the net",
             "segnet.answer": f"{self.answer}, {answers[self.answer]}",
             "segnet.label_set": str(labels["name"]),
             "segnet.class_names": json.dumps(labels["names"]),

@@ -31,7 +31,8 @@ _EPS = 1e-3
 
 def _to_even(features: Tensor) -> Tensor:
     """One row or column of zeros at the end where the size is odd: strides of 2 then round up, as pooling does."""
-    return F.pad(features, (0, features.shape[3] % 2, 0, features.shape[2] % 2))
+    height, width = features.shape[2], features.shape[3]  # even by floor division: OpenVINO has no remainder of sizes
+    return F.pad(features, (0, (width + 1) // 2 * 2 - width, 0, (height + 1) // 2 * 2 - height))
 
 
 class InitialBlock(nn.Module):

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segnet.errors import WeightsError, nearest
-from segnet.files import CACHE, download
+from segnet.files import cache_folder, download
 from segnet.layers import ConvBN, Normalisation, normalisation_name
 from segnet.models.vgg import VGG16_STAGES
 
@@ -203,12 +203,12 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(held)
 
 
-def find_vgg16(name: str, cache: Path = CACHE) -> Path:
+def find_vgg16(name: str, cache: Path | None = None) -> Path:
     """A VGG16 checkpoint on this machine; a published one is downloaded once and its hash is checked.
 
     Args:
         name: `oxford`, `torchvision` or `torchvision-bn`, or the path of a file.
-        cache: folder of downloaded files; made when something is downloaded.
+        cache: folder of downloaded files, made when something is downloaded; None takes `cache_folder()`.
 
     Raises:
         WeightsError: unknown name, no such file, no network, or a download with another hash.
@@ -220,7 +220,7 @@ def find_vgg16(name: str, cache: Path = CACHE) -> Path:
             return path
         raise WeightsError(f"no VGG16 weights '{name}': no such file, and no such name; {nearest(name, VGG16_FILES)}")
     named = VGG16_FILES[name]
-    path = cache.expanduser() / named.file
+    path = (cache or cache_folder()) / named.file
     if path.is_file():
         return path
     if named.url is None:

@@ -4,7 +4,6 @@ A file holds the net's `state_dict`. Filters are float16 by default; BN paramete
 float32, for they take almost no room and a variance of inputs 0..255 does not fit float16.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +18,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from segnet.errors import ConfigError, WeightsError, nearest
-from segnet.files import CACHE, download, whole_file
+from segnet.files import cache_folder, download, sha256_of, whole_file
 from segnet.labels import LabelSet
 from segnet.layers import Normalisation, normalisation_name
 from segnet.models import create_model
+from segnet.models.class_rows import carry_classes, class_axes
 
 _CARD = "segnet"
 _PICKLES = {".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin"}
@@ -142,7 +142,9 @@ def load_weights(name_or_path: str | Path) -> tuple[nn.Module, WeightsCard]:
         card = _card(text, path)
         model = _create(card, path)
         _check_fit({k: tuple(v.shape) for k, v in tensors.items()}, model, card, path)
-        model.load_state_dict(tensors)
+        wanted = model.state_dict()
+        filled = {name: tensor.to(wanted[name].dtype, copy=True) for name, tensor in tensors.items()}
+        model.load_state_dict(filled, assign=True)
     return model.eval(), card
 
 
@@ -156,15 +158,17 @@ def read_card(path: Path) -> WeightsCard:
         return _card(text, path)
 
 
-def load_matching(model: nn.Module, path: Path) -> list[str]:
+def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = None) -> list[str]:
     """Begins fine-tuning: takes every tensor that fits by name and shape; the others stay as they are.
 
     Args:
         model: the net to fill.
         path: a `.safetensors` file; with or without a card.
+        label_set: of the net. Where the card has other classes, the classifier keeps its rows for those of the same
+            name, and the other rows stay as drawn; None takes whatever fits by shape.
 
     Returns:
-        Names in the net's `state_dict` that were not filled: the classifier, when the number of classes differs.
+        Names in the net's `state_dict` that were not filled: the classifier, when no class is the same.
 
     Raises:
         WeightsError: file missing, broken or a pickle; no filter fits; or the weights were trained with another input
@@ -172,7 +176,8 @@ def load_matching(model: nn.Module, path: Path) -> list[str]:
     """
     with _open(path) as (tensors, text):
         has = normalisation_name(model.get_submodule("normalisation"))
-        wanted = _card(text, path).normalisation if text else has
+        card = _card(text, path) if text else None
+        wanted = card.normalisation if card else has
         if wanted != has:
             raise WeightsError(
                 f"{path}: weights of input normalisation '{wanted}', the net has '{has}'; "
@@ -184,16 +189,20 @@ def load_matching(model: nn.Module, path: Path) -> list[str]:
             raise WeightsError(
                 f"{path}: no filter fits {type(model).__name__} by name and shape; start from its own kind"
             )
+        if card and label_set and card.label_set.names != label_set.names:
+            axes = class_axes(card.model, card.label_set.num_classes)
+            fitting = {name: tensor for name, tensor in fitting.items() if name not in axes}
+            fitting |= carry_classes(tensors, state, axes, card.label_set, label_set)
         model.load_state_dict(fitting, strict=False)
     return [name for name in state if name not in fitting]
 
 
-def find_weights(name_or_path: str | Path, cache: Path = CACHE) -> Path:
+def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
     """The file of named weights, or the path that was given.
 
     Args:
         name_or_path: a key of `WEIGHTS`, or a path.
-        cache: folder of downloaded files.
+        cache: folder of downloaded files; None takes `cache_folder()`.
 
     Raises:
         WeightsError: unknown name, no such file, or a file with another hash than the named one.
@@ -209,21 +218,18 @@ def find_weights(name_or_path: str | Path, cache: Path = CACHE) -> Path:
             raise WeightsError(f"no weights file at {path}; check the path, or give one of {', '.join(WEIGHTS)}")
         raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
     named = WEIGHTS[str(name_or_path)]
-    folders = (_PACKAGE, _CHECKOUT, cache.expanduser())
+    folders = (_PACKAGE, _CHECKOUT, cache or cache_folder())
     found = [folder / named.file for folder in folders if (folder / named.file).is_file()]
     if not found and named.url and named.sha256:
         download(named.url, folders[-1] / named.file, named.sha256)
         return folders[-1] / named.file
     if not found:
         raise WeightsError(f"the weights '{name_or_path}' are not here; put {named.file} into {folders[-1]}")
-    if named.sha256 is not None:
-        with found[0].open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if sha256 != named.sha256:
-            raise WeightsError(
-                f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., wanted {named.sha256[:16]}...; "
-                "fetch it again"
-            )
+    if named.sha256 is not None and (sha256 := sha256_of(found[0])) != named.sha256:
+        raise WeightsError(
+            f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., wanted {named.sha256[:16]}...; "
+            "fetch it again"
+        )
     return found[0]
 
 
@@ -262,9 +268,9 @@ def _card(text: str | None, path: Path) -> WeightsCard:
 
 
 def _create(card: WeightsCard, path: Path) -> nn.Module:
-    """The card's net; the global random generator is left as it was."""
+    """The card's net without numbers, which would take longer to draw than to read."""
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
             return create_model(card.model, card.label_set.num_classes, card.normalisation)
     except ConfigError as cause:
         raise WeightsError(f"{path}: {cause}") from None

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from segnet.errors import ConfigError
 
-BackendName = Literal["auto", "eager", "openvino", "onnxruntime"]
+BackendName = Literal["auto", "eager", "compiled", "openvino", "onnxruntime"]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
@@ -31,8 +31,12 @@ class Backend(Protocol):
         ...
 
 
-def require(module: str, extra: str) -> Any:
-    """A module that an extra brings.
+def require(module: str, extra: str | None = None) -> Any:
+    """A module of another package.
+
+    Args:
+        module: its name.
+        extra: the extra of this package that brings it; None where none does.
 
     Raises:
         ConfigError: it is not installed.
@@ -40,4 +44,5 @@ def require(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError:
-        raise ConfigError(f"{module} is not installed; pip install 'segnet[{extra}]'") from None
+        package = f"'segnet[{extra}]'" if extra else module
+        raise ConfigError(f"{module} is not installed; pip install {package}") from None

@@ -1,19 +1,24 @@
 """OpenVINO: the fastest way on processors with AVX-512, Intel's and AMD's; an extra, `pip install 'segnet[openvino]'`.
 
-A net is converted once, for open sizes, and compiled for each size of picture that comes: a fixed size lets the runtime
-plan its memory. The last few sizes stay compiled. Pictures of a batch are run one by one. It cannot pool a map of one
-row or column, so nets with n poolings want pictures of more than 2^(n-1) pixels on each side.
+A net is converted once, for open sizes, which takes seconds, so the result can be kept on the disk. It is compiled for
+each size of picture that comes: a fixed size lets the runtime plan its memory. The last few sizes stay compiled.
+Pictures of a batch are run one by one. It cannot pool a map of one row or column, so nets with n poolings want pictures
+of more than 2^(n-1) pixels on each side.
 """
 
 from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from segnet.errors import ConfigError, ShapeError
+from segnet.errors import ConfigError, DataError, ShapeError
+from segnet.files import whole_files
 from segnet.runtime.backend import Precision, require
 from segnet.runtime.graph import Answer, exported, inference_net, quiet_copies
+from segnet.runtime.quantised import read_quantised
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 _SIZES_KEPT = 4
@@ -25,6 +30,7 @@ class OpenVINOBackend:
     Args:
         model: a net of `MODELS`, which stays as it is; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
         precision: `float32` or `bfloat16`; of a quantised model `int8`.
+        kept: folder for the converted net, of this net alone; None converts it anew.
 
     Raises:
         ConfigError: OpenVINO is not installed, or the processor cannot multiply in that precision.
@@ -32,18 +38,18 @@ class OpenVINOBackend:
 
     name = "openvino"
 
-    def __init__(self, model: Any, precision: Precision) -> None:
+    def __init__(self, model: Any, precision: Precision, *, kept: Path | None = None) -> None:
         self._core = openvino_core(precision)
         self.precision: Precision = precision
         self._model = model
+        self._kept = kept
         self._converted: dict[Answer, Any] = {}
         self._compiled: OrderedDict[tuple[Answer, tuple[int, int]], Any] = OrderedDict()
 
     @classmethod
-    def from_parts(cls, xml: Tensor, weights: Tensor) -> "OpenVINOBackend":
-        """A quantised net from the two parts of its file, each uint8 (bytes,)."""
-        core = openvino_core("int8")
-        return cls(core.read_model(xml.numpy().tobytes(), weights.numpy().tobytes()), "int8")
+    def from_quantised(cls, path: Path) -> "OpenVINOBackend":
+        """A net from a file of `segnet quantise`; errors as `read_quantised`."""
+        return cls(quantised_model(path, "logits"), "int8")
 
     def classes(self, image: Tensor) -> Tensor:
         """As in `Backend`."""
@@ -82,9 +88,18 @@ class OpenVINOBackend:
         return self._compiled[key]
 
     def _convert(self, answer: Answer) -> Any:
-        if isinstance(self._model, nn.Module):
+        if not isinstance(self._model, nn.Module):
+            return self._model if answer == "logits" else _with_argmax(self._model)
+        if self._kept is None:
             return convert(self._model, answer)
-        return self._model if answer == "logits" else _with_argmax(self._model)
+        path = self._kept / f"{answer}.xml"
+        if path.is_file():
+            with suppress(RuntimeError):  # a damaged file is made again
+                return self._core.read_model(path)
+        made = convert(self._model, answer)
+        with suppress(DataError), whole_files(path) as temporary:  # a folder that cannot be written costs time only
+            require("openvino", "openvino").save_model(made, temporary, compress_to_fp16=False)
+        return made
 
 
 def openvino_core(precision: Precision) -> Any:
@@ -111,6 +126,19 @@ def convert(model: nn.Module, answer: Answer) -> Any:
     program = exported(inference_net(model, answer=answer), None, torch.uint8)
     with quiet_copies():
         return openvino.convert_model(program)
+
+
+def quantised_model(path: Path, answer: Answer) -> Any:
+    """The OpenVINO model in a file of `segnet quantise`: uint8 (1, 3, H, W) -> logits or class ids.
+
+    Raises:
+        ConfigError: OpenVINO is not installed.
+        WeightsError: the file is missing, broken, or not quantised.
+    """
+    core = openvino_core("int8")
+    parts, _ = read_quantised(path)
+    model = core.read_model(parts["xml"].numpy().tobytes(), parts["bin"].numpy().tobytes())
+    return model if answer == "logits" else _with_argmax(model)
 
 
 def _with_argmax(model: Any) -> Any:

@@ -18,11 +18,12 @@ from torch import Tensor
 from segnet import metrics
 from segnet.data.sample import Dataset
 from segnet.errors import DataError, WeightsError
+from segnet.files import sha256_of
 from segnet.models.weights import find_weights, load_weights
 from segnet.runtime.backend import require
 from segnet.runtime.eager import EagerBackend
 from segnet.runtime.openvino import OpenVINOBackend, convert
-from segnet.runtime.quantised import QuantisedCard, save_quantised, sha256_of
+from segnet.runtime.quantised import QuantisedCard, save_quantised
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData")
 

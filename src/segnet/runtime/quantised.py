@@ -4,7 +4,6 @@ The file holds the model's two parts as bytes, `xml` and `bin`, and in its card 
 card and sha256, how it was calibrated, and its scores beside those of the float32 net on the same pictures.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from segnet.errors import WeightsError
-from segnet.files import whole_file
+from segnet.files import sha256_of, whole_file
 from segnet.models.weights import WeightsCard
 from segnet.runtime.backend import require
 
@@ -44,12 +43,6 @@ class QuantisedCard:
     scores_before: dict[str, float] = field(default_factory=dict)
     scores_after: dict[str, float] = field(default_factory=dict)
     scored_pictures: int = 0
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:

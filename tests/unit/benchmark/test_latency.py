@@ -1,11 +1,14 @@
 """The latency and memory tables, on a picture that is small: what is measured, not how fast."""
 
+import sys
+
 import pytest
 import torch
 
 from segnet.benchmark.inference_memory import InferenceMemory, measure_inference_memory, memory_table
 from segnet.benchmark.latency import Latency, latency_table, measure_latency
 from segnet.benchmark.naive import NaiveBackend
+from segnet.benchmark.peers import SMP_UNET
 from segnet.benchmark.timing import Timing
 from segnet.errors import ConfigError
 from segnet.models import create_model
@@ -34,10 +37,20 @@ def test_ways_are_measured_beside_the_naive_port() -> None:
         measure_latency("segnet-basic", ("fast",))
 
 
+def test_a_peer_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    words = "smp-unet-vgg16: not measured, segmentation_models_pytorch is not installed; pip install"
+    assert measure_latency(SMP_UNET) == ([], [f"{words} segmentation_models_pytorch"])
+
+
 def test_latency_table() -> None:
     time = Timing(50.0, 48.0, 61.5)
-    text = latency_table([Latency("segnet", "openvino float32", time, 900.0, None, 59.2, 4.0)], (360, 480), ["lost"])
-    assert text.rows == (("segnet", "openvino float32", "50.0", "48.0 to 61.5", "20.0", "-", "59.2", "900", "4.0x"),)
+    text = latency_table(
+        [Latency("segnet", "openvino float32", time, 900.0, 90.0, None, 59.2, 4.0)], (360, 480), ["lost"]
+    )
+    assert text.rows == (
+        ("segnet", "openvino float32", "50.0", "48.0 to 61.5", "20.0", "-", "59.2", "900, 90", "4.0x"),
+    )
     assert text.notes[-1] == "lost"
 
 

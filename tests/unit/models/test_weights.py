@@ -141,6 +141,22 @@ def test_loading_leaves_the_random_generator_alone(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("name", ["mean_std", "caffe_bgr", "lrn", "lcn"])
+def test_what_is_loaded_can_be_trained_on_and_owns_its_numbers(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "net.safetensors"
+    net = create_model("segnet-basic", 11, name)  # type: ignore[arg-type]
+    save_weights(path, net, CARD)
+    loaded, _ = load_weights(path)
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    image = torch.rand(1, 3, 9, 12)
+    assert torch.equal(loaded.get_submodule("normalisation")(image), net.get_submodule("normalisation")(image))
+    stored = path.read_bytes()
+    with torch.no_grad():
+        for tensor in loaded.state_dict().values():
+            tensor.zero_()
+    assert path.read_bytes() == stored
+
+
 def test_a_full_disk_keeps_the_older_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,7 +1,12 @@
 """Every backend says what the net itself says."""
 
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import pytest
 import torch
+from torch import Tensor
 from trained_nets import pictures, trained
 
 from segnet.errors import ConfigError, ShapeError
@@ -63,7 +68,7 @@ def test_onnxruntime_gives_the_same_numbers() -> None:
 
 def test_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     net = trained("segnet-basic")
-    with pytest.raises(ConfigError, match="unknown backend 'tensorrt'; known: auto, eager"):
+    with pytest.raises(ConfigError, match="unknown backend 'tensorrt'; known: auto, compiled, eager"):
         choose_backend(net, "tensorrt", CPU, "float32")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="onnxruntime has no bfloat16"):
         choose_backend(net, "onnxruntime", CPU, "bfloat16")
@@ -79,3 +84,31 @@ def test_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"openvino is not installed; pip install 'segnet\[openvino\]'"):
         choose_backend(net, "openvino", CPU, "float32")
     assert choose_backend(net, "auto", CPU, "float32").name == "eager"
+
+
+def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segnet.runtime.compiled.get_path", lambda name: "/nowhere")
+    with pytest.raises(ConfigError, match=r"needs (Python's headers; install python3-dev|a C\+\+ compiler)"):
+        choose_backend(trained("segnet-basic"), "compiled", CPU, "float32")
+    monkeypatch.setattr("segnet.runtime.compiled.shutil.which", lambda name: None)
+    with pytest.raises(ConfigError, match=r"a C\+\+ compiler and finds none; install g\+\+, or use backend eager"):
+        choose_backend(trained("segnet-basic"), "compiled", CPU, "float32")
+
+
+def compiled_and_eager(sizes: list[tuple[int, int]]) -> list[tuple[Tensor, Tensor]]:
+    """Classes of both, for each size."""
+    net = trained("bilinear-interpolation")
+    runs = [choose_backend(net, name, CPU, "float32") for name in ("compiled", "eager")]  # type: ignore[arg-type]
+    images = [(255 * pictures(2, 3, *size)).to(torch.uint8) for size in sizes]
+    return [(runs[0].classes(image), runs[1].classes(image)) for image in images]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+def test_compiled_gives_the_same_classes() -> None:
+    # in a process of its own: compiled code and other runtimes' native libraries do not mix
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for compiled, eager in pool.submit(compiled_and_eager, [(21, 30), (16, 24)]).result():
+            assert compiled.dtype == torch.uint8
+            assert compiled.shape == eager.shape
+            assert (compiled == eager).float().mean() > 0.998

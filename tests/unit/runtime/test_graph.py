@@ -11,7 +11,7 @@ from segnet.errors import ConfigError
 from segnet.models import MODELS
 from segnet.runtime.graph import InferenceNet, exported, inference_net
 
-FORBIDDEN = ("gather", "scatter", "unpool", "indices", "index", "flip", "batch_norm", "dropout")
+FORBIDDEN = ("gather", "scatter", "unpool", "indices", "index", "flip", "batch_norm", "dropout", "function mod")
 
 
 @pytest.fixture(scope="module", params=MODELS)

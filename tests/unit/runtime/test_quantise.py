@@ -10,10 +10,12 @@ from trained_nets import trained
 from segnet.data import open_dataset
 from segnet.engine.predict import Predictor
 from segnet.errors import ConfigError, DataError, WeightsError
+from segnet.export import export_weights
+from segnet.files import sha256_of
 from segnet.labels import CAMVID_11, SUN_37
 from segnet.models.weights import WeightsCard, save_weights
 from segnet.runtime.quantise import quantise
-from segnet.runtime.quantised import QuantisedCard, is_quantised, read_quantised, sha256_of
+from segnet.runtime.quantised import QuantisedCard, is_quantised, read_quantised
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,9 @@ def test_it_predicts_nearly_as_the_net(weights: Path, quantised: tuple[Path, Qua
 def test_only_what_int8_can_do(quantised: tuple[Path, QuantisedCard]) -> None:
     with pytest.raises(ConfigError, match="is quantised: it runs on openvino, on the processor, in int8"):
         Predictor(quantised[0], precision="bfloat16")
+    assert Predictor(quantised[0], precision="int8").backend.precision == "int8"
+    with pytest.raises(ConfigError, match="precision int8 is that of a quantised file: make one with segnet quantise"):
+        Predictor("segnet-basic-camvid", precision="int8")
     with pytest.raises(ConfigError, match="a quantised file has no net to sample"):
         Predictor(quantised[0])(np.zeros((9, 13, 3), np.uint8), uncertainty_samples=2)
 
@@ -75,6 +80,22 @@ def test_other_weights_are_refused(quantised: tuple[Path, QuantisedCard], tmp_pa
         read_quantised(quantised[0], other)
     with pytest.raises(WeightsError, match="is not a quantised file"):
         read_quantised(other)
+
+
+def test_an_int8_file_for_openvino(weights: Path, quantised: tuple[Path, QuantisedCard], tmp_path: Path) -> None:
+    out = tmp_path / "net.xml"
+    made = export_weights(weights, "openvino", out, size_px=(24, 32), answer="classes", quantised=quantised[0])
+    assert made.operators["FakeQuantize"] >= 9  # the inputs of SegNet-Basic's convolutions
+    assert made.num_bytes < 0.6 * 4 * 1_416_075  # a byte a weight, not four
+    assert made.run is not None
+    image = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    answer = made.run(image.transpose(2, 0, 1)[None] / np.float32(255))
+    # the same net, but for float32 instead of bfloat16 between its convolutions
+    assert (answer[0] == Predictor(quantised[0])(image).classes).mean() > 0.9
+    with pytest.raises(ConfigError, match="only --to openvino exports it, onnx takes float32"):
+        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=(24, 32), quantised=quantised[0])
+    with pytest.raises(WeightsError, match="was quantised from other weights"):
+        export_weights("segnet-basic-camvid", "openvino", out, size_px=(24, 32), quantised=quantised[0])
 
 
 def test_a_folder_that_cannot_calibrate(weights: Path, tiny_camvid: Path, tmp_path: Path) -> None:

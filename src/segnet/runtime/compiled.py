@@ -1,0 +1,83 @@
+"""PyTorch compiled by Inductor: filters laid out once, ReLU inside the convolution, pooling in one pass.
+
+A net is compiled for each size of picture that comes, for up to a minute; the last few sizes stay. Inductor keeps its
+code on the disk, so the same net and size start faster the next time.
+"""
+
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from sysconfig import get_path
+
+import torch
+from torch import Tensor, nn
+from torch.utils._triton import has_triton
+
+from segnet.errors import ConfigError
+from segnet.runtime.backend import Precision
+from segnet.runtime.fold import folded
+from segnet.runtime.graph import Answer
+from segnet.runtime.precision import in_precision
+from segnet.runtime.strips import in_strips
+
+_SIZES_KEPT = 4
+
+
+class CompiledBackend:
+    """A net compiled by PyTorch.
+
+    Args:
+        model: a net of `MODELS`; stays as it is.
+        device: where to run it.
+        precision: `float32`, `bfloat16` or `float16`.
+
+    Raises:
+        ConfigError: there is no C++ compiler, or no Triton for a GPU.
+    """
+
+    name = "compiled"
+
+    def __init__(self, model: nn.Module, device: torch.device, precision: Precision) -> None:
+        require_compiler(device)
+        self.precision: Precision = precision
+        self._device = device
+        self._net = in_precision(folded(model), getattr(torch, precision)).to(device)
+        self._compiled: OrderedDict[tuple[Answer, torch.Size, torch.dtype], Callable[[Tensor], Tensor]] = OrderedDict()
+
+    def classes(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._answer(image, "classes").cpu()
+
+    def logits(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._answer(image, "logits").float().cpu()
+
+    @torch.no_grad()
+    def _answer(self, image: Tensor, answer: Answer) -> Tensor:
+        key = (answer, image.shape, image.dtype)
+        if key not in self._compiled:
+            whole_maps = in_strips(self._net, answer, 2**62)  # a graph of its own, so that no other size is replaced
+            self._compiled[key] = torch.compile(
+                whole_maps, fullgraph=True, dynamic=False, options={"freezing": self._device.type == "cpu"}
+            )
+            if len(self._compiled) > _SIZES_KEPT:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(key)
+        return self._compiled[key](image.to(self._device, memory_format=torch.channels_last))
+
+
+def require_compiler(device: torch.device) -> None:
+    """Whether Inductor finds what it compiles with.
+
+    Raises:
+        ConfigError: it does not; says what to install.
+    """
+    if device.type != "cpu":
+        if not has_triton():
+            raise ConfigError("compiling for a GPU needs Triton; pip install triton, or use backend eager")
+        return
+    if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
+        raise ConfigError("compiling needs a C++ compiler and finds none; install g++, or use backend eager")
+    if not Path(get_path("include"), "Python.h").is_file():
+        raise ConfigError("compiling needs Python's headers; install python3-dev, or use backend eager")
