@@ -23,6 +23,7 @@ from segnet.errors import ConfigError, SegNetError
 from segnet.export_cli import benchmark_export, export
 from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name
 from segnet.runtime_cli import benchmark_latency, benchmark_memory, benchmark_profile, quantise, tune
+from segnet.serve_cli import benchmark_serve, serve
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
@@ -34,6 +35,8 @@ app.command()(export)
 benchmark_app.command("export")(benchmark_export)
 app.command()(quantise)
 app.command()(tune)
+app.command()(serve)
+benchmark_app.command("serve")(benchmark_serve)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
 benchmark_app.command("profile")(benchmark_profile)

@@ -1,0 +1,139 @@
+"""A prediction -> the form that was asked for: JSON summary, index PNG, overlay PNG, or probabilities."""
+
+import base64
+from collections.abc import Iterable
+from http import HTTPStatus
+from io import BytesIO
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, Field
+
+from segnet import palette
+from segnet.engine.predict import Prediction
+from segnet.serve.batches import Answered
+from segnet.serve.models import Loaded
+from segnet.serve.refusal import RefusalError
+
+AnswerName = Literal["summary", "classes", "overlay", "probabilities"]
+MapName = Literal["classes", "confidence", "entropy", "variance", "mutual_information"]
+NPY = "application/x-npy"
+_ACCEPTED: dict[str, AnswerName] = {
+    "application/json": "summary",
+    "image/png": "classes",
+    NPY: "probabilities",
+    "application/*": "summary",
+    "image/*": "classes",
+    "*/*": "summary",
+}
+
+
+class ClassShare(BaseModel):
+    """One class of a picture."""
+
+    id: int = Field(ge=0, examples=[3])
+    name: str = Field(examples=["road"])
+    colour: tuple[int, int, int] = Field(examples=[(128, 64, 128)])
+    share: float = Field(ge=0, le=1, description="of the picture's pixels", examples=[0.31])
+
+
+class Summary(BaseModel):
+    """What the net says of a picture."""
+
+    model: str = Field(examples=["segnet-basic-camvid"])
+    label_set: str = Field(examples=["camvid-11"])
+    backend: str = Field(description="runtime, device, precision", examples=["eager, cpu, bfloat16"])
+    width: int = Field(ge=1, examples=[480])
+    height: int = Field(ge=1, examples=[360])
+    classes: list[ClassShare] = Field(description="those that are in the picture, largest first")
+    waited_ms: float = Field(ge=0, description="until its batch began", examples=[0.2])
+    net_ms: float = Field(ge=0, description="that its batch took", examples=[214.0])
+    batch: int = Field(ge=1, description="pictures in that batch", examples=[1])
+    maps: dict[MapName, str] = Field(
+        default_factory=dict,
+        description="PNG in base64: `classes` has a palette; the others are grey, white is the largest possible value "
+        "(confidence 1, variance 1/4, entropy and mutual information ln K)",
+    )
+
+
+def answer_name(asked: AnswerName | None, accept: str) -> AnswerName:
+    """Which answer a request wants: by its query, or else by the first type in `Accept` that there is.
+
+    Raises:
+        RefusalError: 406, none of those types.
+    """
+    if asked is not None:
+        return asked
+    for entry in (accept or "*/*").split(","):
+        if name := _ACCEPTED.get(entry.partition(";")[0].strip().lower()):
+            return name
+    wanted = f"Accept: application/json, image/png or {NPY}"
+    do = "or leave it out and name the answer in the query, as in ?answer=overlay"
+    raise RefusalError(HTTPStatus.NOT_ACCEPTABLE, "no_such_answer", wanted, f"Accept: {accept[:80]}", do)
+
+
+def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summary:
+    """The JSON answer.
+
+    Args:
+        model: that saw the picture.
+        answered: its prediction, with whatever `maps` needs.
+        maps: to put in as PNG.
+    """
+    prediction = answered.prediction
+    height, width = prediction.classes.shape
+    names, colours = prediction.label_set.names, prediction.label_set.colours
+    present = [(names.index(name), name, share) for name, share in prediction.shares().items()]
+    return Summary(
+        model=model.name,
+        label_set=prediction.label_set.name,
+        backend=str(model.predictor),
+        width=width,
+        height=height,
+        classes=[ClassShare(id=i, name=name, colour=colours[i], share=share) for i, name, share in present],
+        waited_ms=round(1000 * answered.waited_s, 1),
+        net_ms=round(1000 * answered.net_s, 1),
+        batch=answered.batch,
+        maps={name: base64.b64encode(_map(prediction, name)).decode() for name in maps},
+    )
+
+
+def classes_png(prediction: Prediction) -> bytes:
+    """Class ids as a PNG whose palette shows the class colours."""
+    return _png(palette.to_palette_picture(prediction.classes, prediction.label_set))
+
+
+def overlay_png(prediction: Prediction, opacity: float) -> bytes:
+    """The picture under its class colours, of its own size and without a legend."""
+    coloured = palette.overlay(prediction.image, prediction.classes, prediction.label_set, opacity)
+    return _png(Image.fromarray(coloured))
+
+
+def probabilities_npy(prediction: Prediction) -> bytes:
+    """Probabilities as a file of NumPy: float16 (K, H, W)."""
+    assert prediction.probability is not None  # they were asked for
+    file = BytesIO()
+    np.save(file, prediction.probability, allow_pickle=False)
+    return file.getvalue()
+
+
+def _map(prediction: Prediction, name: MapName) -> bytes:
+    if name == "classes":
+        return classes_png(prediction)
+    if name == "confidence":
+        values, top = prediction.confidence, 1.0
+    else:
+        values = (prediction.uncertainty or {}).get(name)
+        top = 0.25 if name == "variance" else float(np.log(max(prediction.label_set.num_classes, 2)))
+    assert values is not None  # it was asked for
+    return _png(Image.fromarray(np.rint((values / top).clip(0, 1) * 255).astype(np.uint8)))
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = BytesIO()
+    picture.save(file, format="PNG", compress_level=3)  # half the time of Pillow's own 6, some percent larger
+    return file.getvalue()
+
+
+UNCERTAIN_MAPS = tuple(name for name in get_args(MapName) if name not in ("classes", "confidence"))

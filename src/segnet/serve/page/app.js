@@ -1,0 +1,282 @@
+// The page: what its controls do. One picture at a time: read, segment, draw.
+
+import { segmentInBrowser } from "./browser.js";
+import { startCamera, stopCamera } from "./camera.js";
+import { draw, panel, pointAt } from "./draw.js";
+import { percent, shares, showLegend } from "./legend.js";
+import { encode, readPicture } from "./picture.js";
+import { indexPng } from "./png.js";
+import { Busy, segmentOnServer } from "./server.js";
+
+const SAMPLES_OF_DROPOUT = 8;
+const $ = (id) => document.getElementById(id);
+const canvas = $("canvas");
+const site = await (await fetch("site.json")).json();
+
+const hidden = new Set(); // class ids that are switched off
+let source = null; // the Blob that is shown
+let result = null; // what the net said of it
+let point = null; // whose class is told
+let turn = 0; // of pictures: an answer that comes after the next picture was taken is thrown away
+let live = false;
+
+// ------------------------------------------------------------------------------------------------ what is chosen
+
+const model = () => site.models[$("model").selectedIndex];
+const chosen = (name) => document.querySelector(`input[name=${name}]:checked`)?.value;
+const radio = (name, value) => document.querySelector(`input[name=${name}][value=${value}]`);
+
+function offer() {
+  const { server, onnx, bayesian } = model();
+  radio("where", "server").disabled = !server;
+  radio("where", "browser").disabled = !onnx;
+  if (!chosen("where") || document.querySelector("input[name=where]:checked").disabled) {
+    radio("where", server ? "server" : "browser").checked = true;
+  }
+  const sampled = bayesian && chosen("where") === "server";
+  radio("view", "uncertainty").disabled = !sampled;
+  if (!sampled && chosen("view") === "uncertainty") radio("view", "both").checked = true;
+  const notes = [];
+  if (chosen("where") === "browser") notes.push("No picture leaves this machine.");
+  if (!onnx && site.why_no_browser) notes.push(`Not in this browser: ${site.why_no_browser}.`);
+  if (!sampled) notes.push("Uncertainty is for Bayesian nets on the server: these are sampled.");
+  $("note").textContent = notes.join(" ");
+}
+
+// ------------------------------------------------------------------------------------------------ one picture
+
+async function segment(blobOrVideo) {
+  const own = ++turn;
+  const [net, where] = [model(), chosen("where")];
+  const limits = { longest: Number($("detail").value), maxPixels: where === "server" ? site.max_pixels : null };
+  const { pixels, from } = await readPicture(blobOrVideo, limits);
+  const samples = chosen("view") === "uncertainty" ? SAMPLES_OF_DROPOUT : 0;
+  const answer =
+    where === "server"
+      ? await segmentOnServer(net, pixels, { samples, live })
+      : await segmentInBrowser(net, site.runtime, pixels);
+  if (own === turn) result = { ...answer, picture: pixels, from, model: net, shares: shares(answer.classes) };
+}
+
+async function run() {
+  if (!source || live) return;
+  busy(chosen("where") === "browser" ? "The net runs in this browser ..." : "The server looks at it ...");
+  try {
+    await segment(source);
+    complain("");
+  } catch (error) {
+    complain(error.message);
+  }
+  busy("");
+  show();
+}
+
+async function take(blob, button) {
+  if (live) endLive();
+  source = blob;
+  for (const other of $("samples").querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
+  await run();
+}
+
+// ------------------------------------------------------------------------------------------------ what is shown
+
+function show() {
+  if (!result) return;
+  const { width, height } = result.picture;
+  canvas.hidden = false;
+  $("empty").hidden = true;
+  const stacked = canvas.parentElement.clientWidth < 600 && width > height;
+  const options = { view: chosen("view"), opacity: opacity(), hidden, colours: result.model.class_colours, stacked };
+  draw(canvas, result, options);
+  const present = live ? new Map([...result.shares].sort(([a], [b]) => a - b)) : result.shares;
+  showLegend($("legend"), result.model, present, hidden, toggle);
+  for (const id of ["save-classes", "save-overlay", "save-json"]) $(id).disabled = false;
+  const scaled = result.from[0] === width ? "" : `, scaled from ${result.from.join(" x ")}`;
+  $("told").textContent = `${width} x ${height}${scaled}: ${time(result.ms)} ${result.where}`;
+  tell();
+}
+
+const opacity = () => Number($("opacity").value) / 100;
+const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+function toggle(id) {
+  if (!hidden.delete(id)) hidden.add(id);
+  show();
+}
+
+function tell() {
+  const { width, height } = result.picture;
+  if (!point || point[0] >= width || point[1] >= height) {
+    $("readout").textContent = "Point at the picture: its class is told here.";
+    return;
+  }
+  const [x, y] = point;
+  const at = y * width + x;
+  const id = result.classes[at];
+  const swatch = document.createElement("i");
+  swatch.style.background = `rgb(${(result.model.class_colours[id] ?? [0, 0, 0]).join(" ")})`;
+  const sure = `${Math.round((100 * result.confidence[at]) / 255)} % sure`;
+  const entropy = (result.entropy?.[at] / 255) * Math.log(result.model.class_names.length);
+  const unsure = result.entropy ? `, entropy ${entropy.toFixed(2)} nats` : "";
+  $("readout").replaceChildren(swatch, `${result.model.class_names[id] ?? "void"}, ${sure}${unsure} (x ${x}, y ${y})`);
+}
+
+function complain(text) {
+  $("message").textContent = text;
+  $("message").hidden = !text;
+}
+
+function busy(text) {
+  $("busy-text").textContent = text;
+  $("busy").hidden = !text;
+}
+
+// ------------------------------------------------------------------------------------------------ live
+
+async function beginLive() {
+  try {
+    await startCamera($("video"));
+  } catch (error) {
+    complain(error.message);
+    return;
+  }
+  live = true;
+  $("camera").setAttribute("aria-pressed", "true");
+  complain("");
+  while (live) {
+    try {
+      await segment($("video"));
+      if (live) show();
+    } catch (error) {
+      if (!live) break;
+      if (error instanceof Busy) {
+        await new Promise((wake) => setTimeout(wake, 1000 * error.seconds));
+      } else {
+        endLive();
+        complain(error.message);
+      }
+    }
+  }
+}
+
+function endLive() {
+  live = false;
+  turn++;
+  stopCamera($("video"));
+  $("camera").setAttribute("aria-pressed", "false");
+}
+
+// ------------------------------------------------------------------------------------------------ downloads
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+function summary() {
+  const { model: net, picture, where, ms } = result;
+  const classes = [...result.shares].map(([id, share]) => {
+    return { id, name: net.class_names[id], colour: net.class_colours[id], share };
+  });
+  const size = { width: picture.width, height: picture.height };
+  return { model: net.name, label_set: net.label_set, ...size, where, ms: Math.round(ms), classes };
+}
+
+$("save-classes").onclick = async () => {
+  const { classes, picture, model: net } = result;
+  save(await indexPng(classes, picture.width, picture.height, net.class_colours), "classes.png");
+};
+$("save-overlay").onclick = async () => {
+  const options = { view: "both", opacity: opacity(), hidden, colours: result.model.class_colours };
+  save(await encode(panel(result, options), "image/png"), "overlay.png");
+};
+$("save-json").onclick = () => {
+  save(new Blob([JSON.stringify(summary(), null, 1)], { type: "application/json" }), "summary.json");
+};
+
+// ------------------------------------------------------------------------------------------------ controls
+
+$("file").onchange = ({ target }) => {
+  if (target.files[0]) take(target.files[0]);
+  target.value = "";
+};
+$("camera").onclick = () => (live ? endLive() : beginLive());
+$("opacity").oninput = () => {
+  $("opacity-text").textContent = `${$("opacity").value} %`;
+  show();
+};
+$("all").onclick = () => {
+  hidden.clear();
+  show();
+};
+$("none").onclick = () => {
+  for (const id of result?.shares.keys() ?? []) hidden.add(id);
+  show();
+};
+$("model").onchange = () => {
+  hidden.clear();
+  offer();
+  run();
+};
+$("detail").onchange = run;
+for (const input of document.querySelectorAll("input[name=where]")) {
+  input.onchange = () => {
+    offer();
+    run();
+  };
+}
+for (const input of document.querySelectorAll("input[name=view]")) {
+  input.onchange = () => (input.value === "uncertainty" && !result?.entropy ? run() : show());
+}
+
+document.ondragover = (event) => {
+  event.preventDefault();
+  $("drop").classList.add("over");
+};
+document.ondragleave = () => $("drop").classList.remove("over");
+document.ondrop = (event) => {
+  event.preventDefault();
+  $("drop").classList.remove("over");
+  const file = event.dataTransfer.files[0];
+  if (file) take(file);
+  else complain("What was dropped is no file. Drop a picture from a folder, or choose one.");
+};
+document.onpaste = (event) => {
+  const file = event.clipboardData.files[0];
+  if (file) take(file);
+};
+
+canvas.onpointermove = canvas.onpointerdown = (event) => {
+  point = pointAt(canvas, result, event.clientX, event.clientY);
+  tell();
+};
+canvas.onkeydown = (event) => {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const size = [result.picture.width, result.picture.height];
+  const far = event.shiftKey ? 1 : 8;
+  point ??= size.map((side) => side >> 1);
+  point = point.map((place, axis) => Math.min(Math.max(place + far * step[axis], 0), size[axis] - 1));
+  tell();
+};
+window.onresize = show;
+
+$("model").append(...site.models.map(({ name }) => new Option(name)));
+for (const { url, name } of site.samples) {
+  const [item, button, image] = ["li", "button", "img"].map((kind) => document.createElement(kind));
+  button.type = "button";
+  button.title = image.alt = name;
+  image.src = url;
+  button.onclick = async () => take(await (await fetch(url)).blob(), button);
+  button.append(image);
+  item.append(button);
+  $("samples").append(item);
+}
+offer();
+if (model().server) $("samples").querySelector("button")?.click();
+else $("empty").textContent += " The net is loaded then; no picture leaves this machine.";
+document.body.dataset.ready = "yes";

@@ -1,0 +1,133 @@
+"""A request's body -> the bytes of the picture in it: counted as they come, in memory only, names thrown away."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from segnet.serve.limits import Limits
+from segnet.serve.refusal import RefusalError
+
+FIELD = "picture"
+RAW_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
+    "application/octet-stream",
+)
+FORM_TYPE = "multipart/form-data"
+_DISCARD_FACTOR = 4  # a client that is still sending sees no answer: a refused body is read on, so many limits far
+
+
+class _InMemory(MultiPartParser):
+    spool_max_size = 1 << 40  # the body is in memory already, within its limit: nothing goes to a temporary file
+
+
+async def read_upload(request: Request, limits: Limits) -> bytes:
+    """The bytes of the picture.
+
+    Args:
+        request: its body is the picture itself, or a form with the picture in the field `picture`.
+        limits: bytes and seconds of the body.
+
+    Raises:
+        RefusalError: 415 for another content type, 413 for too many bytes, 408 for a body that comes too slowly, 400
+            for a form without the field.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in (*RAW_TYPES, FORM_TYPE):
+        raise RefusalError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "wrong_content_type",
+            f"Content-Type {FORM_TYPE}, or one of {', '.join(RAW_TYPES)}",
+            content_type[:80] or "none",
+            f"send the bytes with their type, or a form with the field '{FIELD}'",
+        )
+    body = await _read_body(request, limits)
+    return await _form_field(request, body) if content_type == FORM_TYPE else body
+
+
+async def _read_body(request: Request, limits: Limits) -> bytes:
+    promised = request.headers.get("content-length", "")
+    if promised.isdigit() and int(promised) > limits.max_bytes:
+        raise _too_many_bytes(f"{int(promised):,}", limits)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(limits.upload_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limits.max_bytes:
+                    raise _too_many_bytes("more", limits)
+    except TimeoutError:
+        raise RefusalError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "slow_upload",
+            f"the whole body within {limits.upload_s:g} s",
+            f"{len(body):,} bytes in that time",
+            "send it again over a faster line, or scale the picture down",
+            {"Connection": "close"},
+        ) from None
+    except ClientDisconnect:
+        raise RefusalError(
+            HTTPStatus.BAD_REQUEST, "disconnected", "a whole body", "a client that went away", "send it again"
+        ) from None
+    return bytes(body)
+
+
+def _too_many_bytes(came: str, limits: Limits) -> RefusalError:
+    wanted = f"a body of at most {limits.max_bytes:,} bytes"
+    do = "scale the picture down, or save it as JPEG"
+    return RefusalError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_bytes", wanted, came, do, {"Connection": "close"}
+    )
+
+
+async def discard(request: Request, limits: Limits) -> None:
+    """Reads what is left of a refused body and keeps nothing of it, within bounds of bytes and seconds."""
+    if "expect" in request.headers:
+        return  # the client waits to be told before it sends
+    left = _DISCARD_FACTOR * limits.max_bytes
+    try:
+        async with asyncio.timeout(limits.upload_s):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return
+    except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: it was read to its end
+        return
+
+
+async def _form_field(request: Request, body: bytes) -> bytes:
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        form = await _InMemory(request.headers, stream(), max_files=1, max_fields=16).parse()
+    except (MultiPartException, ValueError) as cause:
+        raise RefusalError(
+            HTTPStatus.BAD_REQUEST,
+            "broken_form",
+            f"{FORM_TYPE} with one file",
+            f"a form that breaks: {cause}",
+            "send it anew",
+        ) from None
+    try:
+        field = form.get(FIELD)
+        if isinstance(field, UploadFile):
+            return await field.read()
+        names = ", ".join(sorted({name[:40] for name in form})) or "none"
+    finally:
+        await form.close()
+    raise RefusalError(
+        HTTPStatus.BAD_REQUEST,
+        "missing_field",
+        f"a file in the field '{FIELD}'",
+        f"fields: {names}",
+        f"name it so, as in curl -F {FIELD}=@street.jpg",
+    )

@@ -1,0 +1,122 @@
+"""The command line's `segnet serve`: the HTTP service and the web demo."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from segnet.console import out_console
+from segnet.errors import ConfigError
+from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name, size_px
+
+RuntimeOption = Annotated[
+    str, typer.Option(help="Folder with onnxruntime-web's files; npm fetches them once; empty looks in the cache.")
+]
+SamplesOption = Annotated[Path | None, typer.Option(help="Folder of pictures to offer beside the drawn streets.")]
+
+
+def serve(
+    weights: Annotated[
+        list[str] | None, typer.Option(help="Name of weights that ship, or a file; as often as needed.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    samples: SamplesOption = None,
+    runtime: RuntimeOption = "",
+    max_megabytes: Annotated[float, typer.Option(help="Of one request.")] = 16,
+    max_megapixels: Annotated[float, typer.Option(help="Of one picture.")] = 4,
+    places: Annotated[int, typer.Option(help="Pictures at one time; above it the answer is 429.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Pictures of one size that the net sees together.")] = 4,
+    timeout_s: Annotated[float, typer.Option(help="Seconds in which the net must answer.")] = 60,
+    backend: Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")] = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Serve the web demo and the HTTP API: open the address in a browser, or POST pictures to /v1/segment."""
+    from segnet.runtime.backend import require
+
+    for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+        require(module, "serve")
+    from segnet.serve.app import create_app
+    from segnet.serve.limits import Limits
+    from segnet.serve.models import load_models
+    from segnet.serve.run import listen, serve_until_stopped
+    from segnet.serve.runtime import find_runtime
+    from segnet.serve.site import Offer, require_exporter, site_assets
+
+    limits = Limits(
+        max_bytes=round(max_megabytes * 1e6),
+        max_pixels=round(max_megapixels * 1e6),
+        places=places,
+        batch_size=batch_size,
+        answer_s=timeout_s,
+    )
+    why_no_browser, browser_runtime = "", None
+    try:
+        browser_runtime = find_runtime(runtime)
+        require_exporter()
+    except ConfigError as error:
+        if runtime:
+            raise
+        why_no_browser, browser_runtime = str(error), None
+    with listen(host, port) as listener:
+        models = load_models(
+            weights or ["segnet-basic-camvid"],
+            backend=backend_name(backend),
+            device=device_name(device),
+            precision=precision_name(precision),
+        )
+        offers = [
+            Offer(m.name, m.weights, m.predictor.card, str(m.predictor), m.bayesian, m.quantised)
+            for m in models.values()
+        ]
+        assets = site_assets(
+            offers,
+            samples=samples,
+            runtime=browser_runtime,
+            why_no_browser=why_no_browser,
+            max_pixels=limits.max_pixels,
+        )
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+        def ready() -> None:
+            out_console.print(f"{', '.join(models)} at {address} (Ctrl-C stops)", highlight=False, soft_wrap=True)
+            if why_no_browser:
+                told = f"the net does not run in the browser: {escape(why_no_browser)}"
+                out_console.print(f"[dim]{told}[/]", highlight=False, soft_wrap=True)
+
+        serve_until_stopped(create_app(models, limits, assets), listener, ready, grace_s=timeout_s)
+
+
+def benchmark_serve(
+    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a file.")] = "segnet-basic-camvid",
+    clients: Annotated[str, typer.Option(help="At one time; numbers with commas between.")] = "1,8,64",
+    seconds: Annotated[float, typer.Option(min=1, help="Of each number of clients.")] = 30,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the picture.")] = "360x480",
+    out: Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")] = Path("results"),
+) -> None:
+    """The service under load: requests/s, waiting times, refusals, errors, memory, and whether /healthz answers."""
+    import json
+
+    from segnet.benchmark.load import load_table, measure_load
+    from segnet.engine.machine import machine_facts
+    from segnet.files import whole_file
+
+    counts = [_count(text) for text in clients.split(",")]
+    results = measure_load(weights, counts, seconds, size_px(size))
+    table = load_table(results, size_px(size))
+    out_console.print(table.to_rich())
+    record = {"machine": machine_facts(), "results": [load.to_dict() for load in results]}
+    with whole_file(out / "serve.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
+    with whole_file(out / "serve.md") as temporary:
+        temporary.write_text(table.to_markdown())
+    out_console.print(f"[dim]{out}/serve.md, serve.json[/]")
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdigit() or not int(text):
+        raise ConfigError(f"clients '{text}': wanted numbers from 1 with commas between, for example 1,8,64")
+    return int(text)
