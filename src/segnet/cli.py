@@ -76,7 +76,7 @@ def _options(
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run, made if missing; none is runs/DATA.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set; overrides the recipe's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
@@ -84,20 +84,30 @@ def train(
 ) -> None:
     """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
 
+    Without a recipe, net, size, batch and schedule are chosen for the data and this machine, and said.
+
     In several processes: torchrun --nproc-per-node 2 -m segnet train ...
     """
     from segnet.config import load_config
     from segnet.data import open_dataset
     from segnet.engine.predict import Predictor
     from segnet.engine.processes import join_processes
+    from segnet.engine.surroundings import chosen_config, config_of_run
     from segnet.engine.train import fit
     from segnet.models.weights import save_weights
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
-    overrides = [f"data.path={json.dumps(str(data))}"] if data else []
-    config = load_config(recipe, overrides + (settings or []))
+    overrides = ([f"data.path={json.dumps(str(data))}"] if data else []) + (settings or [])
+    config, choice = load_config(recipe, overrides), tuple[str, ...]()
+    out = out or Path("runs") / Path(config.data.path).resolve().name
+    if recipe is None:
+        kept = config_of_run(out, overrides) if resume else None
+        config, choice = (kept, ()) if kept else chosen_config(overrides)
     with join_processes() as processes:
         if processes.is_first:
+            for line in choice:
+                out_console.print(escape(line), highlight=False, soft_wrap=True)
+            out_console.print()
             out_console.print(escape(config.to_toml()))
         weights = fit(config, out, resume=resume, console=out_console, processes=processes)
     if not processes.is_first:

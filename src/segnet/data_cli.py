@@ -53,9 +53,11 @@ def data_split(
     grouping = splitting.group(names, group) if group else splitting.usual_groups(names, least=len(shares) + 1)
     splits = splitting.part(grouping, shares, seed)
     splitting.write_splits(root, splits, overwrite)
-    groups = sorted(grouping.groups.items(), key=lambda pair: -len(pair[1]))
-    largest = ", ".join(f"'{key}' {len(found)}" for key, found in groups[:3])
-    told = f"{len(names)} pictures in {len(groups)} groups by {grouping.rule}; largest: {largest}"
+    largest = sorted(grouping.groups.items(), key=lambda pair: -len(pair[1]))[:3]
+    named = (
+        f"; the largest: {', '.join(f'{key} {len(found)}' for key, found in largest)}" if len(largest[0][1]) > 1 else ""
+    )
+    told = f"{len(names)} pictures in {len(grouping.groups)} groups ({grouping.rule}){named}"
     out_console.print(escape(told), highlight=False, soft_wrap=True)
     for split, members in splits.items():
         share = f"{len(members)} pictures, {len(members) / len(names):.0%}"

@@ -38,7 +38,9 @@ STOP_AT_ONCE_S = 120
 
 def train_in_two(data: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "segnet", "train"]
-    command += ["--data", str(data), "--out", str(out)]
+    recipe = out.parent / "defaults.toml"  # an empty one: nothing is chosen for data and machine
+    recipe.touch()
+    command += ["--data", str(data), "--out", str(out), "--recipe", str(recipe)]
     command += [word for setting in SETTINGS for word in ("--set", setting)]
     return subprocess.Popen(
         [*command, *more],

@@ -56,7 +56,7 @@ def usual_groups(names: Sequence[str], least: int) -> Grouping:
     """Names without the number at their end, `left-0007` -> `left`; each alone where that gives fewer than `least`."""
     keys = [name.rstrip("0123456789").rstrip("-_. ") for name in names]
     if len(set(keys)) < least:
-        return _grouping("each picture by itself", names, names)
+        return _grouping("each picture by itself; frames of a video want --group", names, names)
     return _grouping("the name without the number at its end", names, keys)
 
 
@@ -81,7 +81,7 @@ def part(grouping: Grouping, shares: Mapping[str, float], seed: int) -> dict[str
     """
     if len(grouping.groups) <= len(shares):
         raise DataError(
-            f"by {grouping.rule}, {len(grouping.groups)} groups for {len(shares) + 1} splits; wanted one each"
+            f"by {grouping.rule}: {len(grouping.groups)} groups for {len(shares) + 1} splits; wanted one each"
         )
     order = np.random.default_rng(seed).permutation(len(grouping.groups)).tolist()
     left = [list(grouping.groups)[i] for i in order]

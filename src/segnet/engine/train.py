@@ -99,8 +99,8 @@ def fit(
         parts=processes.count,
     )
     plan = _Plan(settings, loader.steps_per_epoch)
-    class_weights = _class_weights(config.loss, train_set, place)
     run = _Run.begin(config, state, train_set.label_set, place, processes)
+    class_weights = _class_weights(config.loss, train_set, place)
     if processes.is_first:
         with whole_file(out / "config.toml") as temporary:
             temporary.write_text(config.to_toml())
@@ -191,7 +191,7 @@ class _Run:
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
-            load_matching(model, find_weights(config.model.start))
+            load_matching(model, find_weights(config.model.start), label_set)
         normalise_over(processes, model)
         place.ready(model)
         average = _moving_average(model, config.train.average) if config.train.average else None

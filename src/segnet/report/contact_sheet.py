@@ -15,7 +15,7 @@ from segnet.data.class_weights import ClassFrequencies
 from segnet.data.sample import Dataset, Sample
 from segnet.errors import ConfigError
 from segnet.files import whole_file
-from segnet.labels import LabelSet
+from segnet.labels import VOID, LabelSet
 from segnet.report.page import class_legend, picture_row, write_page
 from segnet.report.pictures import class_colours, jpeg_uri, png_uri
 
@@ -72,10 +72,11 @@ def _write_html(path: Path, samples: Iterable[Sample], label_set: LabelSet, titl
 
 def _sheet(samples: Iterable[Sample], label_set: LabelSet, title: str) -> Image.Image:
     """Picture and overlay side by side, name below, in columns; heading on top, legend at the bottom."""
+    title = f"{title}; void pixels show the picture alone"
     cells, class_ids = [], set[int]()
     for sample in samples:
         cells.append(_cell(sample, label_set))
-        class_ids.update(np.unique(sample.target).tolist())
+        class_ids.update(np.unique(sample.target[sample.target != VOID]).tolist())
     width = _COLUMNS * (2 * _VIEW_PX + _GAP_PX) + _GAP_PX
     rows = [cells[i : i + _COLUMNS] for i in range(0, len(cells), _COLUMNS)]
     heights = [max(cell.height for cell in row) + _GAP_PX for row in rows]

@@ -19,7 +19,7 @@ def test_usual_groups_are_names_without_their_number() -> None:
 def test_one_group_alone_makes_each_picture_its_own() -> None:
     found = usual_groups(["IMG_1", "IMG_2", "IMG_30"], 2)
     assert list(found.groups) == ["IMG_1", "IMG_2", "IMG_30"]
-    assert found.rule == "each picture by itself"
+    assert found.rule == "each picture by itself; frames of a video want --group"
 
 
 def test_a_pattern_groups_by_its_first_bracket_or_by_all_it_fits() -> None:

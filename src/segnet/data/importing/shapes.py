@@ -1,6 +1,7 @@
 """Pictures whose labels are shapes: polygons and masks, each of a class, drawn one over the other."""
 
 from collections.abc import Mapping, Sequence
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from segnet.data.importing.source import BACKGROUND, means_void
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Image8, Sample
 from segnet.errors import ShapeError
-from segnet.labels import VOID, Colour, LabelSet, distinct_colours
+from segnet.labels import CAMVID_11, VOID, Colour, LabelSet
 
 
 class Outline(Protocol):
@@ -132,7 +133,7 @@ def label_set_of(name: str, class_names: Sequence[str], colours: Mapping[str, Co
     Args:
         name: of the label set.
         class_names: in order; those that mean void are left out.
-        colours: of the classes that have one; the others get different ones.
+        colours: of the classes that have one. The others get those that road scenes are known by, or bright ones.
         rest: the class of pixels that no shape covers, or `void`.
 
     Raises:
@@ -141,10 +142,18 @@ def label_set_of(name: str, class_names: Sequence[str], colours: Mapping[str, Co
     named = [n for n in dict.fromkeys(class_names) if not means_void(n)]
     if not means_void(rest) and rest not in named:
         named.insert(0, rest)
-    free = iter(c for c in distinct_colours(2 * len(named) + len(colours)) if c not in colours.values())
-    given = {BACKGROUND: (0, 0, 0), **colours}  # as in PASCAL VOC
+    known = dict(zip(CAMVID_11.names, CAMVID_11.colours, strict=True))
+    wanted = {BACKGROUND: (0, 0, 0), **known, **colours}  # background as in PASCAL VOC
     chosen: list[Colour] = []
     for class_name in named:
-        colour = given.get(class_name)
-        chosen.append(next(free) if colour is None or colour in chosen else colour)
+        colour = wanted.get(class_name)
+        taken = {*chosen, *(wanted[n] for n in named if n in wanted)}
+        free = next(c for c in map(_bright, range(3 * VOID)) if c not in taken)
+        chosen.append(free if colour is None or colour in chosen else colour)
     return LabelSet(name, tuple(named), tuple(chosen))
+
+
+def _bright(number: int) -> Colour:
+    """Colours that differ from their neighbours in hue, by the golden ratio, and in brightness."""
+    red, green, blue = hsv_to_rgb(number * 0.618034 % 1, 0.85 - 0.3 * (number % 3 == 2), 1 - 0.25 * (number % 2))
+    return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,0 +1,91 @@
+"""Files of labelling tools with something broken in them: they come in whole or are refused with an error of ours."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data.annotation_files import write_coco, write_labelme
+from segnet.data.folder import Folder
+from segnet.data.importing import import_folder
+from segnet.data.street import Street
+from segnet.errors import SegNetError
+
+WRONG = (None, True, -1, 0, 10**30, 1e300, float("nan"), "", "x", "../../x.png", "\x00", [], {}, [[]], [0], [[0, 0]])
+CVAT = """<annotations><meta><labels><label><name>a</name><color>#ff0000</color></label></labels></meta>
+<image id="0" name="x.png" width="32" height="24" subset="train">
+<polygon label="a" points="1,1;9,1;9,9" z_order="0"/><box label="a" xtl="0" ytl="0" xbr="9" ybr="9" rotation="5"/>
+<mask label="a" rle="1, 2, 1" left="2" top="2" width="2" height="2"/><ellipse label="a" cx="9" cy="9" rx="4" ry="3"/>
+</image></annotations>"""
+
+
+def places(record: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The way to every value inside a record."""
+    inner = record.items() if isinstance(record, dict) else enumerate(record) if isinstance(record, list) else ()
+    return [found for key, value in inner for found in ((*way, key), *places(value, (*way, key)))]
+
+
+def with_one_value_changed(text: str, chance: random.Random) -> str:
+    record = json.loads(text)
+    *way, last = chance.choice(places(record))
+    inside = record
+    for key in way:
+        inside = inside[key]
+    if chance.random() < 0.2:
+        del inside[last]
+    else:
+        inside[last] = chance.choice(WRONG)
+    return json.dumps(record)
+
+
+def with_some_characters_changed(text: str, chance: random.Random) -> str:
+    characters = list(text)
+    for _ in range(chance.randint(1, 3)):
+        characters[chance.randrange(len(characters))] = chance.choice('0-;,"<&>e x')
+    return "".join(characters)
+
+
+def comes_in_whole(tool: str, src: Path, out: Path) -> bool:
+    """Whether it does; if not, it was refused with one line and left nothing."""
+    try:
+        import_folder(tool, src, out)
+    except SegNetError as error:
+        assert len(str(error).splitlines()) == 1
+        assert not out.exists()
+        return False
+    split = "train" if (out / "train.txt").exists() else "val"
+    assert Folder(out, split)[0].target.shape == (24, 32)
+    shutil.rmtree(out)
+    return True
+
+
+@pytest.mark.parametrize("tool", ["labelme", "coco"])
+def test_json_with_a_wrong_value_or_wrong_characters(tool: str, tmp_path: Path) -> None:
+    (write_labelme if tool == "labelme" else write_coco)(tmp_path / "src", Street(1, (24, 32)))
+    (path,) = (tmp_path / "src").glob("*.json")
+    text = path.read_text()
+    assert comes_in_whole(tool, tmp_path / "src", tmp_path / "out")
+    whole = 0
+    for seed in range(60):
+        change = with_one_value_changed if seed % 3 else with_some_characters_changed
+        path.write_text(change(text, random.Random(seed)))
+        whole += comes_in_whole(tool, tmp_path / "src", tmp_path / "out")
+    assert 0 < whole < 60
+
+
+def test_xml_with_wrong_characters(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / "src" / "x.png")
+    path = tmp_path / "src" / "annotations.xml"
+    path.write_text(CVAT)
+    assert comes_in_whole("cvat", tmp_path / "src", tmp_path / "out")
+    whole = 0
+    for seed in range(60):
+        path.write_text(with_some_characters_changed(CVAT, random.Random(seed)))
+        whole += comes_in_whole("cvat", tmp_path / "src", tmp_path / "out")
+    assert 0 < whole < 60
