@@ -64,6 +64,11 @@ def test_two_pictures_are_one_each_and_one_is_refused() -> None:
         part(group(["x1", "x2"], r"(x)\d"), {"val": 0.5}, 0)
 
 
+def test_training_keeps_a_group_whatever_the_others_ask_for() -> None:
+    splits = part(group(["x", "y", "z"], "."), {"val": 1.0, "test": 1.0}, 0)
+    assert {split: len(names) for split, names in splits.items()} == {"train": 1, "val": 1, "test": 1}
+
+
 def test_lists_are_written_and_not_replaced_unless_asked(tmp_path: Path) -> None:
     write_splits(tmp_path, {"train": ["a", "b"], "val": ["c"]})
     assert (tmp_path / "train.txt").read_text() == "a\nb\n"
