@@ -1,4 +1,4 @@
-"""PyTorch itself: BN folded in, channels-last, convolutions in one precision, stages in strips."""
+"""PyTorch itself: BN folded in, channels-last, one precision, few multiplications, stages in strips."""
 
 import torch
 from torch import Tensor, fx, nn
@@ -8,6 +8,7 @@ from segnet.runtime.fold import folded
 from segnet.runtime.graph import Answer
 from segnet.runtime.precision import in_precision
 from segnet.runtime.strips import BAND_BYTES, in_strips
+from segnet.runtime.winograd import with_winograd
 
 
 class EagerBackend:
@@ -35,6 +36,8 @@ class EagerBackend:
         self._dtype: torch.dtype = getattr(torch, precision)
         self._band_bytes = band_bytes if band_bytes is not None else 2**62
         self._net = in_precision(folded(model), self._dtype).to(device)
+        if device.type == "cpu" and self._band_bytes >= BAND_BYTES:  # its tiles want room, small bands want little
+            with_winograd(self._net, self._dtype)
         self._nets: dict[Answer, fx.GraphModule] = {}
 
     def classes(self, image: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 from segnet.runtime.graph import Answer
+from segnet.runtime.winograd import Winograd
 
 BAND_BYTES = 2**23  # costs no time; smaller bands reorder filters more often than they save
 SMALL_BAND_BYTES = 3 * 2**18
@@ -60,9 +61,12 @@ class Layers(nn.Module):
                 features = F.pad(features, (0, 0, above, below))
                 above = 0
             padding = (above, convolution.padding[1])
-            features = F.conv2d(
-                features, convolution.weight, convolution.bias, 1, padding, convolution.dilation, convolution.groups
-            )
+            if isinstance(convolution, Winograd):
+                features = convolution.padded(features, padding)
+            else:
+                features = F.conv2d(
+                    features, convolution.weight, convolution.bias, 1, padding, convolution.dilation, convolution.groups
+                )
             if relu:
                 features = features.relu_()
         return features
