@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from segnet.console import out_console
+from segnet.errors import ConfigError
 from segnet.options import one_of, size_px
 
 if TYPE_CHECKING:
@@ -22,26 +23,50 @@ PictureOption = Annotated[Path | None, typer.Option(help="To compare on, besides
 
 
 def export(
-    weights: WeightsOption,
     to: Annotated[
-        str, typer.Option(help="onnx, openvino, torch-export, aotinductor, executorch, litert, ncnn, coreml.")
+        str, typer.Option(help="onnx, openvino, torch-export, aotinductor, executorch, litert, ncnn, coreml, or web.")
     ],
-    out: Annotated[Path, typer.Option(help="The file to write, with the target's suffix.")],
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the pictures it will take, or dynamic.")] = "360x480",
+    out: Annotated[Path, typer.Option(help="The file to write, with the target's suffix; for web a folder.")],
+    weights: WeightsOption = "segnet-basic-camvid",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of its pictures, or dynamic; empty is 360x480.")] = "",
     answer: Annotated[str, typer.Option(help="logits, or classes: the argmax inside.")] = "logits",
     picture: PictureOption = None,
     quantised: Annotated[
         Path | None, typer.Option(help="File of segnet quantise from these weights: openvino writes it in int8.")
     ] = None,
+    samples: Annotated[Path | None, typer.Option(help="For web: folder of pictures to offer on the page.")] = None,
+    runtime: Annotated[str, typer.Option(help="For web: folder with onnxruntime-web, or npm to fetch it.")] = "",
 ) -> None:
-    """Write a net for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept."""
+    """Write a net for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept.
+
+    For web: the whole demo as a folder of static files, whose net runs in the browser.
+    """
+    one_of("answer", answer, ("logits", "classes"))
+    of_web = {"--samples": samples, "--runtime": runtime}
+    of_files = {"--size": size, "--picture": picture, "--quantised": quantised, "--answer": answer != "logits"}
+    if unused := [name for name, value in (of_files if to == "web" else of_web).items() if value]:
+        raise ConfigError(f"{unused[0]} says nothing to --to {to}; leave it out")
+    if to == "web":
+        _export_web(weights, out, samples, runtime)
+        return
     from segnet.export import export_weights
 
-    one_of("answer", answer, ("logits", "classes"))
-    fixed_px = None if size == "dynamic" else size_px(size)
+    fixed_px = None if size == "dynamic" else size_px(size or "360x480")
     options: dict[str, Any] = {"size_px": fixed_px, "answer": answer, "picture": picture, "quantised": quantised}
     exported = export_weights(weights, to, out, **options)
     _show(exported)
+
+
+def _export_web(weights: str, out: Path, samples: Path | None, runtime: str) -> None:
+    from segnet.serve.static_site import write_site
+
+    sizes = write_site(weights, out, samples=samples, runtime=runtime)
+    out_console.print(
+        f"{escape(str(out))}: {len(sizes)} files, {sum(sizes.values()) / 2**20:.1f} MiB, for any web host; to try it: "
+        f"python3 -m http.server --directory {escape(str(out))}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def benchmark_export(

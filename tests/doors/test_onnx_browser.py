@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,36 +15,21 @@ import pytest
 
 from segnet.data.street import Street
 from segnet.data.transforms import image_to_tensor
+from segnet.errors import ConfigError
 from segnet.export import export_weights
+from segnet.serve.runtime import find_runtime
 
-VERSION = "1.30.0"
-FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 PAGE = Path(__file__).with_name("onnx_in_browser.html")
 TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm", ".html": "text/html"}
 
 
 @pytest.fixture(scope="module")
-def runtime_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runtime_files() -> Path:
     """The folder of onnxruntime-web's files, fetched once into the cache folder by npm."""
-    kept = Path("~/.cache/segnet").expanduser() / f"onnxruntime-web-{VERSION}"
-    if all((kept / name).is_file() for name in FILES):
-        return kept
-    npm = shutil.which("npm")
-    if not npm:
-        pytest.skip("no npm to fetch onnxruntime-web with")
-    room = tmp_path_factory.mktemp("npm")
-    command = [npm, "pack", "--silent", f"onnxruntime-web@{VERSION}"]
-    told = subprocess.run(command, cwd=room, capture_output=True, text=True, check=False, timeout=180)
-    if told.returncode:
-        pytest.skip(f"npm cannot fetch onnxruntime-web {VERSION}")
-    kept.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(next(room.glob("*.tgz"))) as archive:
-        for name in FILES:
-            member = archive.extractfile(f"package/dist/{name}")
-            assert member is not None
-            (room / name).write_bytes(member.read())
-            shutil.move(room / name, kept / name)
-    return kept
+    try:
+        return find_runtime("npm")
+    except ConfigError as error:
+        pytest.skip(str(error))
 
 
 @contextmanager

@@ -1,0 +1,106 @@
+"""`segnet serve`, `segnet export --to web`, `segnet benchmark serve` from outside: how they refuse, what they leave."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from segnet.serve.run import listen
+from segnet.serve.runtime import RUNTIME_FILES, VERSION, find_runtime
+from segnet.serve.static_site import write_site
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_serve_says_a_port_in_use_before_it_loads_a_net(run: Run, tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        code, _, err = run("serve", "--port", port, "--weights", tmp_path / "nowhere.safetensors")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"127.0.0.1 port {port} cannot be had" in err and "give another --host or --port" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--weights", "segnet-basic-camvit"], "did you mean 'segnet-basic-camvid'?"),
+        (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "wanted weights, each once"),
+        (["--places", "0"], "places: wanted more than 0, got 0"),
+        (["--max-megapixels", "-1"], "max_pixels: wanted more than 0"),
+        (["--runtime", "nowhere"], "is not in nowhere: no ort.wasm.min.mjs"),
+        (["--backend", "tensorrt"], "unknown backend 'tensorrt'"),
+        (["--samples", "nowhere"], "nowhere does not exist"),
+    ],
+)
+def test_serve_refuses_in_one_line(run: Run, arguments: list[str], words: str) -> None:
+    code, _, err = run("serve", "--port", 0, *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--to", "web", "--size", "360x480"], "--size says nothing to --to web"),
+        (["--to", "web", "--answer", "classes"], "--answer says nothing to --to web"),
+        (["--to", "onnx", "--runtime", "npm"], "--runtime says nothing to --to onnx"),
+        (["--to", "web", "--runtime", "nowhere"], f"give --runtime npm to fetch {VERSION} by npm"),
+    ],
+)
+def test_export_to_web_refuses_and_leaves_nothing(
+    run: Run, arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("export", "--out", "site", *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_to_web_keeps_a_folder_of_other_things(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    code, _, err = run("export", "--to", "web", "--out", tmp_path)
+    assert code == 2
+    assert "holds other things than a demo of segnet" in err
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_the_runtime_is_missing_file_by_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match=f"is not in {tmp_path}/cache/segnet/onnxruntime-web-{VERSION}: no "):
+        find_runtime()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match=r"--runtime npm: no npm here; install it, or copy"):
+        find_runtime("npm")
+    for name in RUNTIME_FILES[:-1]:
+        (tmp_path / name).write_text("")
+    with pytest.raises(ValueError, match=f"no {RUNTIME_FILES[-1]}; give"):
+        find_runtime(str(tmp_path))
+    (tmp_path / RUNTIME_FILES[-1]).write_text("")
+    assert find_runtime(str(tmp_path)) == tmp_path
+
+
+def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segnet.serve import site
+
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "site.json").write_text("earlier")
+    for name in RUNTIME_FILES:
+        (tmp_path / name).write_text("")
+
+    def fails(_: str) -> bytes:
+        raise ValueError("no net")
+
+    monkeypatch.setattr(site, "_exported", fails)
+    with pytest.raises(ValueError, match="no net"):
+        write_site("segnet-basic-camvid", out, runtime=str(tmp_path))
+    assert [path.name for path in out.iterdir()] == ["site.json"]
+    assert (out / "site.json").read_text() == "earlier"
+
+
+def test_benchmark_serve_wants_numbers_of_clients(run: Run) -> None:
+    for clients in ("0", "1,many", ""):
+        code, _, err = run("benchmark", "serve", "--clients", clients)
+        assert code == 2
+        assert "wanted numbers from 1 with commas between" in err
