@@ -1,0 +1,113 @@
+"""`segnet data ...` from outside, and the way from a labelling tool's files to predictions in four commands."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data.annotation_files import write_coco, write_labelme
+from segnet.data.sample import Dataset
+from segnet.data.street import Street
+from segnet.labels import CAMVID_11
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.mark.parametrize(("tool", "write"), [("labelme", write_labelme), ("coco", write_coco)])
+def test_import_check_train_and_predict_are_four_commands(
+    run: Run, tool: str, write: Callable[[Path, Dataset], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "labelled", Street(8, (48, 64), seed=1))
+
+    code, out, err = run("data", "import", "labelled", "--from", tool, "--out", "mine", "--rest", "void")
+    assert (code, err) == (0, "")
+    assert "8 pictures in " in out and "road 8" in out
+    code, out, _ = run("data", "check", "mine")
+    assert code == 0
+    assert re.search(r"\d pictures: ok", out)
+    code, out, err = run("train", "--data", "mine", "--set", "train.epochs=1", "--set", "data.workers=0")
+    assert (code, err) == (0, "")
+    assert "net: segnet-basic, begun from the weights segnet-basic-camvid; keeps what it knows of " in out
+    assert f"({CAMVID_11.num_classes} of {CAMVID_11.num_classes} classes)" in out
+    assert 'start = "segnet-basic-camvid"' in (tmp_path / "runs" / "mine" / "config.toml").read_text()
+    code, out, _ = run("predict", "mine/images", "--weights", "runs/mine/best.safetensors", "--out", "predictions")
+    assert code == 0
+    assert "8 of 8 pictures" in out
+
+    with Image.open("predictions/street-1-0000-classes.png") as classes:
+        assert classes.size == (64, 48)
+        assert np.asarray(classes).max() < CAMVID_11.num_classes
+
+
+def test_import_says_what_a_person_should_know_and_nothing_stays_of_what_fails(run: Run, tmp_path: Path) -> None:
+    write_labelme(tmp_path / "labelled", Street(2, (24, 32), seed=1))
+    path = tmp_path / "labelled" / "street-1-0000.json"
+    path.write_text(path.read_text().replace('"label": "void"', '"label": "gap"'))
+    code, out, _ = run("data", "import", tmp_path / "labelled", "--from", "labelme", "--out", tmp_path / "data")
+    assert code == 0
+    for words in (
+        "background 0",
+        "pixels that no shape covers are background (--rest)",
+        "there the later shape counts",
+    ):
+        assert words in out
+    path.write_text(path.read_text().replace(', "imagePath"', ', "x"'))
+    code, out, err = run("data", "import", tmp_path / "labelled", "--from", "labelme", "--out", tmp_path / "again")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "street-1-0000.json is not a LabelMe file: imagePath: Field required" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "labelled"]
+
+
+def test_split_keeps_groups_together_and_says_how(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in [f"{place}-{number}" for place in "abcde" for number in range(4)]:
+        Image.new("RGB", (2, 2)).save(tmp_path / "images" / f"{name}.png")
+    code, out, _ = run("data", "split", tmp_path)
+    assert code == 0
+    assert "20 pictures in 5 groups (the name without the number at its end); the largest: a 4, b 4, c 4" in out
+    assert "train: 16 pictures, 80%" in out
+    val = (tmp_path / "val.txt").read_text().split()
+    assert len(val) == 4 and len({name[0] for name in val}) == 1
+    code, _, err = run("data", "split", tmp_path)
+    assert code == 2
+    assert "train.txt exists" in err
+    code, out, _ = run("data", "split", tmp_path, "--overwrite", "--group", r".-(\d)", "--test", 0.25, "--val", 0.25)
+    assert code == 0
+    assert "20 pictures in 4 groups (the pattern '.-(\\d)')" in out
+    assert (tmp_path / "test.txt").is_file()
+
+
+@pytest.mark.parametrize("suffix", [".html", ".png"])
+def test_show_writes_a_sheet_of_pictures_and_labels(run: Run, suffix: str, tmp_path: Path) -> None:
+    run("data", "draw", tmp_path / "d", "--count", 12, "--size", "24x32")
+    sheet = tmp_path / f"sheet{suffix}"
+    code, out, _ = run("data", "show", tmp_path / "d", "--count", 3, "--out", sheet)
+    assert code == 0
+    assert f"3 of {len(list((tmp_path / 'd/images').iterdir())) - 4} pictures" in out  # 4 are kept for validation
+    if suffix == ".html":
+        page = sheet.read_text()
+        assert page.count("<img ") == 9
+        assert re.search(r"road \d+\.\d%", page)
+        assert "http" not in page.replace("http-equiv", "")
+    else:
+        with Image.open(sheet) as picture:
+            colours = {tuple(c) for c in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
+        assert CAMVID_11.colours[CAMVID_11.names.index("road")] in colours  # in the legend
+
+
+def test_words_that_cannot_be(run: Run, tmp_path: Path) -> None:
+    run("data", "draw", tmp_path / "d", "--count", 2, "--size", "24x32")
+    for arguments, words in (
+        (["draw", tmp_path / "x", "--as", "yolo"], "unknown form 'yolo'"),
+        (["show", tmp_path / "d", "--out", tmp_path / "x.gif"], "a contact sheet is .html or .png"),
+        (["import", tmp_path / "d", "--from", "lableme", "--out", tmp_path / "x"], "did you mean 'labelme'?"),
+        (["split", tmp_path / "d", "--group", "(street"], "not a regular expression"),
+    ):
+        code, _, err = run("data", *arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert words in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d"]
