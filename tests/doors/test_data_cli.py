@@ -100,7 +100,7 @@ def test_show_writes_a_sheet_of_pictures_and_labels(run: Run, suffix: str, tmp_p
 
 
 def test_words_that_cannot_be(run: Run, tmp_path: Path) -> None:
-    run("data", "draw", tmp_path / "d", "--count", 2, "--size", "24x32")
+    run("data", "draw", tmp_path / "d", "--count", 6, "--size", "24x32")
     for arguments, words in (
         (["draw", tmp_path / "x", "--as", "yolo"], "unknown form 'yolo'"),
         (["show", tmp_path / "d", "--out", tmp_path / "x.gif"], "a contact sheet is .html or .png"),
