@@ -10,8 +10,9 @@ Which pictures belong to a split is looked for in this order:
 2. folders `DIR/images/train`, `DIR/labels/train`, and `val` alike;
 3. by name: a picture is in `val` when the first 8 bytes of the SHA-256 of its name (without suffix) are a multiple of
    5, else in `train`. So about every fifth is kept for validation, on any machine, and none changes sides when pictures
-   are added. Where that leaves `val` empty, the picture with the smallest such number is it. Pictures that resemble
-   each other, such as frames of one video, should be parted by hand, by 1 or 2.
+   are added. Where that leaves `val` empty, the picture with the smallest such number is it; where it leaves `train`
+   empty, the one with the largest is that. Pictures that resemble each other, such as frames of one video, should be
+   parted by `segnet data split`, which writes 1.
 """
 
 from hashlib import sha256
@@ -141,7 +142,10 @@ def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path]
 def _val(names: dict[str, Path]) -> set[str]:
     numbers = {name: int.from_bytes(sha256(name.encode()).digest()[:8], "big") for name in names}
     chosen = {name for name, number in numbers.items() if number % 5 == 0}
-    return chosen or set(sorted(names, key=numbers.__getitem__)[:1])
+    order = sorted(names, key=numbers.__getitem__)
+    if chosen == set(order):
+        chosen -= set(order[1:][-1:])
+    return chosen or set(order[:1])
 
 
 def _listed(list_path: Path, images: dict[str, Path], allow_missing: bool) -> dict[str, Path]:

@@ -1,4 +1,5 @@
 import tomllib
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -158,6 +159,14 @@ def test_two_pictures_are_one_for_each_side(tmp_path):
     fill(tmp_path, ["a", "b"])
     assert sorted([*Folder(tmp_path, "train").names, *Folder(tmp_path, "val").names]) == ["a", "b"]
     assert len(Folder(tmp_path, "val")) == 1
+
+
+def test_training_keeps_a_picture_where_all_names_fall_to_validation(tmp_path):
+    names = [
+        name for name in map(str, range(100)) if int.from_bytes(sha256(name.encode()).digest()[:8], "big") % 5 == 0
+    ]
+    fill(tmp_path, names[:3])
+    assert (len(Folder(tmp_path, "train")), len(Folder(tmp_path, "val"))) == (1, 2)
 
 
 def test_pictures_without_label_or_with_a_double_name_or_none_are_refused(tmp_path):
