@@ -61,12 +61,15 @@ async function segment(blobOrVideo) {
 async function run() {
   if (!source || live) return;
   busy(chosen("where") === "browser" ? "The net runs in this browser ..." : "The server looks at it ...");
+  const own = turn + 1;
+  let wrong = "";
   try {
     await segment(source);
-    complain("");
   } catch (error) {
-    complain(error.message);
+    wrong = error.message;
   }
+  if (own !== turn) return; // another picture was taken meanwhile
+  complain(wrong);
   busy("");
   show();
 }

@@ -1,7 +1,8 @@
 // The net in this browser: a worker of its own, so that the page stays awake while it computes.
 
 let worker = null;
-let waiting = null;
+let answered = null; // what to call with the worker's answer
+let last = Promise.resolve(); // pictures come one after the other
 
 /**
  * @param {object} model an entry of site.json with `onnx`
@@ -9,24 +10,27 @@ let waiting = null;
  * @param {ImageData} pixels the picture
  * @returns {Promise<object>} as segmentOnServer, without entropy
  */
-export async function segmentInBrowser(model, runtime, pixels) {
-  if (waiting) throw new Error("The net is still busy with another picture.");
+export function segmentInBrowser(model, runtime, pixels) {
+  last = last.catch(() => null).then(() => ask(model, runtime, pixels));
+  return last;
+}
+
+async function ask(model, runtime, pixels) {
   worker ??= begin();
   const at = (path) => new URL(path, document.baseURI).href;
-  const answer = await new Promise((resolve, reject) => {
-    waiting = { resolve, reject };
+  const { classes, confidence, ms, threads } = await new Promise((resolve, reject) => {
+    answered = { resolve, reject };
     worker.postMessage({ net: at(model.onnx), runtime: at(runtime), pixels, numClasses: model.class_names.length });
-  }).finally(() => (waiting = null));
-  const { classes, confidence, ms, threads } = answer;
+  });
   return { classes, confidence, entropy: null, ms, where: `in this browser (WebAssembly, threads: ${threads})` };
 }
 
 function begin() {
   const started = new Worker("net-worker.js", { type: "module" });
-  started.onmessage = ({ data }) => (data.error ? waiting?.reject(new Error(data.error)) : waiting?.resolve(data));
+  started.onmessage = ({ data }) => (data.error ? answered.reject(new Error(data.error)) : answered.resolve(data));
   started.onerror = (event) => {
-    waiting?.reject(new Error(`The browser cannot run the net: ${event.message || "its worker did not load"}.`));
     worker = null;
+    answered.reject(new Error(`The browser cannot run the net: ${event.message || "its worker did not load"}.`));
   };
   return started;
 }
