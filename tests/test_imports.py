@@ -14,7 +14,8 @@ LEVELS = [
     "runtime",
     "engine",
     "export caffe benchmark report console",
-    "cli benchmark_cli crf_cli data_cli export_cli runtime_cli serve serve_cli cluster video __init__ __main__",
+    "cli benchmark_cli crf_cli data_cli export_cli predict_cli runtime_cli serve_cli serve cluster video "
+    "__init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
@@ -26,8 +27,9 @@ BESIDE = {
     "pooling": {"recompute"},
     "layers": {"recompute"},
     "benchmark": {"export", "report"},
-    "cli": {"benchmark_cli", "crf_cli", "data_cli", "export_cli", "runtime_cli", "serve_cli"},
+    "cli": {"benchmark_cli", "crf_cli", "data_cli", "export_cli", "predict_cli", "runtime_cli", "serve_cli"},
     "export_cli": {"serve"},
+    "predict_cli": {"video"},
     "serve_cli": {"serve"},
     "__main__": {"cli"},
 }

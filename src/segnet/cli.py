@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from segnet.benchmark_cli import benchmark_app
@@ -21,7 +20,17 @@ from segnet.crf_cli import crf_app
 from segnet.data_cli import data_app
 from segnet.errors import ConfigError, SegNetError
 from segnet.export_cli import benchmark_export, export
-from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name
+from segnet.options import (
+    BackendOption,
+    CRFOption,
+    DeviceOption,
+    PrecisionOption,
+    WeightsOption,
+    backend_name,
+    device_name,
+    precision_name,
+)
+from segnet.predict_cli import predict
 from segnet.runtime_cli import benchmark_latency, benchmark_memory, benchmark_profile, quantise, tune
 from segnet.serve_cli import benchmark_serve, serve
 
@@ -31,6 +40,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(crf_app, name="crf")
 app.add_typer(benchmark_app, name="benchmark")
+app.command()(predict)
 app.command()(export)
 benchmark_app.command("export")(benchmark_export)
 app.command()(quantise)
@@ -40,13 +50,6 @@ benchmark_app.command("serve")(benchmark_serve)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
 benchmark_app.command("profile")(benchmark_profile)
-
-
-WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
-BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compiled, openvino or onnxruntime.")]
-CRFOption = Annotated[
-    Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
-]
 
 
 def main() -> None:
@@ -193,61 +196,6 @@ def evaluate(
     )
     out_console.print(score_table(scores))
     out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
-
-
-# ------------------------------------------------------------------------------------------------ predict
-
-
-@app.command()
-def predict(
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    weights: WeightsOption = "segnet-basic-camvid",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
-    probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
-    confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
-    uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; NAME-entropy.png etc.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
-    crf_file: CRFOption = None,
-    backend: BackendOption = "auto",
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
-) -> None:
-    """Segment pictures: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each.
-
-    A broken file is reported and skipped, the others are kept, and the exit code is then 2.
-    """
-    from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
-    from segnet.engine.crf_file import read_crf
-    from segnet.engine.predict import Predictor, save_prediction
-
-    paths = find_pictures(pictures)
-    stems = output_stems(paths)
-    crf = read_crf(crf_file) if crf_file else None
-    predictor = Predictor(
-        weights,
-        backend=backend_name(backend),
-        device=device_name(device),
-        precision=precision_name(precision),
-        crf=crf,
-    )
-    failed = 0
-    with Progress(console=out_console, transient=True) as progress:
-        task = progress.add_task(f"predicting on {predictor}", total=len(paths))
-        for group, images, broken in groups_of_one_size(paths, batch_size):
-            for error in broken:
-                error_console.print(f"[red]skipped:[/] {escape(str(error))}", soft_wrap=True)
-            failed += len(broken)
-            if images:
-                results = predictor.batch(
-                    images, confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty
-                )
-                for path, result in zip(group, results, strict=True):
-                    save_prediction(result, out, stems[path], opacity=opacity)
-            progress.advance(task, len(group) + len(broken))
-    out_console.print(f"{len(paths) - failed} of {len(paths)} pictures in {out}, on {predictor}")
-    if failed:
-        raise typer.Exit(2)
 
 
 # ------------------------------------------------------------------------------------------------ models, doctor

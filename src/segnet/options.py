@@ -1,12 +1,18 @@
 """Words of a command line -> checked values, and options, shared by all its commands."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from segnet.errors import ConfigError, nearest
 
+WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
+BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compiled, openvino or onnxruntime.")]
+CRFOption = Annotated[
+    Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (for a GPU; slow on a CPU).")]
 

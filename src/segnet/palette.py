@@ -140,6 +140,11 @@ def legend(
     return np.array(picture)
 
 
+def legend_below(width_px: int, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
+    """The legend in letters that suit a picture of that width; arguments and result as in `legend`."""
+    return legend(label_set, width_px, min(max(width_px // 36, 11), 28), class_ids)
+
+
 def with_legend(picture: np.ndarray, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
     """A picture with the legend below it; white at the right where the legend is wider.
 
@@ -151,7 +156,7 @@ def with_legend(picture: np.ndarray, label_set: LabelSet, class_ids: Collection[
     Returns:
         RGB uint8 (H + h, max(W, w), 3).
     """
-    below = legend(label_set, picture.shape[1], min(max(picture.shape[1] // 36, 11), 28), class_ids)
+    below = legend_below(picture.shape[1], label_set, class_ids)
     width = max(picture.shape[1], below.shape[1])
     parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in (picture, below)]
     return np.concatenate(parts)

@@ -3,7 +3,7 @@
 import struct
 import zlib
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from segnet.errors import ShapeError
 Image8 = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_RGB, _PALETTE = 2, 3
+_GREY, _RGB, _PALETTE = 0, 2, 3
 _AS_IT_IS, _MINUS_ABOVE = (
     0,
     2,
@@ -26,29 +26,31 @@ class PNGRows:
     Args:
         file: opened for writing bytes.
         size_px: (height, width) of the picture.
-        palette: R G B of up to 256 colours for a picture of indices; None writes RGB.
+        colours: `rgb`, `grey`, or for a picture of indices its palette: R G B of up to 256 colours.
 
     Example:
         >>> with path.open("wb") as file, PNGRows(file, (2, 3)) as png:
         ...     png.write(np.zeros((2, 3, 3), np.uint8))
     """
 
-    def __init__(self, file: BinaryIO, size_px: tuple[int, int], palette: bytes | None = None) -> None:
+    def __init__(
+        self, file: BinaryIO, size_px: tuple[int, int], colours: Literal["rgb", "grey"] | bytes = "rgb"
+    ) -> None:
         self._file = file
         self._size_px = size_px
-        self._channels = 3 if palette is None else 1
-        self._filter = _MINUS_ABOVE if palette is None else _AS_IT_IS
+        self._channels = 3 if colours == "rgb" else 1
+        self._filter = _AS_IT_IS if isinstance(colours, bytes) else _MINUS_ABOVE
         self._above = np.zeros((1, size_px[1] * self._channels), np.uint8)
         self._rows = 0
         self._deflate = zlib.compressobj(6)
         file.write(_SIGNATURE)
-        colour = _RGB if palette is None else _PALETTE
-        self._chunk(b"IHDR", struct.pack(">IIBBBBB", size_px[1], size_px[0], 8, colour, 0, 0, 0))
-        if palette is not None:
-            self._chunk(b"PLTE", palette)
+        kind = _PALETTE if isinstance(colours, bytes) else _RGB if colours == "rgb" else _GREY
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", size_px[1], size_px[0], 8, kind, 0, 0, 0))
+        if isinstance(colours, bytes):
+            self._chunk(b"PLTE", colours)
 
     def write(self, rows: Image8) -> None:
-        """Appends rows, uint8: (h, W, 3) of an RGB picture, (h, W) of indices; h as it comes.
+        """Appends rows, uint8: (h, W, 3) of an RGB picture, else (h, W); h as it comes.
 
         Raises:
             ShapeError: rows of another width or kind, or more of them than the picture has.

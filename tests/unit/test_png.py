@@ -13,7 +13,7 @@ def test_pillow_reads_what_was_written_row_by_row(bands: tuple[int, ...]) -> Non
     rgb = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
     indices = rgb[..., 0]
     palette = bytes(range(256)) * 3
-    for picture, colours in ((rgb, None), (indices, palette)):
+    for picture, colours, mode in ((rgb, "rgb", "RGB"), (indices, "grey", "L"), (indices, palette, "P")):
         file = BytesIO()
         with PNGRows(file, (7, 5), colours) as png:
             top = 0
@@ -21,9 +21,9 @@ def test_pillow_reads_what_was_written_row_by_row(bands: tuple[int, ...]) -> Non
                 png.write(picture[top : top + rows])
                 top += rows
         with Image.open(file) as read:
-            assert read.mode == ("RGB" if colours is None else "P")
+            assert read.mode == mode
             assert np.array_equal(np.array(read), picture)
-            if colours is not None:
+            if mode == "P":
                 assert bytes(read.getpalette() or ()) == colours
 
 

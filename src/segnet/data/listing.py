@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from segnet.data.pictures import read_picture
+from segnet.data.pictures import PIXEL_LIMIT, read_picture
 from segnet.data.sample import Image8
 from segnet.errors import ConfigError, DataError
 
@@ -50,9 +50,11 @@ def output_stems(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def groups_of_one_size(
-    paths: Iterable[Path], batch_size: int
+    paths: Iterable[Path], batch_size: int, pixel_limit: int = PIXEL_LIMIT
 ) -> Iterator[tuple[list[Path], list[Image8], list[DataError]]]:
     """Reads pictures and groups neighbours of equal size, at most `batch_size` together.
+
+    A picture of more pixels than the limit counts as one that cannot be read.
 
     Yields:
         Paths, their pictures RGB uint8 (H, W, 3), and the errors of files that could not be read since the last group;
@@ -63,7 +65,7 @@ def groups_of_one_size(
     broken: list[DataError] = []
     for path in paths:
         try:
-            image = read_picture(path)
+            image = read_picture(path, pixel_limit)
         except DataError as error:
             broken.append(error)
             continue

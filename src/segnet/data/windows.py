@@ -1,20 +1,21 @@
 """Pictures read window by window, so that their size does not decide how much memory they take.
 
-A TIFF or GeoTIFF is read from disk where a window is wanted (extra `tiff`); formats that Pillow reads are decoded
-whole, as uint8.
+A TIFF or GeoTIFF is read from disk where a window is wanted (extra `tiff`); without the extra, and in other formats,
+Pillow decodes the picture whole, as uint8.
 """
 
 import logging
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from segnet.data.pictures import PIXEL_LIMIT, read_picture, require_pixels
+from segnet.data.pictures import PIXEL_LIMIT, header_size_px, read_picture, require_pixels
 from segnet.data.sample import Image8
-from segnet.errors import ConfigError, DataError
+from segnet.errors import DataError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 _CACHE_MB = 128  # of decoded strips: without a bound GDAL takes a share of the machine's memory
@@ -69,14 +70,13 @@ class TIFFWindows:
 
     Raises:
         DataError: not a TIFF, broken, or of other bands.
-        ConfigError: the extra is not installed.
     """
 
     note = "read by windows"
     bytes_kept = _CACHE_MB * 2**20
 
     def __init__(self, path: Path) -> None:
-        rasterio = require_rasterio()
+        rasterio = import_module("rasterio")
         logging.getLogger("rasterio").addHandler(logging.NullHandler())  # what it logs is raised as well
         self._path = path
         self._window = rasterio.windows.Window
@@ -111,40 +111,45 @@ class TIFFWindows:
             cause = cause.__cause__ or cause  # the first says only where to look
             raise DataError(f"{self._path} is broken near row {top}, column {left}: {cause}") from None
         if self._palette is not None:
-            return self._palette[values[..., 0]]
+            painted: Image8 = self._palette[values[..., 0]]
+            return painted
         if values.dtype == np.uint16:
             values = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 is white
         colours = values[..., :-1] if self._has_alpha else values
         if self._has_alpha:
             share = values[..., -1:].astype(np.uint16)  # 0..255
             colours = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3)))
+        rgb: Image8 = np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3)))
+        return rgb
 
 
 def open_windows(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Windows:
-    """A picture to read from: a TIFF by windows, any other whole, turned as its EXIF says.
+    """A picture to read from: a TIFF by windows where the extra is installed, any other whole, turned as its EXIF says.
 
     Raises:
         DataError: missing, not a picture, broken, or of more pixels than the limit.
-        ConfigError: a TIFF, and the extra is not installed.
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES:
+    if not _by_windows(path):
         return WholePicture(read_picture(path, pixel_limit))
     windows = TIFFWindows(path)
     require_pixels(path, windows.size_px, pixel_limit)
     return windows
 
 
-def require_rasterio() -> Any:
-    """The module that the extra `tiff` brings.
+def size_and_kept_bytes(path: Path) -> tuple[tuple[int, int], int]:
+    """(height, width) and what `open_windows` would keep in memory, by the header alone.
 
     Raises:
-        ConfigError: it is not installed.
+        DataError: missing, or not a picture.
     """
-    try:
-        return import_module("rasterio")
-    except ModuleNotFoundError:
-        raise ConfigError("rasterio is not installed, which reads large TIFFs; pip install 'segnet[tiff]'") from None
+    if _by_windows(path):
+        return TIFFWindows(path).size_px, TIFFWindows.bytes_kept
+    height, width = header_size_px(path)
+    return (height, width), 3 * height * width
+
+
+def _by_windows(path: Path) -> bool:
+    return path.suffix.lower() in TIFF_SUFFIXES and find_spec("rasterio") is not None
 
 
 def _palette(colours: dict[int, tuple[int, int, int, int]]) -> Image8:

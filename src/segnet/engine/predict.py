@@ -5,7 +5,7 @@ prediction = predictor("street.jpg")
 prediction.save("street-classes.png")
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,7 @@ from segnet.data.unlabelled import RGB
 from segnet.engine.crf import CRFParameters, DenseCRF
 from segnet.engine.device import choose_place
 from segnet.engine.fastest import folder_of, remembered
-from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
+from segnet.engine.uncertainty import UNCERTAINTIES, DropoutSampler, Uncertainty
 from segnet.errors import ConfigError, ShapeError, WeightsError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
@@ -68,6 +68,19 @@ class Prediction:
         coloured = palette.overlay(self.image, self.classes, self.label_set, opacity)
         present = np.unique(self.classes).tolist()
         return Image.fromarray(palette.with_legend(coloured, self.label_set, present))
+
+    def grey_maps(self) -> dict[str, Image8]:
+        """Confidence and uncertainties, where there are any, as grey: uint8 (H, W) by the word for a file's name.
+
+        White is confidence 1, and the largest uncertainty that K classes allow: variance (K - 1) / K^2, entropy and
+        mutual information ln K.
+        """
+        num_classes = max(self.label_set.num_classes, 2)
+        maps = {name.replace("_", "-"): values for name, values in (self.uncertainty or {}).items()}
+        most = {name: float(np.log(num_classes)) for name in maps} | {"variance": (num_classes - 1) / num_classes**2}
+        if self.confidence is not None:
+            maps, most = {"confidence": self.confidence, **maps}, {"confidence": 1.0, **most}
+        return {name: np.rint((v / most[name]).clip(0, 1) * 255).astype(np.uint8) for name, v in maps.items()}
 
     def save(self, path: Path | str) -> None:
         """Writes class ids as a PNG whose palette shows the class colours.
@@ -126,6 +139,7 @@ class Predictor:
     ) -> None:
         self.crf = crf
         self._model: nn.Module | None = None
+        self._sampler: DropoutSampler | None = None
         if (path := find_weights(weights)) and is_quantised(path):
             self._open_quantised(path, backend, device, precision)
             return
@@ -216,18 +230,15 @@ class Predictor:
         sizes = {image.shape[:2] for image in images}
         if len(sizes) != 1:
             raise ShapeError(f"a batch wants pictures of one size, got {sorted(sizes)}; predict them one by one")
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, 3, H, W)
         sampled: Uncertainty | None = None
         if uncertainty_samples:
-            sampled = self._sample(images, uncertainty_samples)
-            probability = sampled.probability.cpu()
+            sampled = self.sample(images, uncertainty_samples)
+            probability = self._after_crf(sampled.probability.cpu(), images)
         elif confidence or probabilities or self.crf is not None:
-            probability = self.backend.logits(batch).softmax(1)  # (N, K, H, W)
+            probability = self.probability(images)
         else:
-            classes = self.backend.classes(batch).numpy()  # (N, H, W)
+            classes = self.backend.classes(_batch(images)).numpy()  # (N, H, W)
             return [Prediction(image, classes[i], self.label_set) for i, image in enumerate(images)]
-        if self.crf is not None:
-            probability = torch.stack([_refined(*pair, self.crf) for pair in zip(probability, images, strict=True)])
         highest, chosen = probability.max(1)
         return [
             Prediction(
@@ -241,13 +252,32 @@ class Predictor:
             for i, image in enumerate(images)
         ]
 
-    def _sample(self, images: list[Image8], num_samples: int) -> Uncertainty:
-        """Dropout is sampled in the net itself: backends have none."""
+    @torch.inference_mode()
+    def probability(self, images: Sequence[Image8]) -> Tensor:
+        """Of every class, after the CRF if there is one: N pictures of one size -> float32 (N, K, H, W) on the CPU."""
+        return self._after_crf(self.backend.logits(_batch(images)).softmax(1), images)
+
+    @torch.inference_mode()
+    def sample(self, images: Sequence[Image8], num_samples: int) -> Uncertainty:
+        """What a Bayesian net says of N pictures of one size; the net itself is sampled: backends have no dropout.
+
+        Raises:
+            ConfigError: a net without dropout, or a quantised one.
+        """
+        if self._sampler is None:
+            self._sampler = DropoutSampler(self.model)
         batch = torch.stack([image_to_tensor(image) for image in images])
         with self.place.autocast():
-            return sample_uncertainty(
-                self.model, batch.to(self.place.device, memory_format=torch.channels_last), num_samples
-            )
+            return self._sampler(batch.to(self.place.device, memory_format=torch.channels_last), num_samples)
+
+    def _after_crf(self, probability: Tensor, images: Sequence[Image8]) -> Tensor:
+        if self.crf is None:
+            return probability
+        return torch.stack([_refined(*pair, self.crf) for pair in zip(probability, images, strict=True)])
+
+
+def _batch(images: Sequence[Image8]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, 3, H, W)
 
 
 def _require_classes(card: WeightsCard, path: Path) -> None:
@@ -276,19 +306,14 @@ def _numpy(tensor: Tensor) -> Float2D:
 
 
 def _maps(sampled: Uncertainty, i: int) -> dict[str, Float2D]:
-    return {
-        "variance": _numpy(sampled.variance[i]),
-        "entropy": _numpy(sampled.entropy[i]),
-        "mutual_information": _numpy(sampled.mutual_information[i]),
-    }
+    return {name: _numpy(getattr(sampled, name)[i]) for name in UNCERTAINTIES}
 
 
 def save_prediction(prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5) -> None:
     """Writes all files of one prediction, each whole or not at all.
 
     `STEM-classes.png` and `STEM-overlay.png`; `STEM-confidence.png`, `STEM-probability.npz` and one PNG per uncertainty
-    map where the prediction has them. Maps are grey: confidence 1 is white, and the largest possible value of an
-    uncertainty is white (variance 1/4, entropy and mutual information ln K).
+    map where the prediction has them.
 
     Args:
         prediction: of one picture.
@@ -301,15 +326,8 @@ def save_prediction(prediction: Prediction, out: Path, stem: str, *, opacity: fl
     """
     prediction.save(out / f"{stem}-classes.png")
     save_picture(prediction.overlay(opacity), out / f"{stem}-overlay.png")
-    if prediction.confidence is not None:
-        save_picture(_grey(prediction.confidence, 1.0), out / f"{stem}-confidence.png")
     if prediction.probability is not None:
         with whole_file(out / f"{stem}-probability.npz") as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, probability=prediction.probability, names=np.array(prediction.label_set.names))
-    for name, values in (prediction.uncertainty or {}).items():
-        top = 0.25 if name == "variance" else float(np.log(max(prediction.label_set.num_classes, 2)))
-        save_picture(_grey(values, top), out / f"{stem}-{name.replace('_', '-')}.png")
-
-
-def _grey(values: Float2D, top: float) -> Image.Image:
-    return Image.fromarray(np.rint((values / top).clip(0, 1) * 255).astype(np.uint8))
+    for name, grey in prediction.grey_maps().items():
+        save_picture(Image.fromarray(grey), out / f"{stem}-{name}.png")

@@ -5,14 +5,15 @@ Source:
     variance the uncertainty. Entropy and mutual information: Gal, Islam, Ghahramani, 2017, section 4.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from segnet.errors import ConfigError
+from segnet.runtime.fold import traced
+
+UNCERTAINTIES = ("variance", "entropy", "mutual_information")
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,59 @@ class Uncertainty:
     mutual_information: Tensor
 
 
+class DropoutSampler:
+    """A net cut in two at its first dropout: what stands before is computed once, the rest for every sample.
+
+    Args:
+        model: a net of `MODELS` with dropout; stays as it is.
+
+    Raises:
+        ConfigError: a net without dropout, whose samples would all be the same.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if not has_dropout(model):
+            raise ConfigError(
+                f"{type(model).__name__} has no dropout to sample; use a Bayesian net such as bayesian-segnet-basic"
+            )
+        net = traced(model)
+        for module in net.modules():
+            if _is_dropout(module):
+                module.train()
+        self._before, self._after = _cut(net)
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor, num_samples: int, generator_seed: int | None = None) -> Uncertainty:
+        """Samples one batch; arguments and errors as for `sample_uncertainty`."""
+        if num_samples < 1:
+            raise ConfigError(f"uncertainty: wanted at least 1 sample, got {num_samples}")
+        total = squares = entropies = torch.zeros((), device=image.device)
+        features = self._before(image)
+        with torch.random.fork_rng(enabled=generator_seed is not None):
+            if generator_seed is not None:
+                torch.manual_seed(generator_seed)
+            for _ in range(num_samples):
+                probability = self._after(*features).float().softmax(1)  # (N, K, H, W)
+                total = total + probability
+                squares = squares + probability.square()
+                entropies = entropies + _entropy(probability)
+        mean = total / num_samples
+        entropy = _entropy(mean)
+        return Uncertainty(
+            mean,
+            (squares / num_samples - mean.square()).clamp_min(0).mean(1),
+            entropy,
+            (entropy - entropies / num_samples).clamp_min(0),
+        )
+
+
 def sample_uncertainty(
     model: nn.Module, image: Tensor, num_samples: int, generator_seed: int | None = None
 ) -> Uncertainty:
-    """Runs the net `num_samples` times with dropout on and everything else in evaluation mode.
+    """Samples a net with dropout on and everything else, BN above all, in evaluation mode.
 
     Args:
-        model: a net with dropout, such as `bayesian-segnet`.
+        model: a net with dropout, such as `bayesian-segnet`; stays as it is. For many pictures keep a `DropoutSampler`.
         image: float32 (N, 3, H, W) in [0, 1].
         num_samples: at least 1; more than about 6 beats plain evaluation, 40 saturates (Bayesian SegNet, figure 3).
         generator_seed: makes the samples repeatable without touching the caller's random state; None draws anew.
@@ -47,25 +94,7 @@ def sample_uncertainty(
     Raises:
         ConfigError: no sample, or a net without dropout.
     """
-    if num_samples < 1:
-        raise ConfigError(f"uncertainty: wanted at least 1 sample, got {num_samples}")
-    total = squares = entropies = torch.zeros(())
-    with sampling(model), torch.no_grad(), torch.random.fork_rng(enabled=generator_seed is not None):
-        if generator_seed is not None:
-            torch.manual_seed(generator_seed)
-        for _ in range(num_samples):
-            probability = model(image).float().softmax(1)  # (N, K, H, W)
-            total = total.to(probability.device) + probability
-            squares = squares.to(probability.device) + probability.square()
-            entropies = entropies.to(probability.device) + _entropy(probability)
-    mean = total / num_samples
-    entropy = _entropy(mean)
-    return Uncertainty(
-        mean,
-        (squares / num_samples - mean.square()).clamp_min(0).mean(1),
-        entropy,
-        (entropy - entropies / num_samples).clamp_min(0),
-    )
+    return DropoutSampler(model)(image, num_samples, generator_seed)
 
 
 def _entropy(probability: Tensor) -> Tensor:
@@ -76,27 +105,30 @@ def _entropy(probability: Tensor) -> Tensor:
 
 def has_dropout(model: nn.Module) -> bool:
     """Whether sampling the net gives different answers."""
-    return any(isinstance(m, nn.Dropout | nn.Dropout2d) and m.p > 0 for m in model.modules())
+    return any(_is_dropout(module) for module in model.modules())
 
 
-@contextmanager
-def sampling(model: nn.Module) -> Iterator[None]:
-    """Dropout on, everything else (BN above all) in evaluation mode; every module's mode is restored at the end.
+def _is_dropout(module: nn.Module) -> bool:
+    """Nets have places of dropout that drop nothing."""
+    return isinstance(module, nn.Dropout | nn.Dropout2d) and module.p > 0
 
-    Raises:
-        ConfigError: a net without dropout, whose samples would all be the same.
-    """
-    if not has_dropout(model):
-        raise ConfigError(
-            f"{type(model).__name__} has no dropout to sample; use a Bayesian net such as bayesian-segnet-basic"
-        )
-    before = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        for module in model.modules():
-            if isinstance(module, nn.Dropout | nn.Dropout2d):
-                module.train()
-        yield
-    finally:
-        for module, mode in before.items():
-            module.training = mode
+
+def _cut(net: fx.GraphModule) -> tuple[fx.GraphModule, fx.GraphModule]:
+    """Image -> what the rest looks at, and that -> logits; the rest is each dropout and all that follows from it."""
+    random: set[fx.Node] = set()
+    for node in net.graph.nodes:
+        is_dropout = node.op == "call_module" and _is_dropout(net.get_submodule(node.target))
+        if is_dropout or not random.isdisjoint(node.all_input_nodes):
+            random.add(node)
+    fixed = [node for node in net.graph.nodes if node not in random]
+    handed = [node for node in fixed if not random.isdisjoint(node.users)]
+    before, after = fx.Graph(), fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in fixed:
+        copies[node] = before.node_copy(node, copies.__getitem__)
+    before.output(tuple(copies[node] for node in handed))
+    copies = {node: after.placeholder(node.name) for node in handed}
+    for node in net.graph.nodes:
+        if node in random:
+            copies[node] = after.node_copy(node, copies.__getitem__)
+    return fx.GraphModule(net, before), fx.GraphModule(net, after)

@@ -7,8 +7,8 @@ from PIL import Image
 
 from segnet.data import windows
 from segnet.data.pictures import read_picture
-from segnet.data.windows import TIFFWindows, WholePicture, open_windows
-from segnet.errors import ConfigError, DataError
+from segnet.data.windows import TIFFWindows, WholePicture, open_windows, size_and_kept_bytes
+from segnet.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (53, 71, 3), dtype=np.uint8)
 
@@ -107,10 +107,12 @@ def test_strange_bands_and_too_many_pixels(tmp_path: Path) -> None:
         open_windows(path, pixel_limit=53 * 71 - 1)
 
 
-def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(name)
-
-    monkeypatch.setattr(windows, "import_module", missing)
-    with pytest.raises(ConfigError, match=r"pip install 'segnet\[tiff\]'"):
-        open_windows(tmp_path / "p.tif")
+def test_without_the_extra_a_tiff_is_decoded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "p.tif"
+    Image.fromarray(RGB).save(path)
+    assert size_and_kept_bytes(path) == ((53, 71), TIFFWindows.bytes_kept)
+    monkeypatch.setattr(windows, "find_spec", lambda name: None)
+    picture = open_windows(path)
+    assert picture.note == "decoded whole"
+    assert np.array_equal(picture.read(0, 0, 53, 71), RGB)
+    assert size_and_kept_bytes(path) == ((53, 71), RGB.nbytes)

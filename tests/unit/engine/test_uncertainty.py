@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from segnet.engine.uncertainty import sample_uncertainty, sampling
+from segnet.engine.uncertainty import DropoutSampler, sample_uncertainty
 from segnet.errors import ConfigError
 from segnet.models import create_model
 
@@ -34,8 +34,11 @@ def test_against_the_definitions_sample_by_sample() -> None:
     model = create_model("bayesian-segnet-basic", 5).eval()
     image = torch.rand(2, 3, 16, 20)
     torch.manual_seed(3)
-    with sampling(model), torch.no_grad():
+    for module in model.modules():
+        module.training = isinstance(module, nn.Dropout)
+    with torch.no_grad():
         samples = torch.stack([model(image).softmax(1) for _ in range(4)])
+    model.eval()
     result = sample_uncertainty(model, image, 4, generator_seed=3)
     mean = samples.mean(0)
     entropy = -(mean * mean.log()).sum(1)
@@ -45,6 +48,20 @@ def test_against_the_definitions_sample_by_sample() -> None:
     assert torch.allclose(result.entropy, entropy, atol=1e-5)
     assert torch.allclose(result.mutual_information, entropy - each, atol=1e-5)
     assert result.variance.mean() > 0
+
+
+def test_what_stands_before_the_first_dropout_is_computed_once() -> None:
+    model = create_model("bayesian-segnet-basic", 3)
+    sampler = DropoutSampler(model)
+    calls: dict[str, int] = {}
+    for name, module in (*sampler._before.named_modules(), *sampler._after.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda *_, name=name: calls.update({name: calls.get(name, 0) + 1}))
+    sampler(torch.rand(1, 3, 16, 16), 5)
+    once = {name for name, count in calls.items() if count == 1}
+    assert once == {f"encoder.stage{stage}.0.conv" for stage in (1, 2, 3)}  # dropout follows the third pooling
+    assert {count for name, count in calls.items() if name not in once} == {5}
+    assert len(calls) == 9
 
 
 def test_modes_and_random_state_are_as_before() -> None:

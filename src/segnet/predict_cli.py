@@ -1,0 +1,203 @@
+"""The command line's `segnet predict`: pictures of any size and videos to classes and overlays."""
+# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+from segnet.console import error_console, out_console
+from segnet.errors import ConfigError, DataError
+from segnet.options import (
+    BackendOption,
+    CRFOption,
+    DeviceOption,
+    PrecisionOption,
+    WeightsOption,
+    backend_name,
+    device_name,
+    precision_name,
+)
+
+if TYPE_CHECKING:
+    from segnet.engine.predict import Predictor
+
+
+def predict(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
+    weights: WeightsOption = "segnet-basic-camvid",
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
+    probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
+    confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
+    uncertainty: Annotated[
+        int, typer.Option(min=0, help="Samples of a Bayesian net; NAME-variance.png, NAME-entropy.png etc.")
+    ] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
+    memory: Annotated[float, typer.Option(help="GiB for the program; a picture that needs more goes in tiles.")] = 4,
+    tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
+    max_megapixels: Annotated[float, typer.Option(help="Of a picture; a small file can unfold to gigabytes.")] = 250,
+    frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
+    smoothing: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
+    ] = 0,
+    crf_file: CRFOption = None,
+    backend: BackendOption = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Segment pictures and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each picture,
+    NAME-overlay.mp4 for each video.
+
+    A broken file is reported and skipped, the others are kept, and the exit code is then 2.
+    """
+    from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
+    from segnet.engine.crf_file import read_crf
+    from segnet.engine.predict import Predictor, save_prediction
+    from segnet.video import is_video
+
+    videos = [path for path in dict.fromkeys(pictures) if is_video(path)]
+    others = [path for path in pictures if not is_video(path)]
+    paths = videos + (find_pictures(others) if others else [])
+    if is_video(out) and (len(paths) > 1 or not videos):
+        raise ConfigError(f"--out {out} is a video; wanted a folder for pictures or several files")
+    if videos and (probabilities or confidence or uncertainty):
+        raise ConfigError("a video has no --probabilities, --confidence or --uncertainty; give its frames as pictures")
+    stems = output_stems(paths)
+    predictor = Predictor(
+        weights,
+        backend=backend_name(backend),
+        device=device_name(device),
+        precision=precision_name(precision),
+        crf=read_crf(crf_file) if crf_file else None,
+    )
+    pixel_limit = round(max_megapixels * 1e6)
+    failed = 0
+    for path in videos:
+        target = out if is_video(out) else out / f"{stems[path]}-overlay.mp4"
+        folder = target.parent / f"{stems[path]}-frames" if frames else None
+        failed += not _predict_video(predictor, path, target, opacity, smoothing, folder)
+    tile_px = {path: _tile_px(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
+    for path in [path for path in tile_px if tile_px[path]]:
+        if probabilities:
+            raise ConfigError(f"{path} goes in tiles, and has no --probabilities then; allow more --memory")
+        target = out / stems[path]
+        failed += not _predict_large(
+            predictor, path, tile_px[path], target, opacity, confidence, uncertainty, pixel_limit
+        )
+    whole = [path for path in tile_px if not tile_px[path]]
+    with Progress(console=out_console, transient=True) as progress:
+        task = progress.add_task(f"predicting on {predictor}", total=len(whole))
+        for group, images, broken in groups_of_one_size(whole, batch_size, pixel_limit):
+            for error in broken:
+                _skipped(error)
+            failed += len(broken)
+            if images:
+                results = predictor.batch(
+                    images, confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty
+                )
+                for path, result in zip(group, results, strict=True):
+                    save_prediction(result, out, stems[path], opacity=opacity)
+            progress.advance(task, len(group) + len(broken))
+    kind = "files" if videos else "pictures"
+    out_console.print(f"{len(paths) - failed} of {len(paths)} {kind} in {out}, on {predictor}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def _tile_px(path: Path, predictor: "Predictor", memory_gib: float, wanted_px: int, pixel_limit: int) -> int:
+    """Side of the tiles that a picture goes in; 0 for a picture that goes whole, or cannot be read."""
+    from segnet.data.pictures import require_pixels
+    from segnet.data.windows import size_and_kept_bytes
+    from segnet.engine.tiles import tile_px_within
+
+    try:
+        size_px, kept_bytes = size_and_kept_bytes(path)
+        require_pixels(path, size_px, pixel_limit)
+    except DataError:
+        return 0  # reading it whole says so
+    if wanted_px:
+        return wanted_px if max(size_px) > wanted_px else 0
+    side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes)
+    return side_px if size_px[0] * size_px[1] > side_px**2 else 0
+
+
+def _predict_large(
+    predictor: "Predictor",
+    path: Path,
+    tile_px: int,
+    target: Path,
+    opacity: float,
+    confidence: bool,
+    uncertainty_samples: int,
+    pixel_limit: int,
+) -> bool:
+    """Predicts a picture in tiles, and says so; whether it could be read."""
+    from segnet.data.windows import open_windows
+    from segnet.engine.bands import save_bands
+    from segnet.engine.tiles import Tiling, predict_in_tiles
+
+    with Progress(console=out_console, transient=True) as progress:
+        try:
+            picture = open_windows(path, pixel_limit)
+            tiling = Tiling(picture.size_px, tile_px)
+            height, width = picture.size_px
+            out_console.print(
+                f"{escape(str(path))}: {width}x{height} pixels, {picture.note}, in {tiling}", soft_wrap=True
+            )
+            task = progress.add_task(f"tiles on {predictor}", total=len(tiling))
+            bands = predict_in_tiles(
+                predictor,
+                picture,
+                tiling,
+                confidence=confidence,
+                uncertainty_samples=uncertainty_samples,
+                on_tile=lambda: progress.advance(task),
+            )
+            save_bands(bands, picture.size_px, target.parent, target.name, opacity=opacity)
+        except DataError as error:
+            _skipped(error)
+            return False
+    return True
+
+
+def _predict_video(
+    predictor: "Predictor", path: Path, target: Path, opacity: float, smoothing: float, frames: Path | None
+) -> bool:
+    """Predicts a video; whether it was read to its end."""
+    from segnet.video.overlay import predict_video
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _FramesPerSecond())
+    with Progress(*columns, console=out_console, transient=True) as progress:
+        task = progress.add_task(f"{path.name} on {predictor}", total=None)
+        try:
+            result = predict_video(
+                predictor,
+                path,
+                target,
+                opacity=opacity,
+                smoothing=smoothing,
+                frames=frames,
+                on_frame=lambda total: progress.update(task, total=total or None, advance=1),
+            )
+        except DataError as error:
+            _skipped(error)
+            return False
+    speed = f"{result.num_frames} frames at {result.frames_per_s:.1f} frames/s"
+    out_console.print(f"{escape(str(path))}: {speed}, {escape(str(target))}", soft_wrap=True)
+    if result.ended_early:
+        early = f"{path} ends early, after {result.num_frames} frames, which are kept: {result.ended_early}"
+        error_console.print(f"[red]broken:[/] {escape(early)}", soft_wrap=True)
+    return result.ended_early is None
+
+
+class _FramesPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.1f} frames/s")
+
+
+def _skipped(error: DataError) -> None:
+    error_console.print(f"[red]skipped:[/] {escape(str(error))}", soft_wrap=True)

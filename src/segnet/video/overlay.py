@@ -1,0 +1,124 @@
+"""One video through a net, while the thread before decodes and the thread after encodes."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from segnet import palette
+from segnet.data.sample import Image8
+from segnet.engine.predict import Predictor, save_picture
+from segnet.errors import ConfigError, DataError
+from segnet.files import whole_file
+from segnet.video.reading import Frame, VideoReader
+from segnet.video.threads import Behind, ahead
+from segnet.video.writing import VideoWriter
+
+_WAITING = 8  # frames between two threads
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """What became of a video.
+
+    Attributes:
+        num_frames: that were decoded, predicted and written.
+        seconds: that it took.
+        ended_early: why there are not more; None when the video was read to its end.
+    """
+
+    num_frames: int
+    seconds: float
+    ended_early: str | None
+
+    @property
+    def frames_per_s(self) -> float:
+        """From the first frame to the last."""
+        return self.num_frames / self.seconds
+
+
+def predict_video(
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    *,
+    opacity: float = 0.5,
+    smoothing: float = 0.0,
+    frames: Path | None = None,
+    on_frame: Callable[[int], object] = lambda num_frames: None,
+) -> VideoResult:
+    """Lays the classes over every frame of a video.
+
+    A stream that breaks, and Ctrl-C, end the work; what was done until then is a whole video.
+
+    Args:
+        predictor: the net.
+        source: any video that FFmpeg reads.
+        target: .mp4, .m4v, .mov, .mkv or .webm, at the same time stamps and with the same sound.
+        opacity: of the class colours, 0..1.
+        smoothing: share of the past in the probabilities, 0 <= s < 1: mean = s * mean + (1 - s) * probabilities of the
+            frame. It steadies what flickers and smears what moves; 0 takes every frame for itself.
+        frames: a folder for `000001.png` ..., class ids with a palette, and `times.csv`, frame and seconds; None writes
+            none.
+        on_frame: called after each frame with the number that the file promises, 0 if it does not say.
+
+    Raises:
+        DataError: the source is missing, no video, or has no frame that can be decoded; the target cannot be written.
+        ConfigError: a target of another suffix or that cannot hold the sound, or a smoothing outside 0..1.
+    """
+    if not 0 <= smoothing < 1:
+        raise ConfigError(f"smoothing: wanted 0 <= s < 1, got {smoothing}")
+    times: list[float] = []
+    ended_early = None
+    with VideoReader(source) as reader, VideoWriter(target, reader) as writer:
+
+        def write(item: tuple[Frame, Image8] | Any) -> None:
+            if not isinstance(item, tuple):
+                writer.pass_on(item)
+                return
+            frame, classes = item
+            writer.write(palette.overlay(frame.image, classes, predictor.label_set, opacity), frame.pts)
+            times.append(float(frame.pts * reader.time_base))
+            if frames is not None:
+                picture = palette.to_palette_picture(classes, predictor.label_set)
+                save_picture(picture, frames / f"{len(times):06}.png")
+            on_frame(reader.num_frames)
+
+        start = time.perf_counter()
+        ask = _Smoothed(predictor, smoothing) if smoothing else lambda image: predictor(image).classes
+        try:
+            with Behind(write, _WAITING) as behind, closing(ahead(reader, _WAITING)) as items:  # type: ignore[type-var]
+                for item in items:
+                    behind.put((item, ask(item.image)) if isinstance(item, Frame) else item)
+        except KeyboardInterrupt:
+            ended_early = "stopped by Ctrl-C"
+        ended_early = ended_early or reader.ended_early
+        if not times:
+            raise DataError(f"{source}: no frame can be decoded: {ended_early or 'the stream is empty'}")
+    if frames is not None:
+        with whole_file(frames / "times.csv") as temporary:
+            lines = [f"{number},{seconds:.6f}" for number, seconds in enumerate(times, start=1)]
+            temporary.write_text("\n".join(["frame,seconds", *lines]) + "\n")
+    return VideoResult(len(times), time.perf_counter() - start, ended_early)
+
+
+class _Smoothed:
+    """Classes of the running mean of probabilities."""
+
+    def __init__(self, predictor: Predictor, smoothing: float) -> None:
+        self._predictor = predictor
+        self._smoothing = smoothing
+        self._mean: torch.Tensor | None = None
+
+    def __call__(self, image: Image8) -> np.ndarray:
+        probability = self._predictor.probability([image])[0]  # (K, H, W)
+        if self._mean is None:
+            self._mean = probability
+        else:
+            self._mean = torch.lerp(probability, self._mean, self._smoothing)
+        return self._mean.argmax(0).to(torch.uint8).numpy()

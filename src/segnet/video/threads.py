@@ -1,0 +1,105 @@
+"""Work that overlaps: a thread that reads ahead, and a thread that finishes behind, both within bounds."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+_PATIENCE_S = 0.1  # between looks at whether the other side has gone
+
+
+def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
+    """The same items, made in a thread of their own, at most `depth` before they are wanted.
+
+    Raises:
+        What making them raises, in its place in the order.
+    """
+    made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(depth)
+    unwanted = threading.Event()
+
+    def put(item: Item | None, error: BaseException | None) -> None:
+        taken = False
+        while not (taken or unwanted.is_set()):
+            with suppress(queue.Full):
+                made.put((item, error), timeout=_PATIENCE_S)
+                taken = True
+
+    def make() -> None:
+        end: BaseException = StopIteration()
+        try:
+            for item in items:
+                put(item, None)
+                if unwanted.is_set():
+                    return
+        except BaseException as error:
+            end = error
+        put(None, end)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        unwanted.set()
+        thread.join()
+
+
+class Behind(Generic[Item]):
+    """Calls a function for one item after the other in a thread of its own; at most `depth` items wait.
+
+    Args:
+        function: what to do with an item. Its first error ends the work, and comes up at the next `put` or at the end.
+        depth: of the queue.
+
+    Example:
+        >>> with Behind(print, depth=2) as behind:
+        ...     behind.put("one")
+    """
+
+    def __init__(self, function: Callable[[Item], object], depth: int) -> None:
+        self._function = function
+        self._waiting: queue.Queue[tuple[Item] | None] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def put(self, item: Item) -> None:
+        """Hands over an item; waits while `depth` others do."""
+        self._put((item,))
+
+    def _put(self, entry: tuple[Item] | None) -> None:
+        while self._error is None:
+            with suppress(queue.Full):
+                self._waiting.put(entry, timeout=_PATIENCE_S)
+                return
+        raise self._error
+
+    def _work(self) -> None:
+        try:
+            while (entry := self._waiting.get()) is not None:
+                self._function(*entry)
+        except BaseException as error:
+            self._error = error
+
+    def __enter__(self) -> "Behind[Item]":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Waits until everything is done; so also when the block ended with an error, which then goes on."""
+        if self._error is None:
+            self._put(None)
+        self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error

@@ -1,0 +1,79 @@
+"""`segnet predict` on pictures of any size: in tiles when they are large, refused when they would unfold too far."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segnet.data.street import Street
+from segnet.engine.predict import Predictor
+from segnet.png import PNGRows
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def street() -> np.ndarray:
+    return Street(1, (240, 660))[0].image
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_large_picture_goes_in_tiles_and_says_so(run: Run, street: np.ndarray, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"street.{suffix}"
+    Image.fromarray(street).save(path)
+    code, out, err = run(
+        "predict", path, "--out", tmp_path / "o", "--tile", 512, "--confidence", "--precision", "float32"
+    )
+    assert code == 0, err
+    how = "decoded whole"
+    if suffix == "tif":
+        pytest.importorskip("rasterio")
+        how = "read by windows"
+    assert f"660x240 pixels, {how}, in 1 x 2 tiles of 512 px that overlap by 192 px" in out
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [
+        f"street-{name}.png" for name in ("classes", "confidence", "overlay")
+    ]
+    whole = Predictor("segnet-basic-camvid", backend="eager", device="cpu", precision="float32")(street)
+    classes = np.array(Image.open(tmp_path / "o" / "street-classes.png"))
+    assert (classes == whole.classes).mean() > 0.998
+
+
+def test_a_small_picture_goes_whole(run: Run, tmp_path: Path) -> None:
+    Image.fromarray(Street(1, (48, 64))[0].image).save(tmp_path / "p.png")
+    _, out, _ = run("predict", tmp_path / "p.png", "--out", tmp_path / "o")
+    assert "tiles" not in out
+
+
+def test_little_memory_and_what_tiles_cannot(run: Run, street: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "street.png"
+    Image.fromarray(street).save(path)
+    (tmp_path / "crf.toml").write_text("")
+    for arguments, words in (
+        (("--memory", 0.5), "660x240 cannot be predicted within 0.5 GiB of memory; allow at least 1."),
+        (("--tile", 512, "--probabilities"), "goes in tiles, and has no --probabilities then; allow more --memory"),
+        (("--tile", 500), "multiples of 32"),
+        (("--tile", 512, "--uncertainty", 2), "no dropout to sample"),
+    ):
+        code, _, err = run("predict", path, "--out", tmp_path / "o", *arguments)
+        assert code == 2
+        assert words in err
+        assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
+
+
+def test_a_bomb_is_one_clear_line_and_the_others_are_kept(run: Run, street: np.ndarray, tmp_path: Path) -> None:
+    with (tmp_path / "bomb.png").open("wb") as file:
+        PNGRows(file, (50_000, 50_000)).write(np.zeros((1, 50_000, 3), np.uint8))  # and 49,999 rows are missing
+    Image.fromarray(street[:40, :40]).save(tmp_path / "p.png")
+    code, out, err = run("predict", tmp_path / "bomb.png", tmp_path / "p.png", "--out", tmp_path / "o")
+    assert code == 2
+    assert "50000x50000 = 2500 megapixels, the limit is 250; if you trust the file, raise it (--max-megapixels" in err
+    assert err.count("\n") == 1
+    assert "1 of 2 pictures" in out
+    code, _, err = run("predict", tmp_path / "p.png", "--out", tmp_path / "o2", "--max-megapixels", 0.001)
+    assert code == 2
+    assert "40x40 = 0 megapixels, the limit is 0.001" in err
+    code, _, err = run("predict", tmp_path / "bomb.png", "--out", tmp_path / "o3", "--max-megapixels", 3000)
+    assert code == 2  # the limit is raised, and memory is what refuses it now
+    assert "50000x50000 cannot be predicted within 4 GiB of memory; allow at least" in err
