@@ -2,10 +2,10 @@
 
 import { segmentInBrowser } from "./browser.js";
 import { startCamera, stopCamera } from "./camera.js";
-import { draw, panel, pointAt } from "./draw.js";
-import { percent, shares, showLegend } from "./legend.js";
-import { encode, readPicture } from "./picture.js";
-import { indexPng } from "./png.js";
+import { draw, pointAt } from "./draw.js";
+import { shares, showLegend } from "./legend.js";
+import { readPicture } from "./picture.js";
+import { saveClasses, saveOverlay, saveSummary } from "./save.js";
 import { Busy, segmentOnServer } from "./server.js";
 
 const SAMPLES_OF_DROPOUT = 8;
@@ -39,7 +39,8 @@ function offer() {
   const notes = [];
   if (chosen("where") === "browser") notes.push("No picture leaves this machine.");
   if (!onnx && site.why_no_browser) notes.push(`Not in this browser: ${site.why_no_browser}.`);
-  if (!sampled) notes.push("Uncertainty is for Bayesian nets on the server: these are sampled.");
+  if (!sampled) notes.push("Uncertainty needs a Bayesian net on the server.");
+  else if (chosen("view") === "uncertainty") notes.push(`Dark is sure, bright is not: entropy of the mean of ${SAMPLES_OF_DROPOUT} samples.`);
   $("note").textContent = notes.join(" ");
 }
 
@@ -127,6 +128,7 @@ function tell() {
 function complain(text) {
   $("message").textContent = text;
   $("message").hidden = !text;
+  if (text) $("message").scrollIntoView({ block: "nearest" });
 }
 
 function busy(text) {
@@ -169,39 +171,11 @@ function endLive() {
   $("camera").setAttribute("aria-pressed", "false");
 }
 
-// ------------------------------------------------------------------------------------------------ downloads
-
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-function summary() {
-  const { model: net, picture, where, ms } = result;
-  const classes = [...result.shares].map(([id, share]) => {
-    return { id, name: net.class_names[id], colour: net.class_colours[id], share };
-  });
-  const size = { width: picture.width, height: picture.height };
-  return { model: net.name, label_set: net.label_set, ...size, where, ms: Math.round(ms), classes };
-}
-
-$("save-classes").onclick = async () => {
-  const { classes, picture, model: net } = result;
-  save(await indexPng(classes, picture.width, picture.height, net.class_colours), "classes.png");
-};
-$("save-overlay").onclick = async () => {
-  const options = { view: "both", opacity: opacity(), hidden, colours: result.model.class_colours };
-  save(await encode(panel(result, options), "image/png"), "overlay.png");
-};
-$("save-json").onclick = () => {
-  save(new Blob([JSON.stringify(summary(), null, 1)], { type: "application/json" }), "summary.json");
-};
-
 // ------------------------------------------------------------------------------------------------ controls
 
+$("save-classes").onclick = () => saveClasses(result);
+$("save-overlay").onclick = () => saveOverlay(result, { opacity: opacity(), hidden });
+$("save-json").onclick = () => saveSummary(result);
 $("file").onchange = ({ target }) => {
   if (target.files[0]) take(target.files[0]);
   target.value = "";
@@ -232,7 +206,11 @@ for (const input of document.querySelectorAll("input[name=where]")) {
   };
 }
 for (const input of document.querySelectorAll("input[name=view]")) {
-  input.onchange = () => (input.value === "uncertainty" && !result?.entropy ? run() : show());
+  input.onchange = () => {
+    offer();
+    if (input.value === "uncertainty" && !result?.entropy) run();
+    else show();
+  };
 }
 
 document.ondragover = (event) => {

@@ -38,6 +38,6 @@ export function showLegend(list, model, present, hidden, toggle) {
 }
 
 /** 0.0312 -> "3.1 %". */
-export function percent(share) {
+function percent(share) {
   return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
 }
