@@ -1,22 +1,16 @@
 """The command line's `segnet tune | quantise`, `segnet benchmark latency | memory | profile`: fast answers."""
 # ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from segnet.console import out_console
 from segnet.errors import ConfigError
 from segnet.options import one_of, precision_name, size_px
-
-if TYPE_CHECKING:
-    from segnet.benchmark.tables import TableText
-
 
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
 NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
@@ -100,6 +94,7 @@ def benchmark_latency(
     from segnet.benchmark.latency import NETS, WAYS, latency_table, measure_latency
     from segnet.benchmark.latency_plot import plot_latency
     from segnet.benchmark.peers import SMP_UNET
+    from segnet.benchmark.results import show_and_write
     from segnet.models import MODELS
     from segnet.runtime.quantised import read_quantised
 
@@ -114,7 +109,7 @@ def benchmark_latency(
         measured, failed = measure_latency(net, chosen_ways, size_hw, repeats, int8.get(net))
         results += measured
         failures += failed
-    _write(latency_table(results, size_hw, failures), [r.to_dict() for r in results], out)
+    show_and_write(latency_table(results, size_hw, failures), [r.to_dict() for r in results], out, out_console)
     if plot_latency(results, out / "latency.png"):
         out_console.print(f"[dim]{out}/latency.png[/]")
 
@@ -127,13 +122,14 @@ def benchmark_memory(
 ) -> None:
     """Peak live activations of one picture: the naive port, ours with whole maps, ours in strips."""
     from segnet.benchmark.inference_memory import measure_inference_memory, memory_table
+    from segnet.benchmark.results import show_and_write
     from segnet.models import MODELS
 
     size_hw = size_px(size)
     chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
     precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
     results = [measure_inference_memory(net, p, size_hw) for net in chosen for p in precisions]  # type: ignore[arg-type]
-    _write(memory_table(results, size_hw), [r.to_dict() for r in results], out)
+    show_and_write(memory_table(results, size_hw), [r.to_dict() for r in results], out, out_console)
 
 
 def benchmark_profile(
@@ -143,6 +139,7 @@ def benchmark_profile(
 ) -> None:
     """Where the time of one picture goes: the naive port and ours; and what this processor can multiply at all."""
     from segnet.benchmark.profile import matrix_rates, measure_profile, profile_table
+    from segnet.benchmark.results import show_and_write
     from segnet.models import MODELS
 
     size_hw = size_px(size)
@@ -151,26 +148,8 @@ def benchmark_profile(
     results = [measure_profile(net, precision, size_hw) for net in chosen for precision in ways]
     rates = matrix_rates()
     text = profile_table(results, rates, size_hw)
-    _write(text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out)
+    show_and_write(text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out, out_console)
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _write(text: "TableText", results: list[dict[str, Any]], out: Path) -> None:
-    from segnet.engine.machine import machine_facts
-    from segnet.files import whole_file
-
-    table = text.to_rich()
-    width = out_console.measure(table, options=out_console.options.update(width=1000)).maximum
-    Console(file=out_console.file, width=max(out_console.width, width)).print(table)
-    for note in text.notes:
-        out_console.print(f"[dim]{note}[/]", highlight=False)
-    facts = machine_facts()
-    machine = "".join(f"- {name}: {value}\n" for name, value in facts.items())
-    with whole_file(out / f"{text.name}.md") as temporary:
-        temporary.write_text(f"{text.to_markdown()}\n{machine}", encoding="utf-8")
-    with whole_file(out / f"{text.name}.json") as temporary:
-        temporary.write_text(json.dumps({"machine": facts, "results": results}, indent=1), encoding="utf-8")
-    out_console.print(f"[dim]{out}/{text.name}.md, {text.name}.json[/]")

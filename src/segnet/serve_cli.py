@@ -98,22 +98,12 @@ def benchmark_serve(
     out: Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")] = Path("results"),
 ) -> None:
     """The service under load: requests/s, waiting times, refusals, errors, memory, and whether /healthz answers."""
-    import json
-
     from segnet.benchmark.load import load_table, measure_load
-    from segnet.engine.machine import machine_facts
-    from segnet.files import whole_file
+    from segnet.benchmark.results import show_and_write
 
     counts = [_count(text) for text in clients.split(",")]
     results = measure_load(weights, counts, seconds, size_px(size))
-    table = load_table(results, size_px(size))
-    out_console.print(table.to_rich())
-    record = {"machine": machine_facts(), "results": [load.to_dict() for load in results]}
-    with whole_file(out / "serve.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=1))
-    with whole_file(out / "serve.md") as temporary:
-        temporary.write_text(table.to_markdown())
-    out_console.print(f"[dim]{out}/serve.md, serve.json[/]")
+    show_and_write(load_table(results, size_px(size)), [load.to_dict() for load in results], out, out_console)
 
 
 def _count(text: str) -> int:

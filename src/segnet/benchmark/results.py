@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from segnet.benchmark.accuracy_memory import write_accuracy_memory
 from segnet.benchmark.options import Options
@@ -53,6 +56,32 @@ def save_table(
     write_page(options.out / "report.html", [(r, text_of(r)) for r in stored], facts=machine_facts())
     write_accuracy_memory(options.out / "accuracy-memory.svg", stored)
     return text
+
+
+def show_and_write(text: TableText, results: Sequence[dict[str, Any]], out: Path, console: Console) -> None:
+    """Prints a table in its full width, and writes it as `NAME.md` and its figures as `NAME.json`.
+
+    Args:
+        text: the table.
+        results: its figures, for JSON.
+        out: folder, made if missing.
+        console: to print on.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    table = text.to_rich()
+    width = console.measure(table, options=console.options.update(width=1000)).maximum
+    Console(file=console.file, width=max(console.width, width)).print(table)
+    for note in text.notes:
+        console.print(f"[dim]{note}[/]", highlight=False)
+    facts = machine_facts()
+    machine = "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    with whole_file(out / f"{text.name}.md") as temporary:
+        temporary.write_text(f"{text.to_markdown()}\n{machine}", encoding="utf-8")
+    with whole_file(out / f"{text.name}.json") as temporary:
+        temporary.write_text(json.dumps({"machine": facts, "results": list(results)}, indent=1), encoding="utf-8")
+    console.print(f"[dim]{out}/{text.name}.md, {text.name}.json[/]")
 
 
 def _notes(rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options) -> list[str]:

@@ -53,7 +53,7 @@ class Summary(BaseModel):
     maps: dict[MapName, str] = Field(
         default_factory=dict,
         description="PNG in base64: `classes` has a palette; the others are grey, white is the largest possible value "
-        "(confidence 1, variance 1/4, entropy and mutual information ln K)",
+        "(confidence 1, variance (K - 1) / K^2, entropy and mutual information ln K)",
     )
 
 
@@ -121,13 +121,7 @@ def probabilities_npy(prediction: Prediction) -> bytes:
 def _map(prediction: Prediction, name: MapName) -> bytes:
     if name == "classes":
         return classes_png(prediction)
-    if name == "confidence":
-        values, top = prediction.confidence, 1.0
-    else:
-        values = (prediction.uncertainty or {}).get(name)
-        top = 0.25 if name == "variance" else float(np.log(max(prediction.label_set.num_classes, 2)))
-    assert values is not None  # it was asked for
-    return _png(Image.fromarray(np.rint((values / top).clip(0, 1) * 255).astype(np.uint8)))
+    return _png(Image.fromarray(prediction.grey_maps()[name.replace("_", "-")]))
 
 
 def _png(picture: Image.Image) -> bytes:
