@@ -9,7 +9,7 @@ import pytest
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
     "errors labels palette config files options png",
-    "recompute pooling layers losses metrics boundary schedules data",
+    "recompute pooling layers losses metrics boundary calibration schedules data",
     "models",
     "runtime",
     "engine",

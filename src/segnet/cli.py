@@ -164,6 +164,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
+    uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; their mean is scored.")] = 0,
     crf_file: CRFOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
@@ -185,6 +186,7 @@ def evaluate(
     )
     dataset = open_dataset(data, split, data_format)
     facts = {"Weights": weights, "Data": data, "Split": split} | ({"CRF": str(crf)} if crf else {})
+    facts |= {"Samples": str(uncertainty)} if uncertainty else {}
     scores = evaluate_to_folder(
         predictor,
         dataset,
@@ -192,6 +194,7 @@ def evaluate(
         facts=facts,
         save_predictions=save_predictions,
         authors_form=authors_bf,
+        uncertainty_samples=uncertainty,
         console=out_console,
     )
     out_console.print(score_table(scores))

@@ -11,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from segnet import metrics, palette
+from segnet.calibration import Calibration
 from segnet.data.sample import Dataset
 from segnet.data.targets import require_labelled
 from segnet.engine.evaluate import Scores
@@ -32,6 +33,7 @@ def evaluate_to_folder(
     log: Path | None = None,
     save_predictions: bool = False,
     authors_form: bool = False,
+    uncertainty_samples: int = 0,
     console: Console | None = None,
 ) -> Scores:
     """Scores a net and writes `out/scores.json` and `out/report.html`.
@@ -44,16 +46,19 @@ def evaluate_to_folder(
         log: of the training run, for its curves.
         save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
         authors_form: also measure boundary F1 as the authors' script does, which takes seconds a picture.
+        uncertainty_samples: above 0, a Bayesian net is sampled so many times per picture: its mean softmax is what is
+            scored, and whose calibration is measured.
         console: where progress is shown; None is quiet.
 
     Raises:
         WeightsError: the net was trained on other classes.
+        ConfigError: samples asked of a net without dropout.
         DataError: a picture cannot be read, or a file cannot be written.
         LabelError: no labelled pixel at all, or a class id that is not known.
     """
     require_same_classes(predictor, dataset)
     require_labelled(dataset)
-    scores = Scores(dataset.label_set)
+    scores, calibration = Scores(dataset.label_set), Calibration()
     steps = track(
         (dataset[i] for i in range(len(dataset))),
         f"evaluating on {predictor}",
@@ -62,17 +67,21 @@ def evaluate_to_folder(
         transient=True,
     )
     for sample in steps:
-        prediction = predictor(sample.image).classes
+        result = predictor(sample.image, confidence=True, uncertainty_samples=uncertainty_samples)
+        prediction = result.classes
+        if result.confidence is not None:
+            calibration.add(result.confidence, prediction, sample.target)
         scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
         if save_predictions:
             picture = palette.to_palette_picture(prediction, dataset.label_set)
             save_picture(picture, out / "predictions" / f"{sample.name}.png")
     with whole_file(out / "scores.json") as temporary:
-        temporary.write_text(json.dumps({**facts, **scores.to_dict()}, indent=1))
+        temporary.write_text(json.dumps({**facts, **scores.to_dict(), "calibration": calibration.to_dict()}, indent=1))
     write_report(
         out / "report.html",
         title=f"{predictor.card.model} on {dataset.label_set.name}",
         scores=scores,
+        calibration=calibration,
         panels=best_and_worst(scores, dataset, lambda image: predictor(image).classes),
         log=read_log(log) if log else None,
         settings=predictor.card.recipe,

@@ -12,10 +12,12 @@ from pathlib import Path
 from string import Template
 
 from segnet import metrics
+from segnet.calibration import Calibration
 from segnet.engine.evaluate import PictureScore, Scores
 from segnet.engine.log import Record
 from segnet.files import whole_file
 from segnet.labels import LabelSet
+from segnet.report.calibration import calibration_plots
 from segnet.report.classes import class_bars, confusion_matrix, largest_confusions
 from segnet.report.curves import training_curves
 from segnet.report.pictures import WRONG_COLOUR, Panel, views
@@ -27,6 +29,7 @@ def write_report(
     *,
     title: str,
     scores: Scores,
+    calibration: Calibration | None = None,
     panels: Sequence[Panel] = (),
     log: Sequence[Record] | None = None,
     settings: str | None = None,
@@ -38,6 +41,7 @@ def write_report(
         path: of the HTML file; an existing one is replaced.
         title: heading of the page.
         scores: of the pictures that were evaluated.
+        calibration: of the same pictures.
         panels: pictures to show, in order; neighbours of the same group stand under one heading.
         log: records of the training run, for its curves.
         settings: of the run, as TOML.
@@ -56,6 +60,7 @@ def write_report(
         _headline(title, scores),
         training_section(training_curves(log or ())),
         _classes(scores),
+        _plots_section("How sure, how right", calibration_plots(calibration) if calibration else ()),
         _pictures(panels, label_set),
         settings_section(settings),
         facts_section(facts or {}),
@@ -125,8 +130,12 @@ def _headline(title: str, scores: Scores) -> str:
 
 def training_section(plots: Sequence[tuple[str, str]]) -> str:
     """Pairs of SVG element and caption (not escaped) under the heading Training; nothing for no plot."""
+    return _plots_section("Training", plots)
+
+
+def _plots_section(heading: str, plots: Sequence[tuple[str, str]]) -> str:
     figures = "\n".join(_figure(svg, caption) for svg, caption in plots)
-    return f'<h2>Training</h2>\n<div class="curves">\n{figures}\n</div>' if plots else ""
+    return f'<h2>{heading}</h2>\n<div class="curves">\n{figures}\n</div>' if plots else ""
 
 
 def _classes(scores: Scores) -> str:
