@@ -170,6 +170,7 @@ def test_every_answer_carries_the_headers_of_safety(client: Client) -> None:
         (png_header(300, 200), 413, "too_many_pixels", "300 x 200"),
         (b"\x00" * 120_000, 413, "too_many_bytes", "at most 100,000 bytes"),
     ],
+    ids="empty one-byte svg postscript cut bomb large many-bytes".split(),
 )
 def test_what_is_no_picture_is_refused(client: Client, data: bytes, status: int, error: str, words: str) -> None:
     answer = post(client, data=data)

@@ -1,5 +1,6 @@
 """The service when much comes at once, slowly, or at its end: places, batches, time-outs, shutdown."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 from time import monotonic, sleep
@@ -118,7 +120,7 @@ def test_who_finds_no_place_is_told_when_to_come_again_and_health_answers() -> N
         taken = [clients.submit(post, address, png(4, 4)) for _ in range(2)]
         until(lambda: waiting(address) == 2)
         for _ in range(3):
-            refused = post(address, png(4, 4) + bytes(300_000))  # a large body is read on, or the answer were lost
+            refused = post(address, png(4, 4))
             assert refused.status_code == 429
             assert refused.json()["error"] == "busy"
             assert int(refused.headers["Retry-After"]) >= 1
@@ -127,6 +129,15 @@ def test_who_finds_no_place_is_told_when_to_come_again_and_health_answers() -> N
         assert [answer.result().status_code for answer in taken] == [200, 200]
         assert post(address, png(4, 4)).status_code == 200
     assert sum(map(len, slow.batches)) == 3
+
+
+def test_a_client_that_is_still_sending_sees_the_refusal() -> None:
+    with live_server(slow_app(Slow())) as address:
+        connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
+        connection.request("POST", "/v1/segment", bytes(20_000_000), {"Content-Type": "image/png"})
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"]) == (413, "too_many_bytes")
+        connection.close()
 
 
 def test_a_net_that_takes_too_long_is_503_and_its_picture_is_dropped() -> None:

@@ -1,5 +1,6 @@
 """Listening on a port until told to stop, and ending in order: what was taken is answered first."""
 
+import math
 import signal
 import socket
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def serve_until_stopped(app: FastAPI, listener: socket.socket, ready: Callable[[
         grace_s: seconds that requests have to end after the signal.
     """
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_keep_alive=10, timeout_graceful_shutdown=round(grace_s)
+        app, log_level="warning", access_log=False, timeout_keep_alive=10, timeout_graceful_shutdown=math.ceil(grace_s)
     )
     server = _Announced(config, ready)
     before = [(number, signal.signal(number, lambda *_: None)) for number in (signal.SIGINT, signal.SIGTERM)]
