@@ -1,5 +1,6 @@
 """`segnet serve`, `segnet export --to web`, `segnet benchmark serve` from outside: how they refuse, what they leave."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +105,10 @@ def test_benchmark_serve_wants_numbers_of_clients(run: Run) -> None:
         code, _, err = run("benchmark", "serve", "--clients", clients)
         assert code == 2
         assert "wanted numbers from 1 with commas between" in err
+
+
+def test_serve_says_which_extra_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    code, _, err = run("serve", "--port", 0)
+    assert code == 2
+    assert "prometheus_client is not installed; pip install 'segnet[serve]'" in err
