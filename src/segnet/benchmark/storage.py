@@ -94,7 +94,7 @@ def count_storage(net: str, size_px: tuple[int, int], num_classes: int = 11) -> 
 def meta_net(net: str, num_classes: int) -> nn.Module:
     """A net whose tensors have no values: for counting."""
     with torch.device("meta"):
-        return create_model(net, num_classes)
+        return create_model(net, num_classes).to("meta")  # the input normalisation makes its constants on the CPU
 
 
 def require_size(net: str, size_px: tuple[int, int], batch_size: int, num_classes: int = 11) -> None:
