@@ -1,4 +1,4 @@
-"""The command line: `segnet train | pretrain | evaluate | predict | data | crf | export | benchmark | models | doctor`.
+"""The command line `segnet`: training, scores and what this machine is; the other commands stand in `*_cli.py`.
 
 Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
 """
@@ -37,19 +37,6 @@ from segnet.serve_cli import benchmark_serve, serve
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
 )
-app.add_typer(data_app, name="data")
-app.add_typer(crf_app, name="crf")
-app.add_typer(benchmark_app, name="benchmark")
-app.command()(predict)
-app.command()(export)
-benchmark_app.command("export")(benchmark_export)
-app.command()(quantise)
-app.command()(tune)
-app.command()(serve)
-benchmark_app.command("serve")(benchmark_serve)
-benchmark_app.command("latency")(benchmark_latency)
-benchmark_app.command("memory")(benchmark_memory)
-benchmark_app.command("profile")(benchmark_profile)
 
 
 def main() -> None:
@@ -77,7 +64,6 @@ def _options(
 # ------------------------------------------------------------------------------------------------ train
 
 
-@app.command()
 def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run, made if missing; none is runs/DATA.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
@@ -128,7 +114,6 @@ def train(
 # ------------------------------------------------------------------------------------------------ pretrain
 
 
-@app.command()
 def pretrain(
     data: Annotated[str, typer.Option(help="Folder of pictures, folder of a data set, or street for drawn scenes.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
@@ -155,7 +140,6 @@ def pretrain(
 # ------------------------------------------------------------------------------------------------ evaluate
 
 
-@app.command()
 def evaluate(
     weights: WeightsOption,
     data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")] = "street",
@@ -204,7 +188,6 @@ def evaluate(
 # ------------------------------------------------------------------------------------------------ models, doctor
 
 
-@app.command()
 def models() -> None:
     """List the nets, the weights and the recipes."""
     import torch
@@ -232,7 +215,6 @@ def models() -> None:
     out_console.print("recipes: " + ", ".join(recipe_names()))
 
 
-@app.command()
 def doctor() -> None:
     """Say what this machine is and how SegNet would run on it."""
     from segnet.engine.device import choose_place
@@ -240,3 +222,18 @@ def doctor() -> None:
 
     for name, value in {**machine_facts(), "Runs on": str(choose_place())}.items():
         out_console.print(f"{name:>12}  {value}", highlight=False)
+
+
+# ------------------------------------------------------------------------------------------------ the order of --help
+
+
+for _command in (train, evaluate, predict, serve, export, quantise, tune, pretrain, models, doctor):
+    app.command()(_command)
+benchmark_app.command("latency")(benchmark_latency)
+benchmark_app.command("memory")(benchmark_memory)
+benchmark_app.command("profile")(benchmark_profile)
+benchmark_app.command("export")(benchmark_export)
+benchmark_app.command("serve")(benchmark_serve)
+app.add_typer(data_app, name="data")
+app.add_typer(crf_app, name="crf")
+app.add_typer(benchmark_app, name="benchmark")
