@@ -2,8 +2,6 @@
 # ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the commands that need it)
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segnet.console import out_console
-from segnet.options import DeviceOption, PrecisionOption, device_name, one_of, precision_name, size_px
+from segnet.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
     from segnet.benchmark.options import Options
@@ -228,7 +226,7 @@ def _options(out: Path, nets: str, size: str, device: str, precision: str, **mor
         size_px=size_px(size) if size else None,
         device=device_name(device),
         precision=precision_name(precision),
-        command=shlex.join(["segnet", *sys.argv[1:]]),
+        command=command_line(),
         console=out_console,
         **more,
     )

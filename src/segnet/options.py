@@ -1,5 +1,7 @@
 """Words of a command line -> checked values, and options, shared by all its commands."""
 
+import shlex
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +17,11 @@ CRFOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (for a GPU; slow on a CPU).")]
+
+
+def command_line() -> str:
+    """The command that runs, as a person can type it again."""
+    return shlex.join(["segnet", *sys.argv[1:]])
 
 
 def one_of(what: str, value: str, known: Iterable[str]) -> Any:

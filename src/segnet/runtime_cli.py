@@ -10,7 +10,7 @@ from rich.table import Table
 
 from segnet.console import out_console
 from segnet.errors import ConfigError
-from segnet.options import one_of, precision_name, size_px
+from segnet.options import command_line, one_of, precision_name, size_px
 
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
 NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
@@ -109,7 +109,9 @@ def benchmark_latency(
         measured, failed = measure_latency(net, chosen_ways, size_hw, repeats, int8.get(net))
         results += measured
         failures += failed
-    show_and_write(latency_table(results, size_hw, failures), [r.to_dict() for r in results], out, out_console)
+    show_and_write(
+        latency_table(results, size_hw, failures), [r.to_dict() for r in results], out, out_console, command_line()
+    )
     if plot_latency(results, out / "latency.png"):
         out_console.print(f"[dim]{out}/latency.png[/]")
 
@@ -129,7 +131,7 @@ def benchmark_memory(
     chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
     precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
     results = [measure_inference_memory(net, p, size_hw) for net in chosen for p in precisions]  # type: ignore[arg-type]
-    show_and_write(memory_table(results, size_hw), [r.to_dict() for r in results], out, out_console)
+    show_and_write(memory_table(results, size_hw), [r.to_dict() for r in results], out, out_console, command_line())
 
 
 def benchmark_profile(
@@ -148,7 +150,9 @@ def benchmark_profile(
     results = [measure_profile(net, precision, size_hw) for net in chosen for precision in ways]
     rates = matrix_rates()
     text = profile_table(results, rates, size_hw)
-    show_and_write(text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out, out_console)
+    show_and_write(
+        text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out, out_console, command_line()
+    )
 
 
 def _names(text: str) -> list[str]:

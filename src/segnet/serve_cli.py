@@ -9,7 +9,15 @@ from rich.markup import escape
 
 from segnet.console import out_console
 from segnet.errors import ConfigError
-from segnet.options import DeviceOption, PrecisionOption, backend_name, device_name, precision_name, size_px
+from segnet.options import (
+    DeviceOption,
+    PrecisionOption,
+    backend_name,
+    command_line,
+    device_name,
+    precision_name,
+    size_px,
+)
 
 RuntimeOption = Annotated[
     str, typer.Option(help="Folder with onnxruntime-web's files; npm fetches them once; empty looks in the cache.")
@@ -103,7 +111,9 @@ def benchmark_serve(
 
     counts = [_count(text) for text in clients.split(",")]
     results = measure_load(weights, counts, seconds, size_px(size))
-    show_and_write(load_table(results, size_px(size)), [load.to_dict() for load in results], out, out_console)
+    show_and_write(
+        load_table(results, size_px(size)), [load.to_dict() for load in results], out, out_console, command_line()
+    )
 
 
 def _count(text: str) -> int:

@@ -10,6 +10,8 @@ from segnet.errors import WeightsError
 from segnet.files import whole_file
 from segnet.models.weights import WEIGHTS, find_weights, read_card
 
+_LABEL_HEIGHTS = 4  # labels of neighbours stand at different heights
+
 
 def known_mean_iou() -> dict[str, float]:
     """The best mean IoU, 0..1, of each net whose weights are here and carry one."""
@@ -41,12 +43,29 @@ def plot_latency(results: Sequence[Latency], path: Path) -> bool:
     drawn = [r for r in results if r.net in scores]
     if not drawn:
         return False
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for r in drawn:
-        axes.scatter(r.time.median_ms, 100 * scores[r.net], label=f"{r.net}, {r.way}")
+    for net in dict.fromkeys(r.net for r in drawn):
+        ways = sorted((r for r in drawn if r.net == net), key=lambda r: r.time.median_ms)
+        score = 100 * scores[net]
+        axes.scatter([r.time.median_ms for r in ways], [score] * len(ways), label=net)
+        for number, r in enumerate(ways):
+            axes.annotate(
+                r.way,
+                (r.time.median_ms, score),
+                (0, 14 + 15 * (number % _LABEL_HEIGHTS)),
+                textcoords="offset points",
+                ha="center",
+                fontsize="x-small",
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+                arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkB": 3},
+            )
     axes.set(xscale="log", xlabel="median ms of one picture", ylabel="mean IoU %, of the weights in float32")
-    axes.legend(fontsize="small")
+    axes.margins(x=0.12, y=0.45)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="x", which="both", labelsize="small")
+    axes.legend(fontsize="small", loc="center right")
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
     return True

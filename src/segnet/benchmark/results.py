@@ -58,7 +58,9 @@ def save_table(
     return text
 
 
-def show_and_write(text: TableText, results: Sequence[dict[str, Any]], out: Path, console: Console) -> None:
+def show_and_write(
+    text: TableText, results: Sequence[dict[str, Any]], out: Path, console: Console, command: str
+) -> None:
     """Prints a table in its full width, and writes it as `NAME.md` and its figures as `NAME.json`.
 
     Args:
@@ -66,6 +68,7 @@ def show_and_write(text: TableText, results: Sequence[dict[str, Any]], out: Path
         results: its figures, for JSON.
         out: folder, made if missing.
         console: to print on.
+        command: that made it.
 
     Raises:
         DataError: a file cannot be written.
@@ -78,9 +81,11 @@ def show_and_write(text: TableText, results: Sequence[dict[str, Any]], out: Path
     facts = machine_facts()
     machine = "".join(f"- {name}: {value}\n" for name, value in facts.items())
     with whole_file(out / f"{text.name}.md") as temporary:
-        temporary.write_text(f"{text.to_markdown()}\n{machine}", encoding="utf-8")
+        temporary.write_text(f"{text.to_markdown()}\n- Made by: `{command}`\n{machine}", encoding="utf-8")
     with whole_file(out / f"{text.name}.json") as temporary:
-        temporary.write_text(json.dumps({"machine": facts, "results": list(results)}, indent=1), encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"command": command, "machine": facts, "results": list(results)}, indent=1), encoding="utf-8"
+        )
     console.print(f"[dim]{out}/{text.name}.md, {text.name}.json[/]")
 
 
