@@ -8,29 +8,24 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
-    "errors labels palette config files options png",
+    "errors labels palette config files png",
     "recompute pooling layers losses metrics boundary calibration schedules data",
     "models",
     "runtime",
     "engine",
-    "export caffe benchmark report console",
-    "cli benchmark_cli crf_cli data_cli export_cli predict_cli runtime_cli serve_cli serve cluster video "
-    "__init__ __main__",
+    "export caffe benchmark report",
+    "serve video",
+    "cli __init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
     "palette": {"errors", "labels"},
     "config": {"errors"},
     "files": {"errors"},
-    "options": {"errors"},
     "png": {"errors"},
     "pooling": {"recompute"},
     "layers": {"recompute"},
     "benchmark": {"export", "report"},
-    "cli": {"benchmark_cli", "crf_cli", "data_cli", "export_cli", "predict_cli", "runtime_cli", "serve_cli"},
-    "export_cli": {"serve"},
-    "predict_cli": {"video"},
-    "serve_cli": {"serve"},
     "__main__": {"cli"},
 }
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from segnet import cli, console
+from segnet import cli
+from segnet.cli import console
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from segnet.cli.options import device_name, precision_name
 from segnet.config import (
     Config,
     DeviceName,
@@ -14,7 +15,6 @@ from segnet.config import (
     recipe_names,
 )
 from segnet.errors import ConfigError
-from segnet.options import device_name, precision_name
 
 
 def test_defaults_without_a_recipe() -> None:

@@ -1,7 +1,8 @@
-"""How fast one picture is answered: the naive port, our backends and precisions, and other nets under the same.
+"""How fast pictures are answered: the naive port, our backends and precisions, and other nets under the same.
 
 All ways to run a net take turns, A B C A B C ..., so a machine whose speed drifts is fair to all, and their ratio to
-the naive port holds where their times do not. From RGB uint8 to class ids; random weights, batch 1.
+the naive port holds where their times do not. From RGB uint8 to class ids, both in the processor's memory; random
+weights.
 """
 
 import tempfile
@@ -31,6 +32,8 @@ WAYS = (
     *(NAIVE, "eager float32", "eager bfloat16", "compiled bfloat16"),
     *("openvino float32", "openvino bfloat16", "onnxruntime float32"),
 )
+GPU_WAYS = (NAIVE, "eager float32", "eager float16", "eager bfloat16", "compiled float16", "compiled bfloat16")
+CPU = torch.device("cpu")
 
 
 class _Runs(Protocol):
@@ -44,12 +47,13 @@ class Latency:
     Attributes:
         net: name.
         way: `naive`, or backend and precision.
-        time: of one picture.
+        time: of one batch.
         start_up_ms: from the weights file to the first answer, PyTorch being loaded.
         again_ms: the same once more, with what the runtime kept on the disk.
         peak_live_mb: peak of live activations, 10^6 bytes; None where the runtime does not let us count.
         file_mb: of the weights file, 10^6 bytes.
         ratio: how many times faster than the naive port; None where that was not measured.
+        batch_size: pictures at once.
     """
 
     net: str
@@ -60,6 +64,7 @@ class Latency:
     peak_live_mb: float | None
     file_mb: float
     ratio: float | None
+    batch_size: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -72,15 +77,20 @@ def measure_latency(
     size_px: tuple[int, int] = (360, 480),
     repeats: int = 9,
     quantised: Path | None = None,
+    *,
+    device: torch.device = CPU,
+    batch_size: int = 1,
 ) -> tuple[list[Latency], list[str]]:
     """Measures one net in several ways.
 
     Args:
         net: a key of `MODELS`, or `SMP_UNET`.
-        ways: of `WAYS`.
+        ways: of `WAYS`, or of `GPU_WAYS` for a GPU.
         size_px: (height, width).
         repeats: of each way, after two that warm up.
         quantised: a file of `segnet quantise` of the same net, measured beside them as `openvino int8`.
+        device: where the net runs.
+        batch_size: pictures at once.
 
     Returns:
         A record per way that runs here, and a line for each way that does not.
@@ -88,11 +98,12 @@ def measure_latency(
     Raises:
         ConfigError: an unknown net or way.
     """
+    known = ways_on(device)
     for way in ways:
-        if way not in WAYS:
-            raise ConfigError(f"unknown way '{way}' to run a net; known: {', '.join(WAYS)}")
+        if way not in known:
+            raise ConfigError(f"unknown way '{way}' to run a net on {device.type}; known: {', '.join(known)}")
     torch.manual_seed(0)
-    image = torch.randint(0, 256, (1, 3, *size_px), dtype=torch.uint8)
+    image = torch.randint(0, 256, (batch_size, 3, *size_px), dtype=torch.uint8)
     runs: dict[str, _Runs] = {}
     start_up_ms: dict[str, list[float]] = {}
     file_mb: dict[str, float] = {}
@@ -110,7 +121,7 @@ def measure_latency(
                 start_up_ms[way] = []
                 for _ in range(2):
                     began = time.perf_counter()
-                    runs[way] = _prepare(net, file, way)
+                    runs[way] = _prepare(net, file, way, device)
                     runs[way].classes(image)
                     start_up_ms[way].append((time.perf_counter() - began) * 1e3)
             except (ConfigError, RuntimeError) as cause:  # it is not there, or does not take the net
@@ -126,8 +137,13 @@ def measure_latency(
         peak = peak_live_bytes(_call(run, image)) / 1e6 if counted else None
         ratio = baseline / times[way].median_ms if baseline else None
         first_ms, again_ms = start_up_ms[way]
-        results.append(Latency(net, way, times[way], first_ms, again_ms, peak, file_mb[way], ratio))
+        results.append(Latency(net, way, times[way], first_ms, again_ms, peak, file_mb[way], ratio, batch_size))
     return results, failures
+
+
+def ways_on(device: torch.device) -> tuple[str, ...]:
+    """The ways to run a net that a device knows."""
+    return WAYS if device.type == "cpu" else GPU_WAYS
 
 
 def _stored(tensor: Tensor) -> Tensor:
@@ -135,15 +151,14 @@ def _stored(tensor: Tensor) -> Tensor:
     return tensor.half() if tensor.dim() > 1 else tensor
 
 
-def _prepare(net: str, path: Path, way: str) -> _Runs:
+def _prepare(net: str, path: Path, way: str, device: torch.device) -> _Runs:
     if way == INT8:
         return OpenVINOBackend.from_quantised(path)
     model = create_net(net, CAMVID_11.num_classes).eval()
     model.load_state_dict(load_file(path))
     if way == NAIVE:
-        return NaiveBackend(model)
+        return NaiveBackend(model, device)
     backend, precision = way.split()
-    device = torch.device("cpu")
     return choose_backend(model, backend, device, precision, kept=path.parent / way)  # type: ignore[arg-type] # of WAYS
 
 
@@ -151,15 +166,18 @@ def _call(run: _Runs, image: Tensor) -> Any:
     return lambda: run.classes(image)
 
 
-def latency_table(results: Sequence[Latency], size_px: tuple[int, int], failures: Sequence[str] = ()) -> TableText:
+def latency_table(
+    results: Sequence[Latency], size_px: tuple[int, int], failures: Sequence[str] = (), *, device: torch.device = CPU
+) -> TableText:
     """The records as a table."""
+    batch_size = results[0].batch_size if results else 1
     rows = tuple(
         (
             r.net,
             r.way,
             f"{r.time.median_ms:.1f}",
             f"{r.time.min_ms:.1f} to {r.time.max_ms:.1f}",
-            f"{1e3 / r.time.median_ms:.1f}",
+            f"{1e3 * r.batch_size / r.time.median_ms:.1f}",
             "-" if r.peak_live_mb is None else f"{r.peak_live_mb:.1f}",
             f"{r.file_mb:.1f}",
             f"{r.start_up_ms:.0f}, {r.again_ms:.0f}",
@@ -178,9 +196,11 @@ def latency_table(results: Sequence[Latency], size_px: tuple[int, int], failures
         "start-up ms, again",
         "to naive",
     )
-    title = f"Latency of one picture, {size_px[0]}x{size_px[1]}, {torch.get_num_threads()} threads"
+    pictures = "one picture" if batch_size == 1 else f"{batch_size} pictures at once"
+    where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    title = f"Latency of {pictures}, {size_px[0]}x{size_px[1]}, {where}"
     notes = (
-        "From RGB uint8 to class ids, batch 1, random weights; the ways to run a net took turns.",
+        f"From RGB uint8 to class ids, batch {batch_size}, random weights; the ways to run a net took turns.",
         "`live MB`: peak of live activations, without weights; not counted inside other runtimes.",
         "`start-up ms`: from the weights file to the first answer, conversion and compilation included; and once more.",
         "`naive` of nets other than SegNet: as they stand in PyTorch, float32.",

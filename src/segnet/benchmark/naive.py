@@ -54,20 +54,25 @@ class NaiveBackend:
 
     Args:
         model: a net; stays as it is.
+        device: where to run it.
     """
 
     name = "naive"
     precision: Precision = "float32"
 
-    def __init__(self, model: nn.Module) -> None:
-        self._port = NaivePort(model).eval()
+    def __init__(self, model: nn.Module, device: torch.device | None = None) -> None:
+        self._device = device or torch.device("cpu")
+        self._port = NaivePort(model).eval().to(self._device)
 
     def classes(self, image: Tensor) -> Tensor:
         """As in `Backend`, but int64: argmax as it stands."""
-        return self.logits(image).argmax(1)
+        return self._logits(image).argmax(1).cpu()
 
-    @torch.inference_mode()
     def logits(self, image: Tensor) -> Tensor:
         """As in `Backend`."""
-        logits: Tensor = self._port(image.float() / 255)
+        return self._logits(image).cpu()
+
+    @torch.inference_mode()
+    def _logits(self, image: Tensor) -> Tensor:
+        logits: Tensor = self._port(image.to(self._device).float() / 255)
         return logits

@@ -1,12 +1,13 @@
-"""Where the time of one picture goes, and how near its convolutions are to what the processor can multiply.
+"""Where the time of a net goes, and how near its convolutions are to what the processor or GPU can multiply.
 
 The parts are PyTorch's operators, grouped by what they are for. The rate of a large matrix product in each precision is
-the limit of every speed-up that keeps the arithmetic: a processor that multiplies bfloat16 twice as fast as float32
+the limit of every speed-up that keeps the arithmetic: a machine that multiplies bfloat16 twice as fast as float32
 cannot run the same convolutions three times as fast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ PARTS = {
     "argmax": ("argmax",),
 }
 OTHER = "additions, copies and the rest"
-_SIDE = 2048
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -44,78 +45,106 @@ class Profile:
         part_ms: time of each part, by its name in `PARTS`, or `OTHER`.
         convolution_gflop: arithmetic of the convolutions as plain sums, 10^9 operations, a multiplication and an
             addition being two.
+        batch_size: pictures at once, all of which the figures are for.
     """
 
     net: str
     way: str
     part_ms: dict[str, float]
     convolution_gflop: float
+    batch_size: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
 
-def measure_profile(net: str, precision: Precision | None, size_px: tuple[int, int], repeats: int = 3) -> Profile:
+def measure_profile(
+    net: str,
+    precision: Precision | None,
+    size_px: tuple[int, int],
+    repeats: int = 3,
+    *,
+    device: torch.device = _CPU,
+    batch_size: int = 1,
+) -> Profile:
     """Profiles one net.
 
     Args:
         net: a key of `MODELS`.
         precision: of ours; None profiles the naive port.
         size_px: (height, width).
-        repeats: pictures that are counted, after one that warms up.
+        repeats: batches that are counted, after one that warms up.
+        device: where the net runs.
+        batch_size: pictures at once.
 
     Raises:
         ConfigError: unknown net.
     """
     torch.manual_seed(0)
     model = create_model(net, 11)
-    run = NaiveBackend(model) if precision is None else EagerBackend(model, torch.device("cpu"), precision)
-    image = torch.randint(0, 256, (1, 3, *size_px), dtype=torch.uint8)
+    run = NaiveBackend(model, device) if precision is None else EagerBackend(model, device, precision)
+    image = torch.randint(0, 256, (batch_size, 3, *size_px), dtype=torch.uint8)
     with FlopCounterMode(display=False) as counted:
-        NaiveBackend(model).classes(image)
+        NaiveBackend(model, device).classes(image)
     run.classes(image)
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+    on_gpu = device.type == "cuda"
+    with profile(activities=[ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * on_gpu) as recorded:
         for _ in range(repeats):
             run.classes(image)
     part_ms = dict.fromkeys((*PARTS, OTHER), 0.0)
     for event in recorded.key_averages():
-        part_ms[_part(event.key)] += event.self_cpu_time_total / 1e3 / repeats
+        own_us = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        if event.key.startswith("aten::"):  # not the kernels once more
+            part_ms[_part(event.key)] += own_us / 1e3 / repeats
     way = "naive" if precision is None else f"eager {precision}"
-    return Profile(net, way, part_ms, counted.get_total_flops() / 1e9)
+    return Profile(net, way, part_ms, counted.get_total_flops() / 1e9, batch_size)
 
 
-def matrix_rates() -> dict[str, float]:
-    """What one large matrix product reaches here, 10^9 operations a second, by precision."""
-    left, right = torch.randn(2, _SIDE, _SIDE).unbind()
-    narrow_left, narrow_right = left.bfloat16(), right.bfloat16()
-    bytes_left, bytes_right = (torch.randint(-128, 127, (_SIDE, _SIDE), dtype=torch.int8) for _ in range(2))
-    products = {
-        "float32": lambda: left @ right,
-        "bfloat16": lambda: narrow_left @ narrow_right,
-        "int8": lambda: torch._int_mm(bytes_left, bytes_right),
-    }
-    gflop = 2 * _SIDE**3 / 1e9
+def matrix_rates(device: torch.device = _CPU) -> dict[str, float]:
+    """What one large matrix product reaches on a device, 10^9 operations a second, by precision."""
+    side = _side(device)
+    left, right = torch.randn(2, side, side, device=device).unbind()
+    products: dict[str, Callable[[], object]] = {"float32": lambda: left @ right}
+    for dtype in (torch.bfloat16,) if device.type == "cpu" else (torch.float16, torch.bfloat16):
+        narrow = (left.to(dtype), right.to(dtype))
+        products[str(dtype).removeprefix("torch.")] = partial(torch.matmul, *narrow)
+    bytes_left, bytes_right = torch.randint(-128, 127, (2, side, side), dtype=torch.int8, device=device).unbind()
+    products["int8"] = lambda: torch._int_mm(bytes_left, bytes_right)
+    gflop = 2 * side**3 / 1e9
     return {name: 1e3 * gflop / measure(product, repeats=5).min_ms for name, product in products.items()}
 
 
-def profile_table(results: Sequence[Profile], rates: dict[str, float], size_px: tuple[int, int]) -> TableText:
+def profile_table(
+    results: Sequence[Profile], rates: dict[str, float], size_px: tuple[int, int], *, device: torch.device = _CPU
+) -> TableText:
     """The records as a table, a column for each; below it the rates."""
     heads = ("part", *(f"{r.net}, {r.way}" for r in results))
     rows = [(part, *(_beside_share(r, part) for r in results)) for part in (*PARTS, OTHER)]
     rows.append(("all, ms", *(f"{sum(r.part_ms.values()):.0f}" for r in results)))
     rows.append(("convolutions, GFLOP", *(f"{r.convolution_gflop:.0f}" for r in results)))
-    achieved = (1e3 * r.convolution_gflop / sum(r.part_ms.values()) for r in results)
+    achieved = [1e3 * r.convolution_gflop / sum(r.part_ms.values()) for r in results]
     rows.append(("the same a second of all", *(f"{rate:.0f}" for rate in achieved)))
-    title = f"Where the time of one picture goes, {size_px[0]}x{size_px[1]}, {torch.get_num_threads()} threads"
+    limits_of = [rates[r.way.split()[1] if " " in r.way else "float32"] for r in results]
+    shares = (f"{rate / limit:.0%}" for rate, limit in zip(achieved, limits_of, strict=True))
+    rows.append(("of one matrix product's rate", *shares))
+    batch_size = results[0].batch_size if results else 1
+    pictures = "one picture" if batch_size == 1 else f"{batch_size} pictures at once"
+    where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
+    title = f"Where the time of {pictures} goes, {size_px[0]}x{size_px[1]}, {where}"
     told = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
     limits = ", ".join(f"{n} {rate / rates['float32']:.1f}x" for n, rate in rates.items() if n != "float32")
     notes = (
         "ms and share of each part, by PyTorch's profiler.",
-        f"One matrix product of side {_SIDE} reaches, in GFLOP/s: {told}.",
+        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {told}. Winograd's convolutions take fewer "
+        "multiplications than the plain sums that are counted, so a share can be above 100 %.",
         f"So the same arithmetic in other precisions is faster than in float32 by at most: {limits}.",
     )
     return TableText("profile", title, heads, tuple(rows), notes)
+
+
+def _side(device: torch.device) -> int:
+    return 2048 if device.type == "cpu" else 8192
 
 
 def _part(operator: str) -> str:

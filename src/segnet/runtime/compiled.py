@@ -1,7 +1,8 @@
 """PyTorch compiled by Inductor: filters laid out once, ReLU inside the convolution, pooling in one pass.
 
 A net is compiled for each size of picture that comes, for up to a minute; the last few sizes stay. Inductor keeps its
-code on the disk, so the same net and size start faster the next time.
+code on the disk, so the same net and size start faster the next time. On a GPU pooling and unpooling are fused with
+their neighbours, and all kernels of a picture are started at once, as one CUDA graph.
 """
 
 import shutil
@@ -9,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from sysconfig import get_path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +60,9 @@ class CompiledBackend:
         key = (answer, image.shape, image.dtype)
         if key not in self._compiled:
             whole_maps = in_strips(self._net, answer, 2**62)  # a graph of its own, so that no other size is replaced
-            self._compiled[key] = torch.compile(
-                whole_maps, fullgraph=True, dynamic=False, options={"freezing": self._device.type == "cpu"}
-            )
+            on_gpu = self._device.type == "cuda"
+            options: dict[str, Any] = {"freezing": not on_gpu, "triton.cudagraphs": on_gpu}
+            self._compiled[key] = torch.compile(whole_maps, fullgraph=True, dynamic=False, options=options)
             if len(self._compiled) > _SIZES_KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)

@@ -33,8 +33,20 @@ def test_ways_are_measured_beside_the_naive_port() -> None:
     # a convolution's input and output, the normalised output, and every level's indices
     assert 3 * full_map_mb < results[0].peak_live_mb < 4 * full_map_mb  # type: ignore[operator]
     assert results[0].file_mb == pytest.approx(2 * 1_416_075 / 1e6, rel=0.02)  # filters in 16 bits, a card
-    with pytest.raises(ConfigError, match="unknown way 'fast' to run a net"):
+    with pytest.raises(ConfigError, match="unknown way 'fast' to run a net on cpu"):
         measure_latency("segnet-basic", ("fast",))
+    with pytest.raises(ConfigError, match="unknown way 'openvino bfloat16' to run a net on cuda; known: naive, eager"):
+        measure_latency("segnet-basic", ("openvino bfloat16",), device=torch.device("cuda"))
+
+
+def test_several_pictures_at_once() -> None:
+    results, _ = measure_latency("segnet-basic", ("naive", "eager float32"), (24, 32), repeats=1, batch_size=3)
+    assert [r.batch_size for r in results] == [3, 3]
+    full_map_mb = 3 * 64 * 24 * 32 * 4 / 1e6
+    assert 3 * full_map_mb < results[0].peak_live_mb < 4 * full_map_mb  # type: ignore[operator]
+    text = latency_table(results, (24, 32))
+    assert text.title.startswith("Latency of 3 pictures at once, 24x32, ")
+    assert text.rows[0][4] == f"{3e3 / results[0].time.median_ms:.1f}"
 
 
 def test_a_peer_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

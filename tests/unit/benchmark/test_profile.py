@@ -30,5 +30,10 @@ def test_profile_table() -> None:
     text = profile_table([Profile("segnet", "naive", parts, 18.0)], {"float32": 100.0, "int8": 390.0}, (360, 480))
     assert text.columns == ("part", "segnet, naive")
     assert text.rows[0] == ("convolution", "90 (90%)")
-    assert text.rows[-3:] == (("all, ms", "100"), ("convolutions, GFLOP", "18"), ("the same a second of all", "180"))
+    assert text.rows[-4:] == (
+        ("all, ms", "100"),
+        ("convolutions, GFLOP", "18"),
+        ("the same a second of all", "180"),
+        ("of one matrix product's rate", "180%"),
+    )
     assert "at most: int8 3.9x." in text.notes[-1]

@@ -1,5 +1,4 @@
 """The command line's `segnet data ...`: bring in, part, look at, describe and draw data sets."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from segnet.console import out_console
-from segnet.options import one_of, size_px
+from segnet.cli.console import out_console
+from segnet.cli.options import one_of, size_px
 
 data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw data sets.")
 

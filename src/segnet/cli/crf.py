@@ -1,17 +1,14 @@
 """The command line's `segnet crf ...`: parameters of the fully connected CRF."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from segnet.console import out_console
-from segnet.options import DeviceOption, PrecisionOption, device_name, one_of, precision_name
+from segnet.cli.console import out_console
+from segnet.cli.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name
 
 if TYPE_CHECKING:
     from segnet.engine.crf_search import SearchResult
@@ -67,7 +64,7 @@ def search(
     found = (
         f"{measure} {100 * result.gain:+.2f} points over the net alone on {len(outputs)} pictures of {split} of {data}"
     )
-    write_crf(out, result.best, [found, shlex.join(["segnet", *sys.argv[1:]])])
+    write_crf(out, result.best, [found, command_line()])
     out_console.print(_table(result))
     out_console.print(found)
     if result.gain <= 0:

@@ -1,8 +1,5 @@
 """The command line's `segnet export` and `segnet benchmark export`: nets for other runtimes."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +7,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from segnet.console import out_console
+from segnet.cli.console import out_console
+from segnet.cli.options import command_line, one_of, size_px
 from segnet.errors import ConfigError
-from segnet.options import one_of, size_px
 
 if TYPE_CHECKING:
     from segnet.export.record import Exported
@@ -90,7 +87,7 @@ def benchmark_export(
     if page:
         read_page(page)  # an error comes before the measuring
     rows = measure_exports(weights, names, size_px(size), picture=picture, repeats=repeats, console=out_console)
-    record = write_results(out, rows, shlex.join(["segnet", *sys.argv[1:]]))
+    record = write_results(out, rows, command_line())
     out_console.print(f"[dim]{out}[/]")
     if page:
         write_page(page, record)

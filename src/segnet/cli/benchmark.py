@@ -1,5 +1,4 @@
 """The command line's `segnet benchmark ...`: the tables of the paper, and measurements of single parts."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the commands that need it)
 
 import json
 from pathlib import Path
@@ -9,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segnet.console import out_console
-from segnet.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name, size_px
+from segnet.cli.console import out_console
+from segnet.cli.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
     from segnet.benchmark.options import Options

@@ -1,5 +1,4 @@
 """The command line's `segnet tune | quantise`, `segnet benchmark latency | memory | profile`: fast answers."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +7,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from segnet.console import out_console
+from segnet.cli.console import out_console
+from segnet.cli.options import DeviceOption, command_line, device_name, one_of, precision_name, size_px
 from segnet.errors import ConfigError
-from segnet.options import command_line, one_of, precision_name, size_px
 
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
 NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Pictures at once.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")]
 
 
@@ -88,30 +88,38 @@ def benchmark_latency(
     size: SizeOption = "360x480",
     repeats: Annotated[int, typer.Option(min=1, help="Of each way to run a net; they take turns.")] = 9,
     quantised: Annotated[list[Path] | None, typer.Option(help="File of segnet quantise, as often as needed.")] = None,
+    device: DeviceOption = "cpu",
+    batch_size: BatchSizeOption = 1,
     out: OutOption = Path("results"),
 ) -> None:
-    """One picture to class ids: the naive port, our backends and precisions, other nets under the same."""
-    from segnet.benchmark.latency import NETS, WAYS, latency_table, measure_latency
+    """Pictures to class ids: the naive port, our backends and precisions, other nets under the same."""
+    from segnet.benchmark.latency import NETS, latency_table, measure_latency, ways_on
     from segnet.benchmark.latency_plot import plot_latency
     from segnet.benchmark.peers import SMP_UNET
     from segnet.benchmark.results import show_and_write
+    from segnet.engine.device import choose_place
     from segnet.models import MODELS
     from segnet.runtime.quantised import read_quantised
 
     size_hw = size_px(size)
+    place = choose_place(device_name(device)).device
+    known_ways = ways_on(place)
     chosen_nets = [one_of("net", name, (*MODELS, SMP_UNET)) for name in _names(nets)] or NETS
-    chosen_ways = [one_of("backend and precision", way, WAYS) for way in _names(ways)] or WAYS
+    chosen_ways = [one_of("backend and precision", way, known_ways) for way in _names(ways)] or known_ways
     int8 = {read_quantised(path)[1].weights.model: path for path in quantised or []}
+    if int8 and place.type != "cpu":
+        raise ConfigError(f"quantised files run on the processor, not on {place.type}; leave --quantised or --device")
     if strangers := [f"{path} ({net})" for net, path in int8.items() if net not in chosen_nets]:
         raise ConfigError(f"quantised files of nets that are not measured: {', '.join(strangers)}; name them in --nets")
     results, failures = [], []
     for net in chosen_nets:
-        measured, failed = measure_latency(net, chosen_ways, size_hw, repeats, int8.get(net))
+        measured, failed = measure_latency(
+            net, chosen_ways, size_hw, repeats, int8.get(net), device=place, batch_size=batch_size
+        )
         results += measured
         failures += failed
-    show_and_write(
-        latency_table(results, size_hw, failures), [r.to_dict() for r in results], out, out_console, command_line()
-    )
+    text = latency_table(results, size_hw, failures, device=place)
+    show_and_write(text, [r.to_dict() for r in results], out, out_console, command_line())
     if plot_latency(results, out / "latency.png"):
         out_console.print(f"[dim]{out}/latency.png[/]")
 
@@ -137,19 +145,27 @@ def benchmark_memory(
 def benchmark_profile(
     nets: NetsOption = "",
     size: SizeOption = "360x480",
+    device: DeviceOption = "cpu",
+    batch_size: BatchSizeOption = 1,
     out: OutOption = Path("results"),
 ) -> None:
-    """Where the time of one picture goes: the naive port and ours; and what this processor can multiply at all."""
+    """Where the time goes: the naive port and ours; and what this processor or GPU can multiply at all."""
     from segnet.benchmark.profile import matrix_rates, measure_profile, profile_table
     from segnet.benchmark.results import show_and_write
+    from segnet.engine.device import choose_place
     from segnet.models import MODELS
 
     size_hw = size_px(size)
     chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
-    ways: tuple[Any, ...] = (None, "float32", "bfloat16")
-    results = [measure_profile(net, precision, size_hw) for net in chosen for precision in ways]
-    rates = matrix_rates()
-    text = profile_table(results, rates, size_hw)
+    place = choose_place(device_name(device)).device
+    ways: tuple[Any, ...] = (None, "float32", "bfloat16") if place.type == "cpu" else (None, "float16", "bfloat16")
+    results = [
+        measure_profile(net, precision, size_hw, device=place, batch_size=batch_size)
+        for net in chosen
+        for precision in ways
+    ]
+    rates = matrix_rates(place)
+    text = profile_table(results, rates, size_hw, device=place)
     show_and_write(
         text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out, out_console, command_line()
     )

@@ -1,5 +1,4 @@
 """The command line's `segnet serve`: the HTTP service and the web demo."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +6,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from segnet.console import out_console
-from segnet.errors import ConfigError
-from segnet.options import (
+from segnet.cli.console import out_console
+from segnet.cli.options import (
     DeviceOption,
     PrecisionOption,
     backend_name,
@@ -18,6 +16,7 @@ from segnet.options import (
     precision_name,
     size_px,
 )
+from segnet.errors import ConfigError
 
 RuntimeOption = Annotated[
     str, typer.Option(help="Folder with onnxruntime-web's files; npm fetches them once; empty looks in the cache.")

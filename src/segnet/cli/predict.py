@@ -1,5 +1,4 @@
 """The command line's `segnet predict`: pictures of any size and videos to classes and overlays."""
-# ruff: noqa: PLC0415 (--help and errors come at once; torch is imported by the command that needs it)
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +8,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from segnet.console import error_console, out_console
-from segnet.errors import ConfigError, DataError
-from segnet.options import (
+from segnet.cli.console import error_console, out_console
+from segnet.cli.options import (
     BackendOption,
     CRFOption,
     DeviceOption,
@@ -21,6 +19,7 @@ from segnet.options import (
     device_name,
     precision_name,
 )
+from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from segnet.engine.predict import Predictor

@@ -1,0 +1,43 @@
+"""`segnet models | doctor`: what there is, and what it runs on."""
+
+from rich.markup import escape
+from rich.table import Table
+
+from segnet.cli.console import out_console
+from segnet.errors import SegNetError
+
+
+def models() -> None:
+    """List the nets, the weights and the recipes."""
+    import torch
+
+    from segnet.config import recipe_names
+    from segnet.models import MODELS, create_model
+    from segnet.models.weights import WEIGHTS, find_weights, read_card
+
+    table = Table("net", "parameters at 11 classes")
+    for name in MODELS:
+        with torch.device("meta"):  # shapes without numbers: nothing is drawn
+            net = create_model(name, 11)
+        table.add_row(name, f"{sum(p.numel() for p in net.parameters()):,}")
+    out_console.print(table)
+    table = Table("weights", "net", "classes", "mean IoU", "file")
+    for name in WEIGHTS:
+        try:
+            path = find_weights(name)
+            card = read_card(path)
+        except SegNetError as error:
+            table.add_row(name, "-", "-", "-", escape(str(error)))
+            continue
+        table.add_row(name, card.model, card.label_set.name, f"{card.scores.get('mean_iou', 0):.4f}", str(path))
+    out_console.print(table)
+    out_console.print("recipes: " + ", ".join(recipe_names()))
+
+
+def doctor() -> None:
+    """Say what this machine is and how SegNet would run on it."""
+    from segnet.engine.device import choose_place
+    from segnet.engine.machine import machine_facts
+
+    for name, value in {**machine_facts(), "Runs on": str(choose_place())}.items():
+        out_console.print(f"{name:>12}  {value}", highlight=False)

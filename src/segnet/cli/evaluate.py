@@ -1,0 +1,63 @@
+"""`segnet evaluate`: scores of weights on a labelled split."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segnet.cli.console import out_console
+from segnet.cli.options import (
+    BackendOption,
+    CRFOption,
+    DeviceOption,
+    PrecisionOption,
+    WeightsOption,
+    backend_name,
+    device_name,
+    precision_name,
+)
+
+
+def evaluate(
+    weights: WeightsOption,
+    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")] = "street",
+    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
+    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
+    save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
+    authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
+    uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; their mean is scored.")] = 0,
+    crf_file: CRFOption = None,
+    backend: BackendOption = "auto",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Score weights on a labelled split: global accuracy, class average, mean IoU, boundary F1."""
+    from segnet.data import open_dataset
+    from segnet.engine.crf_file import read_crf
+    from segnet.engine.predict import Predictor
+    from segnet.report.evaluation import evaluate_to_folder, score_table
+
+    crf = read_crf(crf_file) if crf_file else None
+    predictor = Predictor(
+        weights,
+        backend=backend_name(backend),
+        device=device_name(device),
+        precision=precision_name(precision),
+        crf=crf,
+    )
+    dataset = open_dataset(data, split, data_format)
+    facts = {"Weights": weights, "Data": data, "Split": split} | ({"CRF": str(crf)} if crf else {})
+    facts |= {"Samples": str(uncertainty)} if uncertainty else {}
+    scores = evaluate_to_folder(
+        predictor,
+        dataset,
+        out,
+        facts=facts,
+        save_predictions=save_predictions,
+        authors_form=authors_bf,
+        uncertainty_samples=uncertainty,
+        console=out_console,
+    )
+    out_console.print(score_table(scores))
+    out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")

@@ -1,0 +1,81 @@
+"""`segnet train | pretrain`: with labels, and without."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from segnet.cli.console import out_console
+
+
+def train(
+    out: Annotated[Path | None, typer.Option(help="Folder of the run, made if missing; none is runs/DATA.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set; overrides the recipe's.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
+
+    Without a recipe, net, size, batch and schedule are chosen for the data and this machine, and said.
+
+    In several processes: torchrun --nproc-per-node 2 -m segnet train ...
+    """
+    from segnet.config import load_config
+    from segnet.data import open_dataset
+    from segnet.engine.predict import Predictor
+    from segnet.engine.processes import join_processes
+    from segnet.engine.surroundings import chosen_config, config_of_run
+    from segnet.engine.train import fit
+    from segnet.models.weights import save_weights
+    from segnet.report.evaluation import evaluate_to_folder, score_table
+
+    overrides = ([f"data.path={json.dumps(str(data))}"] if data else []) + (settings or [])
+    config, choice = load_config(recipe, overrides), tuple[str, ...]()
+    out = out or Path("runs") / Path(config.data.path).resolve().name
+    if recipe is None:
+        kept = config_of_run(out, overrides) if resume else None
+        config, choice = (kept, ()) if kept else chosen_config(overrides)
+    with join_processes() as processes:
+        if processes.is_first:
+            for line in choice:
+                out_console.print(escape(line), highlight=False, soft_wrap=True)
+            out_console.print()
+            out_console.print(escape(config.to_toml()))
+        weights = fit(config, out, resume=resume, console=out_console, processes=processes)
+    if not processes.is_first:
+        return
+    predictor = Predictor(weights, device=config.train.device, precision=config.train.precision)
+    dataset = open_dataset(config.data.path, config.data.val_split, config.data.format)
+    facts = {"Weights": str(weights), "Data": config.data.path, "Split": config.data.val_split}
+    scores = evaluate_to_folder(predictor, dataset, out, facts=facts, log=out / "log.jsonl", console=out_console)
+    card = replace(predictor.card, scores=scores.summary(), class_iou=scores.class_iou())
+    save_weights(weights, predictor.model, card)
+    out_console.print(score_table(scores))
+    out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
+
+
+def pretrain(
+    data: Annotated[str, typer.Option(help="Folder of pictures, folder of a data set, or street for drawn scenes.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
+    layerwise: Annotated[bool, typer.Option("--layerwise/--at-once", help="One stage after the other, or all.")] = True,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train an encoder without labels, by rebuilding pictures; OUT/best.safetensors starts SegNet-Basic.
+
+    Then: segnet train --set model.start=OUT/best.safetensors ... Pictures rebuilt are in OUT/report.html.
+    """
+    from segnet.config import load_pretrain_config
+    from segnet.engine.pretrain import pretrain as learn_to_rebuild
+    from segnet.report.reconstruction import report_run
+
+    overrides = [f"data.path={json.dumps(data)}", f"train.layerwise={json.dumps(layerwise)}"]
+    config = load_pretrain_config(overrides + (settings or []))
+    out_console.print(escape(config.to_toml()))
+    weights = learn_to_rebuild(config, out, resume=resume, console=out_console)
+    report_run(config, out)
+    out_console.print(f"[dim]{weights}, {out}/report.html[/]")
