@@ -1,5 +1,6 @@
 """The command line's `segnet tune | quantise`, `segnet benchmark latency | memory | profile`: fast answers."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -150,6 +151,7 @@ def benchmark_profile(
     out: OutOption = Path("results"),
 ) -> None:
     """Where the time goes: the naive port and ours; and what this processor or GPU can multiply at all."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when torch is imported: no line for each start and stop
     from segnet.benchmark.profile import matrix_rates, measure_profile, profile_table
     from segnet.benchmark.results import show_and_write
     from segnet.engine.device import choose_place

@@ -11,7 +11,7 @@ from torch._inductor import aoti_compile_and_package, aoti_load_package
 from segnet.errors import ConfigError
 from segnet.export.program import count_operators, exported_program
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet
+from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:

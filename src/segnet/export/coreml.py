@@ -13,7 +13,8 @@ from segnet.errors import ExportError
 from segnet.export.arithmetic import arithmetic_net
 from segnet.export.program import drop_aliases, exported_program
 from segnet.export.record import Image, Request, Run, Written
-from segnet.export.tools import quiet, require
+from segnet.export.tools import require
+from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:

@@ -12,7 +12,8 @@ from torch.export import ExportedProgram
 
 from segnet.export.program import count_operators, exported_program
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet, require
+from segnet.export.tools import require
+from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet, require
+from segnet.export.tools import require
 from segnet.runtime.graph import inference_net
+from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:

@@ -16,7 +16,8 @@ from segnet.errors import ConfigError
 from segnet.export.arithmetic import arithmetic_net
 from segnet.export.program import drop_aliases, exported_program
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet, require
+from segnet.export.tools import require
+from segnet.runtime.quiet import quiet
 
 _NO_OPERATORS = {"Input", "Split", "MemoryData"}
 

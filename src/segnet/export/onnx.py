@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from segnet.export.program import exported_program
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet, require
+from segnet.export.tools import require
+from segnet.runtime.quiet import quiet
 
 OPSET = 18
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from segnet.export.program import exported_program
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet, require
+from segnet.export.tools import require
 from segnet.runtime.openvino import quantised_model
+from segnet.runtime.quiet import quiet
 
 _NO_OPERATORS = {"Constant", "Parameter", "Result"}
 

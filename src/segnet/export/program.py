@@ -8,8 +8,8 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from segnet.export.record import Request
-from segnet.export.tools import quiet
 from segnet.runtime.graph import InferenceNet, exported, inference_net
+from segnet.runtime.quiet import quiet
 
 
 def exported_program(request: Request, net: InferenceNet | None = None) -> ExportedProgram:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from segnet.export.program import count_operators, exported_program
 from segnet.export.record import Image, Request, Written
-from segnet.export.tools import quiet
+from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:

@@ -5,9 +5,6 @@
 Plain operators only, at any size: no index tensor, no scatter, no gather, no operator of our own, nothing in place.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -91,14 +88,6 @@ def exported(net: InferenceNet, size_px: tuple[int, int] | None, dtype: torch.dt
     # oblivious of sizes: else slices that cut nothing at the traced size would be taken to cut nothing at any
     with torch.no_grad(), _config.patch(backed_size_oblivious=size_px is None):  # type: ignore[attr-defined]
         return torch.export.export(net, (image,), dynamic_shapes=open_axes)
-
-
-@contextmanager
-def quiet_copies() -> Iterator[None]:
-    """For converters that copy an exported program, which touches a part of PyTorch that warns of its own end."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec", category=FutureWarning)
-        yield
 
 
 def _without_flip(net: fx.GraphModule) -> fx.GraphModule:

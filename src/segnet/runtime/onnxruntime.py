@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from segnet.runtime.backend import Precision, require
-from segnet.runtime.graph import Answer, exported, inference_net, quiet_copies
+from segnet.runtime.graph import Answer, exported, inference_net
+from segnet.runtime.quiet import quiet
 
 
 class ONNXRuntimeBackend:
@@ -53,7 +54,7 @@ class ONNXRuntimeBackend:
 
 def _session(model: nn.Module, answer: Answer) -> Any:
     runtime = require("onnxruntime", "onnx")
-    with quiet_copies():
+    with quiet():
         program = torch.onnx.export(exported(inference_net(model, answer=answer), None), dynamo=True, verbose=False)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

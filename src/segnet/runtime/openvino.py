@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.files import whole_files
 from segnet.runtime.backend import Precision, require
-from segnet.runtime.graph import Answer, exported, inference_net, quiet_copies
+from segnet.runtime.graph import Answer, exported, inference_net
 from segnet.runtime.quantised import read_quantised
+from segnet.runtime.quiet import quiet
 
 _HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16", "int8": "bf16"}
 _SIZES_KEPT = 4
@@ -124,7 +125,7 @@ def convert(model: nn.Module, answer: Answer) -> Any:
     """A net as an OpenVINO model of open height and width: uint8 (1, 3, H, W) -> what `InferenceNet` answers."""
     openvino = require("openvino", "openvino")
     program = exported(inference_net(model, answer=answer), None, torch.uint8)
-    with quiet_copies():
+    with quiet():
         return openvino.convert_model(program)
 
 
