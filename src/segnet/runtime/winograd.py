@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 LEAST_FILTERS = 2**15  # 128 channels in and 256 out; below, the additions take what the multiplications save
-_BAND_BYTES = 2**24  # of tiles at once: enough of them for fast products, few enough for the processor's cache
+_BAND_VALUES = 2**22  # of tiles at once: enough of them for fast products, few enough for the processor's cache
 
 
 class _Basis(NamedTuple):
@@ -85,8 +85,8 @@ class Winograd(nn.Conv2d):
         below = down * step + 2 - height - padding[0]
         image = F.pad(features, (padding[1], right, padding[0], below)).permute(0, 2, 3, 1)
         result = features.new_empty(batch, down, step, across, step, self.out_channels)
-        bytes_down = 2 * batch * across * side**2 * max(self.in_channels, self.out_channels) * features.element_size()
-        band = max(1, _BAND_BYTES // bytes_down)
+        values_down = 2 * batch * across * side**2 * max(self.in_channels, self.out_channels)
+        band = max(1, _BAND_VALUES // values_down)
         for top in range(0, down, band):
             tiles = result[:, top : top + band]
             self._fill(tiles, image[:, top * step : (top + tiles.shape[1]) * step + 2])

@@ -19,7 +19,7 @@ def test_the_same_numbers_in_float64(
     tile_px: int, size: tuple[int, int], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     padding = (max(rows, 3 - size[0]), 1)  # one row of output at least
-    monkeypatch.setattr(winograd, "_BAND_BYTES", 2**12)  # several bands
+    monkeypatch.setattr(winograd, "_BAND_VALUES", 2**10)  # several bands
     torch.manual_seed(0)
     convolution = nn.Conv2d(5, 7, 3, padding=1).double()
     features = torch.randn(2, 5, *size, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
