@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from segnet.config import Config, load_config
     from segnet.data import open_dataset
     from segnet.engine.evaluate import Scores, evaluate
-    from segnet.engine.predict import Prediction, Predictor
+    from segnet.engine.predict import Predictor
+    from segnet.engine.prediction import Prediction
     from segnet.engine.train import fit
     from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
     from segnet.errors import SegNetError
@@ -49,7 +50,8 @@ _HOMES = {
     "segnet.config": ("Config", "load_config"),
     "segnet.data": ("open_dataset",),
     "segnet.engine.evaluate": ("Scores", "evaluate"),
-    "segnet.engine.predict": ("Prediction", "Predictor"),
+    "segnet.engine.predict": ("Predictor",),
+    "segnet.engine.prediction": ("Prediction",),
     "segnet.engine.train": ("fit",),
     "segnet.engine.uncertainty": ("Uncertainty", "sample_uncertainty"),
     "segnet.errors": ("SegNetError",),

@@ -62,6 +62,19 @@ def test_little_memory_and_what_tiles_cannot(run: Run, street: np.ndarray, tmp_p
         assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
 
 
+def test_the_longest_side_that_the_net_sees(run: Run, street: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "street.png"
+    Image.fromarray(street).save(path)
+    code, out, _ = run("predict", path, "--out", tmp_path / "o", "--longest-side", 96, "--tile", 128)
+    assert code == 0
+    assert "tiles" not in out
+    assert np.array(Image.open(tmp_path / "o/street-classes.png")).shape == (240, 660)
+    code, _, err = run("predict", path, "--out", tmp_path / "o2", "--longest-side", 96, "--memory", 0.01)
+    assert code == 2
+    assert "the answer at its own size takes 0.019 GiB; allow more --memory, or leave --longest-side out" in err
+    assert not (tmp_path / "o2").exists()
+
+
 def test_a_bomb_is_one_clear_line_and_the_others_are_kept(run: Run, street: np.ndarray, tmp_path: Path) -> None:
     with (tmp_path / "bomb.png").open("wb") as file:
         PNGRows(file, (50_000, 50_000)).write(np.zeros((1, 50_000, 3), np.uint8))  # and 49,999 rows are missing

@@ -22,7 +22,7 @@ from live_server import live_server
 from PIL import Image
 
 from segnet.benchmark.load import load_table, measure_load
-from segnet.engine.predict import Prediction
+from segnet.engine.prediction import Prediction
 from segnet.errors import ConfigError
 from segnet.labels import CAMVID_11
 from segnet.models.weights import WeightsCard

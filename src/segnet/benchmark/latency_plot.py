@@ -1,11 +1,11 @@
 """Latency against accuracy: one point per way to run a net whose weights ship with their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from segnet.benchmark.latency import Latency
+from segnet.benchmark.latency import INT8, Latency
 from segnet.errors import WeightsError
 from segnet.files import whole_file
 from segnet.models.weights import WEIGHTS, find_weights, read_card
@@ -26,12 +26,13 @@ def known_mean_iou() -> dict[str, float]:
     return best
 
 
-def plot_latency(results: Sequence[Latency], path: Path) -> bool:
+def plot_latency(results: Sequence[Latency], path: Path, int8_mean_iou: Mapping[str, float] | None = None) -> bool:
     """Draws the records whose net has a known score.
 
     Args:
         results: in the table's order.
         path: of the PNG.
+        int8_mean_iou: of quantised files, 0..1, by net; where it is missing the weights' own stands for it.
 
     Returns:
         Whether there was anything to draw; else no file is written.
@@ -47,12 +48,13 @@ def plot_latency(results: Sequence[Latency], path: Path) -> bool:
     axes = figure.subplots()
     for net in dict.fromkeys(r.net for r in drawn):
         ways = sorted((r for r in drawn if r.net == net), key=lambda r: r.time.median_ms)
-        score = 100 * scores[net]
-        axes.scatter([r.time.median_ms for r in ways], [score] * len(ways), label=net)
+        after = (int8_mean_iou or {}).get(net, scores[net])
+        heights = [100 * (after if r.way == INT8 else scores[net]) for r in ways]
+        axes.scatter([r.time.median_ms for r in ways], heights, label=net)
         for number, r in enumerate(ways):
             axes.annotate(
                 r.way,
-                (r.time.median_ms, score),
+                (r.time.median_ms, heights[number]),
                 (0, 14 + 15 * (number % _LABEL_HEIGHTS)),
                 textcoords="offset points",
                 ha="center",
@@ -60,7 +62,7 @@ def plot_latency(results: Sequence[Latency], path: Path) -> bool:
                 bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
                 arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkB": 3},
             )
-    axes.set(xscale="log", xlabel="median ms of one picture", ylabel="mean IoU %, of the weights in float32")
+    axes.set(xscale="log", xlabel="median ms of one picture", ylabel="mean IoU %; of float32, of int8 its own")
     axes.margins(x=0.12, y=0.45)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")

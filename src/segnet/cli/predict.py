@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from segnet.engine.predict import Predictor
 
 
+_BYTES_ENLARGED = 12  # per pixel and class: enlarged logits, their softmax, and one more
+
+
 def predict(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of pictures.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
@@ -38,6 +41,9 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
     memory: Annotated[float, typer.Option(help="GiB for the program; a picture that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
+    longest_side: Annotated[
+        int, typer.Option(min=0, help="Pixels to which larger pictures are brought for the net; 0 leaves them.")
+    ] = 0,
     max_megapixels: Annotated[float, typer.Option(help="Of a picture; a small file can unfold to gigabytes.")] = 250,
     frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
@@ -55,7 +61,8 @@ def predict(
     """
     from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
     from segnet.engine.crf_file import read_crf
-    from segnet.engine.predict import Predictor, save_prediction
+    from segnet.engine.predict import Predictor
+    from segnet.engine.prediction import save_prediction
     from segnet.video import is_video
 
     videos = [path for path in dict.fromkeys(pictures) if is_video(path)]
@@ -72,6 +79,7 @@ def predict(
         device=device_name(device),
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
+        longest_side_px=longest_side or None,
     )
     pixel_limit = round(max_megapixels * 1e6)
     failed = 0
@@ -118,6 +126,13 @@ def _tile_px(path: Path, predictor: "Predictor", memory_gib: float, wanted_px: i
         require_pixels(path, size_px, pixel_limit)
     except DataError:
         return 0  # reading it whole says so
+    if predictor.longest_side_px:
+        if (gib := size_px[0] * size_px[1] * predictor.label_set.num_classes * _BYTES_ENLARGED / 2**30) > memory_gib:
+            raise ConfigError(
+                f"{path}: the answer at its own size takes {gib:.2g} GiB; allow more --memory, or leave --longest-side "
+                "out: it then goes in tiles"
+            )
+        return 0
     if wanted_px:
         return wanted_px if max(size_px) > wanted_px else 0
     side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes)

@@ -107,7 +107,8 @@ def benchmark_latency(
     known_ways = ways_on(place)
     chosen_nets = [one_of("net", name, (*MODELS, SMP_UNET)) for name in _names(nets)] or NETS
     chosen_ways = [one_of("backend and precision", way, known_ways) for way in _names(ways)] or known_ways
-    int8 = {read_quantised(path)[1].weights.model: path for path in quantised or []}
+    cards = {path: read_quantised(path)[1] for path in quantised or []}
+    int8 = {card.weights.model: path for path, card in cards.items()}
     if int8 and place.type != "cpu":
         raise ConfigError(f"quantised files run on the processor, not on {place.type}; leave --quantised or --device")
     if strangers := [f"{path} ({net})" for net, path in int8.items() if net not in chosen_nets]:
@@ -121,7 +122,8 @@ def benchmark_latency(
         failures += failed
     text = latency_table(results, size_hw, failures, device=place)
     show_and_write(text, [r.to_dict() for r in results], out, out_console, command_line())
-    if plot_latency(results, out / "latency.png"):
+    int8_mean_iou = {card.weights.model: card.scores_after["mean_iou"] for card in cards.values()}
+    if plot_latency(results, out / "latency.png", int8_mean_iou):
         out_console.print(f"[dim]{out}/latency.png[/]")
 
 

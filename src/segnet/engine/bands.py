@@ -9,7 +9,7 @@ import numpy as np
 
 from segnet import palette
 from segnet.data.sample import Image8
-from segnet.engine.predict import Prediction
+from segnet.engine.prediction import Prediction
 from segnet.files import whole_file
 from segnet.png import PNGRows
 

@@ -6,17 +6,16 @@ prediction.save("street-classes.png")
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from segnet import palette
 from segnet.config import DeviceName, PrecisionName
 from segnet.data.pictures import read_picture
 from segnet.data.sample import Image8
@@ -25,80 +24,15 @@ from segnet.data.unlabelled import RGB
 from segnet.engine.crf import CRFParameters, DenseCRF
 from segnet.engine.device import choose_place
 from segnet.engine.fastest import folder_of, remembered
+from segnet.engine.prediction import Float2D, Prediction
 from segnet.engine.uncertainty import UNCERTAINTIES, DropoutSampler, Uncertainty
 from segnet.errors import ConfigError, ShapeError, WeightsError
-from segnet.files import whole_file
 from segnet.labels import LabelSet
 from segnet.models.weights import WeightsCard, find_weights, load_weights
 from segnet.runtime.backend import Backend, BackendName
 from segnet.runtime.choose import choose_backend
 from segnet.runtime.openvino import OpenVINOBackend
 from segnet.runtime.quantised import is_quantised, read_quantised
-
-Float2D = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the net says of one picture, at the picture's own size.
-
-    Attributes:
-        image: the picture as the net saw it, RGB uint8 (H, W, 3).
-        classes: class ids, uint8 (H, W).
-        label_set: of the class ids.
-        confidence: probability of the class that was chosen, float32 (H, W) in [0, 1], where asked for.
-        probability: of every class, float16 (K, H, W), where asked for.
-        uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), where asked for.
-    """
-
-    image: Image8
-    classes: Image8
-    label_set: LabelSet
-    confidence: Float2D | None = None
-    probability: NDArray[np.float16] | None = None
-    uncertainty: dict[str, Float2D] | None = None
-
-    def shares(self) -> dict[str, float]:
-        """Share of the picture's pixels that each class has, 0..1, largest first; classes without pixels left out."""
-        counts = np.bincount(self.classes.ravel(), minlength=self.label_set.num_classes) / self.classes.size
-        return {self.label_set.names[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
-
-    def overlay(self, opacity: float = 0.5) -> Image.Image:
-        """The picture with class colours laid over it and a legend of its classes below."""
-        coloured = palette.overlay(self.image, self.classes, self.label_set, opacity)
-        present = np.unique(self.classes).tolist()
-        return Image.fromarray(palette.with_legend(coloured, self.label_set, present))
-
-    def grey_maps(self) -> dict[str, Image8]:
-        """Confidence and uncertainties, where there are any, as grey: uint8 (H, W) by the word for a file's name.
-
-        White is confidence 1, and the largest uncertainty that K classes allow: variance (K - 1) / K^2, entropy and
-        mutual information ln K.
-        """
-        num_classes = max(self.label_set.num_classes, 2)
-        maps = {name.replace("_", "-"): values for name, values in (self.uncertainty or {}).items()}
-        most = {name: float(np.log(num_classes)) for name in maps} | {"variance": (num_classes - 1) / num_classes**2}
-        if self.confidence is not None:
-            maps, most = {"confidence": self.confidence, **maps}, {"confidence": 1.0, **most}
-        return {name: np.rint((v / most[name]).clip(0, 1) * 255).astype(np.uint8) for name, v in maps.items()}
-
-    def save(self, path: Path | str) -> None:
-        """Writes class ids as a PNG whose palette shows the class colours.
-
-        Raises:
-            DataError: the file cannot be written; nothing is left half written.
-        """
-        save_picture(palette.to_palette_picture(self.classes, self.label_set), Path(path))
-
-
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Writes a PNG whole or not at all.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    with whole_file(path) as temporary:
-        picture.save(temporary, format="PNG")
 
 
 class Predictor:
@@ -113,6 +47,8 @@ class Predictor:
         precision: `auto` takes bfloat16 where the hardware multiplies it and the backend has it; `int8` is that of a
             quantised file.
         crf: parameters of a fully connected CRF between net and prediction; None takes the net's word.
+        longest_side_px: larger pictures are brought to it before the net sees them, and the net's answer to their own
+            size: a net knows things at the scale it was trained at. None shows it every picture as it is.
 
     Raises:
         WeightsError: unknown name, file missing or broken, or of a net that rebuilds pictures.
@@ -136,8 +72,10 @@ class Predictor:
         device: DeviceName = "auto",
         precision: PrecisionName | Literal["int8"] = "auto",
         crf: CRFParameters | None = None,
+        longest_side_px: int | None = None,
     ) -> None:
         self.crf = crf
+        self.longest_side_px = longest_side_px
         self._model: nn.Module | None = None
         self._sampler: DropoutSampler | None = None
         if (path := find_weights(weights)) and is_quantised(path):
@@ -234,7 +172,7 @@ class Predictor:
         if uncertainty_samples:
             sampled = self.sample(images, uncertainty_samples)
             probability = self._after_crf(sampled.probability.cpu(), images)
-        elif confidence or probabilities or self.crf is not None:
+        elif confidence or probabilities or self.crf is not None or self._is_large(images):
             probability = self.probability(images)
         else:
             classes = self.backend.classes(_batch(images)).numpy()  # (N, H, W)
@@ -255,7 +193,8 @@ class Predictor:
     @torch.inference_mode()
     def probability(self, images: Sequence[Image8]) -> Tensor:
         """Of every class, after the CRF if there is one: N pictures of one size -> float32 (N, K, H, W) on the CPU."""
-        return self._after_crf(self.backend.logits(_batch(images)).softmax(1), images)
+        logits = self.backend.logits(_batch(self._seen(images)))
+        return self._after_crf(_at_size(logits, images[0].shape[:2]).softmax(1), images)
 
     @torch.inference_mode()
     def sample(self, images: Sequence[Image8], num_samples: int) -> Uncertainty:
@@ -266,9 +205,24 @@ class Predictor:
         """
         if self._sampler is None:
             self._sampler = DropoutSampler(self.model)
-        batch = torch.stack([image_to_tensor(image) for image in images])
+        batch = torch.stack([image_to_tensor(image) for image in self._seen(images)])
         with self.place.autocast():
-            return self._sampler(batch.to(self.place.device, memory_format=torch.channels_last), num_samples)
+            sampled = self._sampler(batch.to(self.place.device, memory_format=torch.channels_last), num_samples)
+        size = images[0].shape[:2]
+        maps = {name: _at_size(getattr(sampled, name)[:, None], size)[:, 0] for name in UNCERTAINTIES}
+        return Uncertainty(_at_size(sampled.probability, size), **maps)
+
+    def _is_large(self, images: Sequence[Image8]) -> bool:
+        return self.longest_side_px is not None and max(images[0].shape[:2]) > self.longest_side_px
+
+    def _seen(self, images: Sequence[Image8]) -> Sequence[Image8]:
+        """The pictures as the net sees them, of one size."""
+        if self.longest_side_px is None or not self._is_large(images):
+            return images
+        height, width = images[0].shape[:2]
+        factor = self.longest_side_px / max(height, width)
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        return [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)) for image in images]
 
     def _after_crf(self, probability: Tensor, images: Sequence[Image8]) -> Tensor:
         if self.crf is None:
@@ -278,6 +232,11 @@ class Predictor:
 
 def _batch(images: Sequence[Image8]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, 3, H, W)
+
+
+def _at_size(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(N, C, h, w) -> (N, C, H, W), linearly between pixels where the sizes differ."""
+    return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
 def _require_classes(card: WeightsCard, path: Path) -> None:
@@ -307,27 +266,3 @@ def _numpy(tensor: Tensor) -> Float2D:
 
 def _maps(sampled: Uncertainty, i: int) -> dict[str, Float2D]:
     return {name: _numpy(getattr(sampled, name)[i]) for name in UNCERTAINTIES}
-
-
-def save_prediction(prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5) -> None:
-    """Writes all files of one prediction, each whole or not at all.
-
-    `STEM-classes.png` and `STEM-overlay.png`; `STEM-confidence.png`, `STEM-probability.npz` and one PNG per uncertainty
-    map where the prediction has them.
-
-    Args:
-        prediction: of one picture.
-        out: folder, made if missing.
-        stem: first part of the file names.
-        opacity: of the class colours in the overlay, 0..1.
-
-    Raises:
-        DataError: a file cannot be written.
-    """
-    prediction.save(out / f"{stem}-classes.png")
-    save_picture(prediction.overlay(opacity), out / f"{stem}-overlay.png")
-    if prediction.probability is not None:
-        with whole_file(out / f"{stem}-probability.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, probability=prediction.probability, names=np.array(prediction.label_set.names))
-    for name, grey in prediction.grey_maps().items():
-        save_picture(Image.fromarray(grey), out / f"{stem}-{name}.png")

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from segnet.data.windows import Windows
-from segnet.engine.predict import Prediction, Predictor
+from segnet.engine.predict import Predictor
+from segnet.engine.prediction import Prediction
 from segnet.engine.uncertainty import UNCERTAINTIES
 from segnet.errors import ConfigError, ShapeError
 

@@ -17,7 +17,8 @@ from segnet.data.targets import require_labelled
 from segnet.engine.evaluate import Scores
 from segnet.engine.log import read_log
 from segnet.engine.machine import machine_facts
-from segnet.engine.predict import Predictor, save_picture
+from segnet.engine.predict import Predictor
+from segnet.engine.prediction import save_picture
 from segnet.errors import WeightsError
 from segnet.files import whole_file
 from segnet.report.page import write_report

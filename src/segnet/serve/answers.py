@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from segnet import palette
-from segnet.engine.predict import Prediction
+from segnet.engine.prediction import Prediction
 from segnet.serve.batches import Answered
 from segnet.serve.models import Loaded
 from segnet.serve.refusal import RefusalError

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from time import perf_counter
 
 from segnet.data.sample import Image8
-from segnet.engine.predict import Prediction
+from segnet.engine.prediction import Prediction
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.refusal import overfull

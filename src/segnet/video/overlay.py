@@ -12,7 +12,8 @@ import torch
 
 from segnet import palette
 from segnet.data.sample import Image8
-from segnet.engine.predict import Predictor, save_picture
+from segnet.engine.predict import Predictor
+from segnet.engine.prediction import save_picture
 from segnet.errors import ConfigError, DataError
 from segnet.files import whole_file
 from segnet.video.reading import Frame, VideoReader

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from segnet.engine.crf import CRFParameters, DenseCRF
-from segnet.engine.predict import Predictor, save_prediction
+from segnet.engine.predict import Predictor
+from segnet.engine.prediction import save_prediction
 from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
@@ -54,6 +55,28 @@ def test_classes_are_the_argmax_of_the_net_at_the_pictures_size(weights: Path, p
 def test_any_size(weights: Path, size: tuple[int, int]) -> None:
     result = Predictor(weights, precision="float32")(np.zeros((*size, 3), np.uint8))
     assert result.classes.shape == size
+
+
+def test_a_large_picture_is_shown_small_and_answered_at_its_own_size(weights: Path, picture: np.ndarray) -> None:
+    small = np.asarray(Image.fromarray(picture).resize((22, 14), Image.Resampling.BILINEAR))
+    whole = Predictor(weights, device="cpu", precision="float32")
+    with torch.inference_mode():
+        logits = whole.model(torch.from_numpy(small.copy()).permute(2, 0, 1)[None].float() / 255)
+        wanted = torch.nn.functional.interpolate(logits, (21, 33), mode="bilinear", align_corners=False)[0]
+    predictor = Predictor(weights, device="cpu", precision="float32", longest_side_px=22)
+    result = predictor(picture, confidence=True)
+    assert result.image is picture
+    assert np.array_equal(result.classes, wanted.argmax(0).numpy())
+    assert np.allclose(result.confidence, wanted.softmax(0).amax(0).numpy(), atol=1e-6)
+    assert np.array_equal(predictor(picture).classes, result.classes)
+    assert np.array_equal(predictor(small).classes, whole(small).classes)  # 22 px is not larger than 22 px
+
+
+def test_uncertainty_of_a_large_picture_has_its_size(tmp_path: Path, picture: np.ndarray) -> None:
+    predictor = Predictor(write_weights(tmp_path / "b.safetensors", "bayesian-segnet-basic"), longest_side_px=16)
+    result = predictor(picture, uncertainty_samples=2)
+    assert result.uncertainty is not None
+    assert {values.shape for values in result.uncertainty.values()} == {(21, 33)}
 
 
 def test_path_and_array_agree_and_a_batch_agrees_with_one(weights: Path, picture: np.ndarray, tmp_path: Path) -> None:

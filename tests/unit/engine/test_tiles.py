@@ -12,7 +12,8 @@ from segnet.data.street import Street
 from segnet.data.windows import WholePicture
 from segnet.engine.bands import save_bands
 from segnet.engine.crf import CRFParameters
-from segnet.engine.predict import Prediction, Predictor
+from segnet.engine.predict import Predictor
+from segnet.engine.prediction import Prediction
 from segnet.engine.tiles import GRID_PX, OVERLAP_PX, Tiling, predict_in_tiles, tile_px_within
 from segnet.engine.uncertainty import Uncertainty
 from segnet.errors import ConfigError, DataError, ShapeError
