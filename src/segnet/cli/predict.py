@@ -85,8 +85,8 @@ def predict(
     failed = 0
     for path in videos:
         target = out if is_video(out) else out / f"{stems[path]}-overlay.mp4"
-        folder = target.parent / f"{stems[path]}-frames" if frames else None
-        failed += not _predict_video(predictor, path, target, opacity, smoothing, folder)
+        frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
+        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder)
     tile_px = {path: _tile_px(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
     for path in [path for path in tile_px if tile_px[path]]:
         if probabilities:
@@ -110,7 +110,8 @@ def predict(
                     save_prediction(result, out, stems[path], opacity=opacity)
             progress.advance(task, len(group) + len(broken))
     kind = "files" if videos else "pictures"
-    out_console.print(f"{len(paths) - failed} of {len(paths)} {kind} in {out}, on {predictor}")
+    folder = out.parent if is_video(out) else out
+    out_console.print(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}")
     if failed:
         raise typer.Exit(2)
 
