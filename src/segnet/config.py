@@ -50,6 +50,8 @@ class AugmentConfig(_Section):
     """Multiplied by 1 +- this."""
     saturation: float = 0.0
     """Multiplied by 1 +- this."""
+    tint: float = 0.0
+    """Red, green and blue are multiplied by 1 +- this each."""
 
 
 class ModelConfig(_Section):

@@ -24,6 +24,7 @@ class Augmentation:
         brightness: the picture is multiplied by 1 +- this.
         contrast: differences from the picture's mean are multiplied by 1 +- this.
         saturation: differences from each pixel's grey value are multiplied by 1 +- this.
+        tint: red, green and blue are multiplied by 1 +- this each, as another white balance or another sky would.
 
     Raises:
         ConfigError: values that cannot be used.
@@ -35,6 +36,7 @@ class Augmentation:
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    tint: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1]:
@@ -43,7 +45,7 @@ class Augmentation:
             raise ConfigError("augment.scale changes sizes, so augment.crop_px must say the size of a training picture")
         if self.crop_px is not None and min(self.crop_px) < 1:
             raise ConfigError(f"augment.crop_px: wanted (height, width) of at least 1, got {self.crop_px}")
-        for name in ("brightness", "contrast", "saturation"):
+        for name in ("brightness", "contrast", "saturation", "tint"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"augment.{name}: wanted 0 <= value < 1, got {getattr(self, name)}")
 
@@ -64,7 +66,7 @@ def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator
         image, target = _scale_and_crop(image, target, augmentation.crop_px, augmentation.scale, rng)
     if augmentation.flip and rng.random() < 0.5:
         image, target = image[:, ::-1], target[:, ::-1]
-    if augmentation.brightness or augmentation.contrast or augmentation.saturation:
+    if augmentation.brightness or augmentation.contrast or augmentation.saturation or augmentation.tint:
         image = _jitter(image, augmentation, rng)
     return Sample(np.ascontiguousarray(image), np.ascontiguousarray(target), sample.name)
 
@@ -107,6 +109,8 @@ def _jitter(image: np.ndarray, augmentation: Augmentation, rng: np.random.Genera
     result = (result - mean) * factor(augmentation.contrast) + mean
     grey = (result @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     result = (result - grey) * factor(augmentation.saturation) + grey
+    if augmentation.tint:
+        result = result * np.array([factor(augmentation.tint) for _ in range(3)])
     jittered: np.ndarray = np.rint(result).clip(0, 255).astype(np.uint8)
     return jittered
 

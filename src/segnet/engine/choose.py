@@ -115,6 +115,7 @@ def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, start
         "augment.brightness": 0.2,
         "augment.contrast": 0.2,
         "augment.saturation": 0.2,
+        "augment.tint": 0.1,
         "loss.class_weights": "sqrt_median_frequency",
         "loss.dice": 1.0,
         "train.epochs": epochs,

@@ -85,6 +85,18 @@ def test_jitter_changes_the_picture_only_and_within_bounds() -> None:
     assert np.array_equal(flat.image, sample.image)  # a picture of one colour has no contrast to change
 
 
+def test_tint_multiplies_each_colour_by_its_own_factor() -> None:
+    sample = Sample(np.full((4, 4, 3), 100, np.uint8), np.zeros((4, 4), np.uint8), "grey")
+    pictures = [augment(sample, Augmentation(tint=0.3), np.random.default_rng(s)).image for s in range(50)]
+    colours = np.array([picture[0, 0] for picture in pictures])
+    assert all(np.array_equal(picture, np.broadcast_to(picture[0, 0], (4, 4, 3))) for picture in pictures)
+    assert (colours.min(), colours.max()) == pytest.approx((70, 130), abs=3)
+    assert np.abs(np.corrcoef(colours.T) - np.eye(3)).max() < 0.5  # each by itself
+    plain = Augmentation(brightness=0.2, tint=0.0)
+    same = [augment(sample, a, np.random.default_rng(1)).image for a in (Augmentation(brightness=0.2), plain)]
+    assert np.array_equal(*same)
+
+
 def test_the_same_source_of_chance_gives_the_same_sample() -> None:
     augmentation = Augmentation(flip=True, scale=(0.5, 2.0), crop_px=(16, 16), brightness=0.3)
     first, second = (augment(checkers(), augmentation, np.random.default_rng([1, 2, 3])) for _ in range(2))
@@ -112,6 +124,7 @@ def test_tensors() -> None:
         ({"crop_px": (0, 8)}, "at least 1"),
         ({"brightness": 1.0}, "brightness"),
         ({"saturation": -0.1}, "saturation"),
+        ({"tint": 1.0}, "tint"),
     ],
 )
 def test_settings_that_cannot_be_used(settings: dict[str, object], words: str) -> None:
