@@ -1,0 +1,41 @@
+"""`segnet blend`: between two weights of one net."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segnet.cli.console import out_console
+from segnet.errors import WeightsError
+
+
+def blend(
+    first: Annotated[str, typer.Argument(help="Name of weights that ship, or a .safetensors file.")],
+    second: Annotated[str, typer.Argument(help="Of a run that went on from the first, for the same classes.")],
+    out: Annotated[Path, typer.Option(help="The file to write, .safetensors.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of the second; a little is often enough.")] = 0.2,
+    data: Annotated[str, typer.Option(help="To score on; the scores go into the file. Empty scores nothing.")] = "",
+    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
+    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+) -> None:
+    """Blend two weights of one net: what the second has learnt anew, without losing what the first knew."""
+    from segnet.data import open_dataset
+    from segnet.engine.blend import blend_weights
+    from segnet.engine.device import choose_place
+    from segnet.engine.evaluate import evaluate
+    from segnet.models.weights import save_weights
+    from segnet.report.evaluation import score_table
+
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"{out}: weights are saved as .safetensors; give the file that suffix")
+    dataset = open_dataset(data, split, data_format) if data else None
+    model, card = blend_weights(first, second, share)
+    if dataset:
+        place = choose_place()
+        place.ready(model)
+        scores = evaluate(model, dataset, place)
+        card = replace(card, scores=scores.summary(), class_iou=scores.class_iou())
+        out_console.print(score_table(scores))
+    save_weights(out, model, card)
+    out_console.print(f"[dim]{out}[/]")
