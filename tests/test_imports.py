@@ -8,7 +8,7 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
-    "errors labels palette config files png",
+    "errors labels palette config files png text",
     "recompute pooling layers losses metrics boundary calibration schedules data",
     "models",
     "runtime",
@@ -20,9 +20,10 @@ LEVELS = [
 BESIDE = {
     "labels": {"errors"},
     "palette": {"errors", "labels"},
-    "config": {"errors"},
+    "config": {"errors", "text"},
     "files": {"errors"},
     "png": {"errors"},
+    "text": {"errors"},
     "pooling": {"recompute"},
     "layers": {"recompute"},
     "benchmark": {"export", "report"},
