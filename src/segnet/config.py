@@ -4,7 +4,6 @@ Precedence: the defaults below < a recipe < `--set section.key=value`. An unknow
 one. The resolved settings are printed at the start of a run and stored beside its weights.
 """
 
-import json
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segnet.errors import ConfigError, nearest
+from segnet.text import read_text, toml_value
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
@@ -123,7 +123,7 @@ class TrainConfig(_Section):
     """Steps between checkpoints; there is one after each evaluation too."""
     tensorboard: bool = False
     """Also write the log's numbers for TensorBoard, to the run's folder `tensorboard`; wants the extra `logs`."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Of weights, order, augmentation and dropout."""
 
 
@@ -143,7 +143,7 @@ class Settings(_Section):
         lines = []
         for section, values in self.model_dump(mode="json").items():
             lines += [f"[{section}]"]
-            lines += [f"{key} = {json.dumps(value)}" for key, value in values.items() if value is not None]
+            lines += [f"{key} = {toml_value(value)}" for key, value in values.items() if value is not None]
             lines += [""]
         return "\n".join(lines)
 
@@ -220,7 +220,7 @@ class RebuildConfig(_Section):
     device: DeviceName = "auto"
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints; there is one after each epoch too."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Of weights, order and augmentation."""
 
 
@@ -277,9 +277,9 @@ def _resolve(kind: type[_AnySettings], settings: dict[str, Any], overrides: list
 
 def _read_recipe(recipe: str) -> dict[str, Any]:
     if recipe in recipe_names():
-        text = (resources.files("segnet") / "recipes" / f"{recipe}.toml").read_text()
+        text = (resources.files("segnet") / "recipes" / f"{recipe}.toml").read_text(encoding="utf-8")
     elif Path(recipe).is_file():
-        text = Path(recipe).read_text()
+        text = read_text(Path(recipe))
     else:
         raise ConfigError(f"no recipe or file '{recipe}'; {nearest(recipe, recipe_names())}")
     try:
@@ -297,7 +297,10 @@ def _apply(override: str, settings: dict[str, Any]) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    settings.setdefault(section, {})[name] = value
+    values = settings.setdefault(section, {})
+    if not isinstance(values, dict):
+        raise ConfigError(f"{section}: wanted a section of settings, [{section}], got {values!r}")
+    values[name] = value
 
 
 def _in_words(kind: type[Settings], error: dict[str, Any]) -> str:

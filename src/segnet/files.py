@@ -8,13 +8,13 @@ import secrets
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from segnet.errors import DataError, SegNetError, WeightsError
+from segnet.errors import ConfigError, DataError, SegNetError, WeightsError
 
 TIMEOUT_S = 30
 
@@ -89,7 +89,8 @@ def whole_files(path: Path) -> Iterator[Path]:
     belongs to it. When the block fails, everything is as it was.
 
     Args:
-        path: the file, or folder, by which the others are found; existing ones are replaced.
+        path: the file, or folder, by which the others are found; existing ones are replaced, but never a folder by a
+            file or the other way round. Whether a folder's content may go is for the caller to ask.
 
     Yields:
         A path of the same name in an empty folder.
@@ -97,6 +98,7 @@ def whole_files(path: Path) -> Iterator[Path]:
     Raises:
         DataError: as `whole_file`.
     """
+    path = path.resolve() if path.is_dir() else path  # `.` has no name
     room = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
     try:
         room.mkdir(parents=True)
@@ -104,11 +106,17 @@ def whole_files(path: Path) -> Iterator[Path]:
         for made in room.rglob("*"):
             _flush(made)
         others = sorted(made for made in room.iterdir() if made.name != path.name)
+        for made in (*others, room / path.name):
+            _require_of_its_kind(made, path.with_name(made.name))
         if others:
             _remove(path)
         for made in (*others, room / path.name):
             place = path.with_name(made.name)
-            if made.is_dir() or place.is_dir():
+            if made.is_dir() and place == Path.cwd():  # it cannot be replaced under the feet of who stands in it
+                for part in made.iterdir():
+                    part.replace(place / part.name)
+                continue
+            if made.is_dir():
                 _remove(place)
             made.replace(place)
         if os.name == "posix":
@@ -119,6 +127,25 @@ def whole_files(path: Path) -> Iterator[Path]:
         raise _cannot_be_written(path, cause) from cause
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def require_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuses to write over what is read.
+
+    Raises:
+        ConfigError: an output is an input, by whatever name; names it.
+    """
+    read = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in read:
+            raise ConfigError(f"{path} would be written over, and is also what is read; name another file or folder")
+
+
+def _require_of_its_kind(made: Path, place: Path) -> None:
+    if place.exists() and made.is_dir() != place.is_dir():
+        raise OSError(errno.EISDIR if place.is_dir() else errno.ENOTDIR, "a folder and a file of one name")
+    if made.is_dir() and place == Path.cwd() and {entry.name for entry in place.iterdir()} - {made.parent.name}:
+        raise DataError(f"{place} is the folder you are in, and would be replaced; leave it, and name it from outside")
 
 
 def _remove(path: Path) -> None:

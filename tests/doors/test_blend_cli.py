@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 import torch
 
-from segnet.models.weights import load_weights, read_card
+from segnet.data.folder import write_folder
+from segnet.data.street import Street
+from segnet.models.weights import find_weights, load_weights, read_card
 
 Run = Callable[..., tuple[int, str, str]]
 NAME = "segnet-basic-camvid"
@@ -47,3 +50,17 @@ def test_refusals_write_nothing(
     assert code == 2
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_it_scores_on_its_own_classes_only_and_keeps_what_it_reads(run: Run, tmp_path: Path) -> None:
+    root, weights = tmp_path / "d", tmp_path / "w.safetensors"
+    write_folder(root, Street(6, (16, 16)))
+    labels = root / "labels.toml"
+    labels.write_text(labels.read_text().replace('name = "road"', 'name = "lane"'))
+    code, _, err = run("blend", NAME, NAME, "--data", root, "--out", weights)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "the weights know the classes of camvid-11" in err
+    assert not weights.exists()
+    copyfile(find_weights(NAME), weights)
+    code, _, err = run("blend", NAME, weights, "--out", weights)
+    assert (code, "w.safetensors would be written over" in err) == (2, True)

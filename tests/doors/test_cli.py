@@ -246,6 +246,10 @@ def test_a_broken_picture_in_a_worker_is_one_clear_line_too(run: Run, tiny_camvi
         (["evaluate", "--weights", "w.pth"], ["w.pth"]),
         (["doctor", "--debug-me"], ["No such option"]),
         (["data", "draw", "x", "--size", "big"], ["HEIGHTxWIDTH"]),
+        (["data", "draw", "x", "--size", "3²x4"], ["HEIGHTxWIDTH"]),
+        (["data", "draw", "x", "--size", "0x4"], ["at least one pixel"]),
+        (["train", "--out", "x", "--set", f"train.seed={2**63}"], ["train.seed", "less than"]),
+        (["predict", "a" * 300 + ".png", "--out", "x"], ["File name too long"]),
         (["benchmark", "training", "--device", "gpu"], ["unknown device 'gpu'"]),
     ],
 )
@@ -258,6 +262,44 @@ def test_wrong_words_are_refused(
     for word in words:
         assert word in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_and_files_from_any_system(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "Straße 😀 [b]"
+    run("data", "draw", data, "--count", 6, "--size", "16x16")
+    recipe = tmp_path / "mine.toml"
+    recipe.write_bytes("\ufeff[train]\r\nepochs = 1\r\nbatch_size = 2\r\n[data]\r\nworkers = 0\r\n".encode())
+    labels = data / "labels.toml"
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
+    for more in ([], ["--resume"]):
+        code, text, err = run("train", "--recipe", recipe, "--data", data, "--out", tmp_path / "run[/b]", *more)
+        assert code == 0, err
+        assert f"{tmp_path / 'run[/b]'}/report.html" in text
+    recipe.write_text("train = 1")
+    code, _, err = run("train", "--recipe", recipe, "--set", "train.lr=1", "--out", tmp_path / "x")
+    assert (code, "train: wanted a section of settings" in err) == (2, True)
+    labels.write_bytes(labels.read_bytes().replace(b"pole", b"p\xf6le"))
+    code, _, err = run("train", "--data", data, "--out", tmp_path / "x")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "labels.toml is not text in UTF-8" in err
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (PermissionError(13, "Permission denied", "locked"), "PermissionError: [Errno 13] Permission denied: 'locked'"),
+        (MemoryError(), "MemoryError: not enough; take smaller pieces"),
+        (MemoryError("Unable to allocate 9 GiB"), "MemoryError: Unable to allocate 9 GiB"),
+    ],
+)
+def test_what_no_room_has_words_for_is_one_line_too(
+    raised: Exception, said: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("segnet.data.listing.find_pictures", lambda _: (_ for _ in ()).throw(raised))
+    code, _, err = run("predict", "p.png", "--out", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
 
 
 def test_weights_for_other_classes(run: Run, trained: Path, tmp_path: Path) -> None:

@@ -54,6 +54,28 @@ def test_wrong_words_are_refused_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    export = ["export", "--weights", weights, "--size", "20x30"]
+    for target, name in (("onnx", "net.onnx"), ("coreml", "net.mlpackage")):
+        precious = tmp_path / name / "precious.txt"
+        precious.parent.mkdir()
+        precious.write_text("mine")
+        code, _, err = run(*export, "--to", target, "--out", tmp_path / name)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"{name} is a folder, and not of {target}" in err
+        assert precious.read_text() == "mine"
+    (tmp_path / "net.bin").write_text("of ncnn")
+    code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "net.xml")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "net.bin is there without net.xml" in err
+    assert (tmp_path / "net.bin").read_text() == "of ncnn"
+    (tmp_path / "net.bin").unlink()
+    for _ in range(2):  # and over its own it may go
+        code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "net.xml")
+        assert code == 0, err
+
+
 def test_a_file_that_differs_is_an_error_and_gone(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,3 +90,58 @@ def test_a_bomb_is_one_clear_line_and_the_others_are_kept(run: Run, street: np.n
     code, _, err = run("predict", tmp_path / "bomb.png", "--out", tmp_path / "o3", "--max-megapixels", 3000)
     assert code == 2  # the limit is raised, and memory is what refuses it now
     assert "50000x50000 cannot be predicted within 4 GiB of memory; allow at least" in err
+
+
+@pytest.mark.parametrize(
+    ("pictures", "out", "named"),
+    [
+        (["."], ".", "p-classes.png"),
+        (["p.png", "p-overlay.png"], ".", "p-overlay.png"),
+        (["p.png", "folder/p-confidence.png"], "folder", "p-confidence.png"),
+    ],
+)
+def test_results_never_replace_what_is_predicted(
+    pictures: list[str], out: str, named: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    for name in ("p.png", "p-classes.png", "p-overlay.png", "folder/p-confidence.png"):
+        Image.new("RGB", (16, 16)).save(name)
+    before = {path: path.read_bytes() for path in Path().rglob("*.png")}
+    code, _, err = run("predict", *pictures, "--out", out, "--confidence")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{named} would be written over" in err
+    assert {path: path.read_bytes() for path in Path().rglob("*.png")} == before
+
+
+@pytest.mark.parametrize("option", ["--memory", "--max-megapixels"])
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1"])
+def test_amounts_are_amounts(option: str, value: str, run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "p.png")
+    code, _, err = run("predict", tmp_path / "p.png", "--out", tmp_path / "o", option, value)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"{option} {value}: wanted a number above 0" in err
+
+
+def test_brackets_in_names_are_no_markup(run: Run, tmp_path: Path) -> None:
+    path, out = tmp_path / "in[bold]" / "p[red].png", tmp_path / "out[" / "b]x"
+    path.parent.mkdir()
+    Image.new("RGB", (16, 16)).save(path)
+    (path.parent / "b[nob].png").write_text("no picture")
+    code, text, err = run("predict", path.parent, "--out", out)
+    assert code == 2
+    assert f"1 of 2 pictures in {out}, on" in text
+    assert "b[nob].png is not a picture" in err
+    assert (out / "p[red]-classes.png").is_file()
+
+
+def test_hidden_files_and_links_to_nothing(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (16, 16)).save(folder / "p.png")
+    (folder / "._p.png").write_bytes(b"what macOS leaves")
+    code, text, _ = run("predict", folder, "--out", tmp_path / "o")
+    assert (code, "1 of 1 pictures" in text) == (0, True)
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    code, _, err = run("predict", folder, "--out", tmp_path / "o")
+    assert (code, "gone.png does not exist" in err) == (2, True)

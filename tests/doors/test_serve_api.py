@@ -35,8 +35,12 @@ def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
 def png_header(width: int, height: int) -> bytes:
     """A PNG that promises a size and holds next to nothing."""
     chunks = (b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b""), b"IEND")
-    framed = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(chunk, chunks))
+
+
+def chunk(content: bytes) -> bytes:
+    """A chunk of a PNG: four letters and what they hold, framed."""
+    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +181,18 @@ def test_what_is_no_picture_is_refused(client: Client, data: bytes, status: int,
     assert refusal(answer, status, error)
     assert words in answer.text
     assert post(client).status_code == 200  # the server lives
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [b"", b"garbage", b"II*\0", b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 0x0111, 2, 1, 6) + bytes(4)],
+    ids="empty garbage cut wrong-type".split(),
+)
+def test_exif_of_garbage_is_left_aside(client: Client, exif: bytes) -> None:
+    data = encoded(IMAGE)
+    answer = post(client, data=data[:33] + chunk(b"eXIf" + exif) + data[33:])  # 33: behind the header
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["classes"] == post(client, data=data).json()["classes"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from segnet.models.weights import find_weights
+from segnet.serve import run as service
 from segnet.serve.run import listen
 from segnet.serve.runtime import RUNTIME_FILES, VERSION, find_runtime
 from segnet.serve.static_site import write_site
@@ -26,8 +28,14 @@ def test_serve_says_a_port_in_use_before_it_loads_a_net(run: Run, tmp_path: Path
     [
         (["--weights", "segnet-basic-camvit"], "did you mean 'segnet-basic-camvid'?"),
         (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "wanted weights, each once"),
-        (["--places", "0"], "places: wanted more than 0, got 0"),
-        (["--max-megapixels", "-1"], "max_pixels: wanted more than 0"),
+        (["--places", "0"], "places: wanted more than 0, and finite, got 0"),
+        (["--max-megapixels", "-1"], "--max-megapixels -1: wanted a number above 0"),
+        (["--max-megapixels", "nan"], "--max-megapixels nan: wanted a number above 0"),
+        (["--max-megapixels", "1e-7"], "max_pixels: wanted more than 0"),
+        (["--max-megabytes", "inf"], "--max-megabytes inf: wanted a number above 0"),
+        (["--max-megabytes", "1e305"], "--max-megabytes inf: wanted a number above 0"),
+        (["--timeout-s", "nan", "--weights", "nowhere.safetensors"], "--timeout-s nan: wanted a number above 0"),
+        (["--host", "a" * 70 + ".com", "--weights", "nowhere.safetensors"], "give another --host or --port"),
         (["--runtime", "nowhere"], "is not in nowhere: no ort.wasm.min.mjs"),
         (["--backend", "tensorrt"], "unknown backend 'tensorrt'"),
         (["--samples", "nowhere"], "nowhere does not exist"),
@@ -101,10 +109,27 @@ def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monke
 
 
 def test_benchmark_serve_wants_numbers_of_clients(run: Run) -> None:
-    for clients in ("0", "1,many", ""):
+    for clients in ("0", "1,many", "", "²", "1" * 5000):
         code, _, err = run("benchmark", "serve", "--clients", clients)
         assert code == 2
         assert "wanted numbers from 1 with commas between" in err
+
+
+def test_benchmark_serve_wants_seconds_that_end(run: Run) -> None:
+    code, _, err = run("benchmark", "serve", "--seconds", "inf")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--seconds inf: wanted a number above 0" in err
+
+
+def test_serve_prints_names_as_they_are(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "o[" / "b]x"))
+    weights = tmp_path / "o[bold]x.safetensors"
+    weights.write_bytes(find_weights("segnet-basic-camvid").read_bytes())
+    monkeypatch.setattr(service, "serve_until_stopped", lambda _app, _listener, ready, **_: ready())
+    code, out, err = run("serve", "--port", 0, "--weights", weights, "--device", "cpu")
+    assert (code, err, out.count("\n")) == (0, "", 2)
+    assert out.startswith("o[bold]x at http://127.0.0.1:")
+    assert f"is not in {tmp_path}/o[/b]x/segnet/onnxruntime-web-" in out
 
 
 def test_serve_says_which_extra_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

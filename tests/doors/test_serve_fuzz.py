@@ -1,5 +1,6 @@
 """The service against what nobody meant: requests made from its own OpenAPI, and pictures with broken bytes."""
 
+import struct
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -12,6 +13,7 @@ from live_server import live_server
 from PIL import Image
 
 from segnet.data.street import Street
+from segnet.serve import picture
 from segnet.serve.app import create_app
 from segnet.serve.limits import Limits
 from segnet.serve.models import load_models
@@ -60,10 +62,11 @@ def test_requests_made_from_the_own_openapi(address: str) -> None:
 
 
 def pictures() -> dict[str, bytes]:
-    image, made = Image.fromarray(Street(1, (24, 32), seed=1)[0].image), {}
+    image, made, exif = Image.fromarray(Street(1, (24, 32), seed=1)[0].image), {}, Image.Exif()
+    exif[274], exif[282], exif[306] = 6, 72.0, "2026"  # orientation, resolution, date
     for kind in FORMATS:
         file = BytesIO()
-        image.save(file, format=kind)
+        image.save(file, format=kind, exif=exif)
         made[kind] = file.getvalue()
     return made
 
@@ -92,3 +95,17 @@ def test_a_picture_with_broken_bytes_is_a_picture_or_a_refusal(
         assert refusal.status in (400, 413)
     else:
         assert image.dtype == np.uint8 and image.shape[2] == 3 and image.size
+
+
+@pytest.mark.parametrize(
+    "cause", [struct.error("4 bytes"), AttributeError("no tag"), MemoryError(), KeyError(6)], ids=repr
+)
+def test_whatever_fails_in_decoding_is_a_broken_picture(cause: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Image.Image) -> np.ndarray:
+        raise cause
+
+    monkeypatch.setattr(picture, "as_rgb", fails)
+    with pytest.raises(RefusalError) as refusal:
+        decode_picture(PICTURES["PNG"], 1_000_000)
+    assert (refusal.value.status, refusal.value.body.error) == (400, "broken_picture")
+    assert refusal.value.body.came == f"a broken one: {cause if str(cause) else 'MemoryError'}"

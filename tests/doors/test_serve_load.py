@@ -229,8 +229,11 @@ def test_a_port_in_use_is_said() -> None:
 
 
 def test_limits_that_let_nothing_through_are_refused() -> None:
-    with pytest.raises(ConfigError, match="places: wanted more than 0, got 0"):
+    with pytest.raises(ConfigError, match="places: wanted more than 0, and finite, got 0"):
         Limits(places=0)
+    for seconds in (float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=f"answer_s: wanted more than 0, and finite, got {seconds}"):
+            Limits(answer_s=seconds)
 
 
 def test_the_benchmark_counts_answers_refusals_and_memory() -> None:

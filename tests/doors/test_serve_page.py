@@ -32,6 +32,21 @@ from segnet.serve.static_site import write_site
 pytestmark = pytest.mark.browser
 IMAGE = Street(1, (61, 83), seed=3)[0].image
 OPTIONS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+SLOW_SERVER = """
+    const quick = window.fetch;
+    window.fetch = async (url, wishes) => {
+        const answer = await quick(url, wishes);
+        if (wishes?.method === "POST") await new Promise((wake) => setTimeout(wake, 800));
+        return answer;
+    };"""
+SLOW_CAMERA = """
+    const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+    window.streams = [];
+    devices.getUserMedia = async (wishes) => {
+        await new Promise((wake) => setTimeout(wake, 200));
+        streams.push(await open(wishes));
+        return streams.at(-1);
+    };"""
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +257,87 @@ def test_the_camera_runs_until_it_is_stopped(page: Any, server: str) -> None:
     assert page.get_attribute("#camera", "aria-pressed") == "true"
     page.click("#camera")
     assert page.evaluate("document.getElementById('video').srcObject") is None
+
+
+def busy_is(page: Any, busy: bool) -> None:
+    page.wait_for_function("busy => document.getElementById('busy').hidden !== busy", arg=busy)
+
+
+def wait_for_told(page: Any, words: str) -> None:
+    page.wait_for_function("words => document.getElementById('told').textContent.includes(words)", arg=words)
+
+
+def test_the_camera_off_and_on_while_an_answer_is_under_way(page: Any, server: str) -> None:
+    page.add_init_script(SLOW_SERVER)
+    page.goto(server)
+    page.wait_for_selector("#told:not(:empty)")
+    page.click("#camera")
+    wait_for_told(page, "scaled from 640 x 480")
+    posts: list[str] = []
+    page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
+    with page.expect_request("**/v1/segment?*"):
+        pass
+    page.click("#camera")
+    page.click("#camera")
+    page.evaluate(
+        """() => {
+            window.answers = new Set();  // each names its own milliseconds
+            const seen = new MutationObserver(([{ target }]) => answers.add(target.textContent));
+            seen.observe(document.getElementById("told"), { childList: true });
+        }"""
+    )
+    page.wait_for_function("() => answers.size >= 4")
+    assert len(posts) <= 8  # two loops would throw each other's answers away
+
+
+def test_clicks_on_the_camera_while_it_starts(page: Any, server: str) -> None:
+    page.add_init_script(SLOW_CAMERA)
+    page.goto(server)
+    page.wait_for_selector("#told:not(:empty)")
+    page.dblclick("#camera")
+    page.wait_for_function("() => streams.length === 1")
+    alive = "() => streams.filter((stream) => stream.active).length"
+    assert page.evaluate(alive) == 0
+    assert page.get_attribute("#camera", "aria-pressed") == "false"
+    page.click("#camera", click_count=3)  # on, off, on
+    wait_for_told(page, "scaled from 640 x 480")
+    page.wait_for_function("() => streams.length === 3")
+    assert page.evaluate(alive) == 1
+    page.click("#camera")
+    assert page.evaluate(alive) == 0
+    assert page.is_hidden("#message")
+
+
+def test_a_picture_under_way_when_the_camera_starts(page: Any, server: str) -> None:
+    page.add_init_script(SLOW_SERVER)
+    page.goto(server)
+    busy_is(page, True)
+    page.click("#camera")
+    wait_for_told(page, "scaled from 640 x 480")
+    assert page.is_hidden("#busy")
+    page.click("#camera")
+
+    page.locator("#samples button").nth(1).click()
+    busy_is(page, True)
+    page.click("#camera")
+    busy_is(page, False)  # the camera has begun
+    page.click("#camera")
+    wait_for_told(page, "scaled from 480 x 360")  # before it gave a frame: the picture is there again
+    assert page.is_hidden("#busy")
+
+
+def test_the_last_frame_stays_the_picture(page: Any, server: str) -> None:
+    page.goto(server)
+    page.wait_for_selector("#told:not(:empty)")
+    page.click("#camera")
+    wait_for_told(page, "163 x 122, scaled from 640 x 480")
+    page.click("#camera")
+    view(page, "picture")
+    before = canvas(page)
+    page.evaluate("document.getElementById('told').textContent = ''")
+    page.select_option("#detail", "640")
+    wait_for_told(page, "163 x 122, scaled from 640 x 480")
+    np.testing.assert_array_equal(canvas(page), before)
 
 
 def test_what_goes_wrong_is_said(page: Any, server: str) -> None:

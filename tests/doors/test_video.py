@@ -165,8 +165,21 @@ def test_ctrl_c_keeps_what_was_done(images: list[np.ndarray], tmp_path: Path, pr
             return CAMVID_11
 
     result = predict_video(Stopped(), source, tmp_path / "out.mp4")
-    assert (result.num_frames, result.ended_early) == (3, "stopped by Ctrl-C")
+    assert (result.num_frames, result.ended_early, result.interrupted) == (3, "stopped by Ctrl-C", True)
     assert len(read_video(tmp_path / "out.mp4")[0]) == 3
+    assert not predict_video(predictor, source, tmp_path / "whole.mp4").interrupted
+
+
+def test_ctrl_c_before_the_first_frame_is_ctrl_c(
+    images: list[np.ndarray], tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "__call__", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(predictor, write_video(tmp_path / "street.mp4", images), tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["street.mp4"]
 
 
 def test_an_error_of_the_net_or_of_the_disk_leaves_nothing(

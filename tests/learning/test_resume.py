@@ -14,6 +14,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from segnet.config import Config, load_config
+from segnet.data.folder import write_folder
+from segnet.data.street import Street
 from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
 from segnet.engine.log import read_log
 from segnet.engine.train import fit
@@ -125,6 +127,26 @@ def test_a_checkpoint_of_before_a_setting_existed_goes_on(tiny_camvid: Path, tmp
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_other_classes_do_not_go_on(tmp_path: Path) -> None:
+    root = tmp_path / "street"
+    write_folder(root, Street(10, (16, 16)))
+    config = settings(root, "data.format=folder", "train.epochs=2", "train.evaluate_every=1")
+    fit(config, tmp_path / "run")
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    labels = root / "labels.toml"
+    swapped = labels.read_text().replace('"road"', '"_"').replace('"sky"', '"road"').replace('"_"', '"sky"')
+    labels.write_text(swapped)
+    with pytest.raises(ConfigError, match=r"learns the classes sky, .*; the data has now road, "):
+        fit(config, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_one_value_per_channel_is_nothing_to_normalise(tiny_camvid: Path, tmp_path: Path) -> None:
+    config = settings(tiny_camvid, "augment.crop_px=[8, 8]", "train.batch_size=1")
+    with pytest.raises(ConfigError, match=r"1 picture of 8x8 pixels .*raise train.batch_size"):
+        fit(config, tmp_path)
+
+
 def test_kill_minus_9_and_resume(tiny_camvid: Path, tmp_path: Path) -> None:
     config = settings(tiny_camvid)
     whole = fit(config, tmp_path / "whole")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from segnet.errors import DataError, WeightsError
-from segnet.files import download, whole_file, whole_files
+from segnet.errors import ConfigError, DataError, WeightsError
+from segnet.files import download, require_apart, whole_file, whole_files
 
 
 def names(folder: Path) -> list[str]:
@@ -129,6 +129,45 @@ def test_a_folder_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
             (temporary / "data" / turn).write_text(turn)
     assert names(tmp_path) == ["net.mlpackage"]
     assert names(tmp_path / "net.mlpackage" / "data") == ["new"]
+
+
+def test_a_folder_and_a_file_of_one_name_never_replace_each_other(tmp_path: Path) -> None:
+    precious = tmp_path / "net.bin" / "precious.txt"
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    (tmp_path / "net.xml").write_text("old")
+    in_the_way = pytest.raises(DataError, match=r"net\.xml cannot be written: .*a folder of that name is in the way")
+    with in_the_way, whole_files(tmp_path / "net.xml") as temporary:
+        temporary.write_text("new")
+        temporary.with_suffix(".bin").write_text("new weights")
+    assert precious.read_text() == "mine"
+    assert (tmp_path / "net.xml").read_text() == "old"
+    with pytest.raises(DataError, match="a part of the path is a file"), whole_files(tmp_path / "net.xml") as temporary:
+        temporary.mkdir()
+    assert names(tmp_path) == ["net.bin", "net.xml"]
+
+
+def test_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with whole_files(Path()) as temporary:
+        (temporary / "images").mkdir(parents=True)
+        (temporary / "labels.toml").write_text("new")
+    assert names(Path()) == ["images", "labels.toml"]
+    with pytest.raises(DataError, match="is the folder you are in"), whole_files(Path()) as temporary:
+        temporary.mkdir()
+        (temporary / "other").write_text("")
+    assert names(Path()) == ["images", "labels.toml"]
+
+
+@pytest.mark.parametrize("out", ["a.mp4", "./a.mp4", "folder/../a.mp4", "link.mp4"])
+def test_what_is_read_is_not_written_over(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("a.mp4").write_text("")
+    Path("link.mp4").symlink_to("a.mp4")
+    require_apart([Path("b.mp4"), Path("new/a.mp4")], [Path("a.mp4")])
+    with pytest.raises(ConfigError, match=f"{Path(out)} would be written over"):
+        require_apart([Path("b.mp4"), Path(out)], [tmp_path / "a.mp4"])
 
 
 def test_a_machine_that_stops_between_two_files_leaves_no_mixture(

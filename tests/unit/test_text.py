@@ -15,7 +15,11 @@ def test_lines_as_windows_writes_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("none.txt", "none.txt does not exist"), ("latin.txt", r"is not text in UTF-8 \(byte 3\)"), ("", "cannot be read")],
+    [
+        ("none.txt", "none.txt does not exist"),
+        ("latin.txt", r"is not text in UTF-8 \(byte 3\)"),
+        ("", "cannot be read"),
+    ],
 )
 def test_what_cannot_be_read_is_named(name: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))

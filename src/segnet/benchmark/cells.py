@@ -83,6 +83,23 @@ class TrainingCell:
         }
 
 
+def finished(folder: Path, settings: Result) -> Result | None:
+    """The result of a cell that is finished, else None; nothing is written.
+
+    Args:
+        folder: of the cell.
+        settings: what the result depends on.
+
+    Raises:
+        ConfigError: the folder holds a cell of other settings; names each.
+        DataError: a file of the cell is broken.
+    """
+    path = folder / "cell.json"
+    if path.exists() or any(folder.glob("stage*/checkpoint.pt")) or any(folder.glob("stage*/scores.json")):
+        _require_same(folder, _read(folder / "settings.json"), json.loads(json.dumps(settings)))
+    return _read(path) if path.exists() else None
+
+
 def finished_or(folder: Path, settings: Result, compute: Callable[[], Result]) -> Result:
     """The result of a cell: read where it is there, else computed and written.
 
@@ -95,17 +112,13 @@ def finished_or(folder: Path, settings: Result, compute: Callable[[], Result]) -
         ConfigError: the folder holds a cell of other settings; names each.
         DataError: a file of the cell is broken, or cannot be written.
     """
-    settings = json.loads(json.dumps(settings))
-    path, begun = folder / "cell.json", folder / "settings.json"
-    if path.exists() or any(folder.glob("stage*/checkpoint.pt")) or any(folder.glob("stage*/scores.json")):
-        _require_same(folder, _read(begun), settings)
-    if path.exists():
-        return _read(path)
-    with whole_file(begun) as temporary:
+    if (before := finished(folder, settings)) is not None:
+        return before
+    with whole_file(folder / "settings.json") as temporary:
         temporary.write_text(json.dumps(settings, indent=1))
     result = compute()
     if not result.get("failures"):
-        with whole_file(path) as temporary:
+        with whole_file(folder / "cell.json") as temporary:
             temporary.write_text(json.dumps(result, indent=1))
     return result
 
@@ -186,6 +199,11 @@ def _in_json(scores: Mapping[str, float]) -> Result:
     return {name: None if math.isnan(value) else round(value, 5) for name, value in scores.items()}
 
 
+def crf_cell(cell: TrainingCell, folder: Path, parameters: CRFParameters) -> tuple[Path, Result]:
+    """Folder and settings of the cell that `score_with_crf` makes; its arguments."""
+    return folder.with_name(f"{folder.name}-crf"), {**cell.settings(), "crf": asdict(parameters)}
+
+
 def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) -> Result:
     """The last stage's net with the fully connected CRF on top: a cell of its own, `FOLDER-crf`.
 
@@ -210,7 +228,7 @@ def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) 
         val_set = open_dataset(data.path, data.val_split, data.format)
         return _in_json(evaluate(model, val_set, choose_place(train.device, train.precision), crf=parameters).summary())
 
-    return finished_or(folder.with_name(f"{folder.name}-crf"), {**cell.settings(), "crf": asdict(parameters)}, compute)
+    return finished_or(*crf_cell(cell, folder, parameters), compute)
 
 
 # ------------------------------------------------------------------------------------------------ stages, settings

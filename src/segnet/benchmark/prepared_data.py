@@ -68,7 +68,7 @@ def prepare_data(folder: Path, splits: Mapping[str, Dataset], size_px: tuple[int
     for split, dataset in splits.items():
         names = "".join(f"{_file_name(split, name)}\n" for name in dataset.names)
         with whole_file(unfinished / f"{split}.txt") as temporary:
-            temporary.write_text(names)
+            temporary.write_text(names, encoding="utf-8")
     with whole_file(unfinished / "copy.json") as temporary:
         temporary.write_text(json.dumps(facts))
     unfinished.rename(folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from segnet.benchmark.accuracy_memory import write_accuracy_memory
 from segnet.benchmark.options import Options
@@ -51,7 +52,7 @@ def save_table(
     with whole_file(options.out / f"{table}.json") as temporary:
         temporary.write_text(json.dumps(record, indent=1))
     with whole_file(options.out / f"{table}.md") as temporary:
-        temporary.write_text(text.to_markdown())
+        temporary.write_text(text.to_markdown(), encoding="utf-8")
     stored = [json.loads(path.read_text()) for path in sorted(options.out.glob("table[1346].json"))]
     write_page(options.out / "report.html", [(r, text_of(r)) for r in stored], facts=machine_facts())
     write_accuracy_memory(options.out / "accuracy-memory.svg", stored)
@@ -77,7 +78,7 @@ def show_and_write(
     width = console.measure(table, options=console.options.update(width=1000)).maximum
     Console(file=console.file, width=max(console.width, width)).print(table)
     for note in text.notes:
-        console.print(f"[dim]{note}[/]", highlight=False)
+        console.print(Text(note, "dim"))
     facts = machine_facts()
     machine = "".join(f"- {name}: {value}\n" for name, value in facts.items())
     with whole_file(out / f"{text.name}.md") as temporary:
@@ -86,7 +87,7 @@ def show_and_write(
         temporary.write_text(
             json.dumps({"command": command, "machine": facts, "results": list(results)}, indent=1), encoding="utf-8"
         )
-    console.print(f"[dim]{out}/{text.name}.md, {text.name}.json[/]")
+    console.print(Text(f"{out}/{text.name}.md, {text.name}.json", "dim"), soft_wrap=True)
 
 
 def _notes(rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options) -> list[str]:

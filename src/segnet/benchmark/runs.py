@@ -20,9 +20,18 @@ Chosen:
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from segnet.benchmark.cells import TrainingCell, finished_or, score_with_crf, train_or_say_why
+from segnet.benchmark.cells import (
+    Result,
+    TrainingCell,
+    crf_cell,
+    finished,
+    finished_or,
+    score_with_crf,
+    train_or_say_why,
+)
 from segnet.benchmark.cost import Cost, measure_cost, measure_cost_alone
 from segnet.benchmark.nets import CRF_NETS, NETS, VGG_NETS
 from segnet.benchmark.options import Options
@@ -48,6 +57,8 @@ _TRAINING = {
 
 def run_table(table: str, options: Options) -> TableText:
     """Computes what is not there yet of one table, and writes table and page after every net.
+
+    A cell of other settings is refused before table and page change.
 
     Args:
         table: a key of `NETS`.
@@ -76,8 +87,9 @@ def _table_6(nets: Sequence[str], options: Options) -> TableText:
         places.insert(0, choose_place("cpu", options.precision))
     for net in nets:
         require_size(net, size_px, 1)
+        for place in places:
+            finished(*_cost_cell(net, size_px, place, options, table="table6", num_classes=11))
     rows: list[dict[str, Any]] = []
-    text = save_table("table6", rows, size_px, None, options)
     for net in nets:
         for place in places:
             options.console.print(f"table6: {net} on {place}, {size_px[0]}x{size_px[1]}")
@@ -107,11 +119,15 @@ def _trained_table(table: str, nets: Sequence[str], options: Options) -> TableTe
 
     place = choose_place(options.device, options.precision)
     num_classes, epochs = first.label_set.num_classes, options.epochs or EPOCHS[table]
+    folders = {cell.name: options.out / "cells" / table / cell.name for cell in cells.values()}
+    for (net, _), cell in cells.items():
+        finished(folders[cell.name], cell.settings())
+        finished(*crf_cell(cell, folders[cell.name], options.crf))
+        finished(*_cost_cell(net, size_px, place, options, table=table, num_classes=num_classes))
     rows: list[dict[str, Any]] = []
-    text = save_table(table, rows, size_px, epochs, options)
     for (net, weighting), cell in cells.items():
         options.console.print(f"{table}: {cell.name}")
-        folder = options.out / "cells" / table / cell.name
+        folder = folders[cell.name]
         row = {
             "net": net,
             "weighting": weighting,
@@ -156,10 +172,10 @@ def _cell(table: str, net: str, weighting: str, path: str, data_format: str, opt
     )
 
 
-def _cost(
+def _cost_cell(
     net: str, size_px: tuple[int, int], place: Place, options: Options, *, table: str, num_classes: int
-) -> dict[str, Any]:
-    """The cost cell of a net: all of it for Table 6, the forward pass for the others."""
+) -> tuple[Path, Result]:
+    """Folder and settings of the cost cell of a net: all of it for Table 6, the forward pass for the others."""
     training = table == "table6"
     settings = {
         "net": net,
@@ -170,8 +186,15 @@ def _cost(
         "repeats": options.repeats,
         "alone": options.alone,
     }
-    measure: Callable[..., Cost] = measure_cost_alone if options.alone else measure_cost
     name = f"{net}-{place.device.type}" if training else f"{net}-forward"
+    return options.out / "cells" / table / name, settings
+
+
+def _cost(
+    net: str, size_px: tuple[int, int], place: Place, options: Options, *, table: str, num_classes: int
+) -> dict[str, Any]:
+    measure: Callable[..., Cost] = measure_cost_alone if options.alone else measure_cost
+    training = table == "table6"
 
     def compute() -> dict[str, Any]:
         cost = measure(
@@ -179,7 +202,7 @@ def _cost(
         ).to_dict()
         return {**cost, "machine": machine_facts()}
 
-    return finished_or(options.out / "cells" / table / name, settings, compute)
+    return finished_or(*_cost_cell(net, size_px, place, options, table=table, num_classes=num_classes), compute)
 
 
 def _nets(table: str, options: Options) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from segnet.cli.about import doctor, models
 from segnet.cli.benchmark import benchmark_app
 from segnet.cli.blend import blend
-from segnet.cli.console import error_console
+from segnet.cli.console import complain
 from segnet.cli.crf import crf_app
 from segnet.cli.data import data_app
 from segnet.cli.evaluate import evaluate
@@ -33,10 +32,11 @@ def main() -> None:
     """Runs the program; the entry point `segnet`."""
     try:
         app()
-    except SegNetError as error:
+    except (SegNetError, OSError, MemoryError) as error:  # of the last two, those that no room has words for
         if "--debug" in sys.argv:
             raise
-        error_console.print(f"[red]segnet: {type(error).__name__}:[/] {escape(str(error))}", soft_wrap=True)
+        told = str(error) if str(error) or not isinstance(error, MemoryError) else "not enough; take smaller pieces"
+        complain(f"segnet: {type(error).__name__}", " ".join(told.splitlines()))
         sys.exit(2)
 
 

@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.errors import SegNetError
 
 
@@ -31,7 +31,7 @@ def models() -> None:
             continue
         table.add_row(name, card.model, card.label_set.name, f"{card.scores.get('mean_iou', 0):.4f}", str(path))
     out_console.print(table)
-    out_console.print("recipes: " + ", ".join(recipe_names()))
+    say("recipes: " + ", ".join(recipe_names()))
 
 
 def doctor() -> None:
@@ -40,4 +40,4 @@ def doctor() -> None:
     from segnet.engine.machine import machine_facts
 
     for name, value in {**machine_facts(), "Runs on": str(choose_place())}.items():
-        out_console.print(f"{name:>12}  {value}", highlight=False)
+        say(f"{name:>12}  {value}")

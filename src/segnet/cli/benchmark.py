@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name, size_px
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def quick(
     _known_nets(_names(nets))
     for text in run_quick(_options(out, nets, "", device, precision), smallest=smallest):
         _print(text.to_rich())
-    out_console.print(f"[dim]{out}/report.html[/]")
+    say(f"{out}/report.html", "dim")
 
 
 # ------------------------------------------------------------------------------------------------ single parts
@@ -155,7 +155,7 @@ def benchmark_pooling(
         mine = [r for r in results if r.dtype == dtype]
         ratio = sum(r.ours.median_ms for r in mine) / sum(r.torch.median_ms for r in mine)
         bytes_ratio = sum(r.torch_index_bytes for r in mine) / sum(r.index_bytes for r in mine)
-        out_console.print(f"all five maps, {dtype}: time x{ratio:.2f}, index bytes 1/{bytes_ratio:.1f}")
+        say(f"all five maps, {dtype}: time x{ratio:.2f}, index bytes 1/{bytes_ratio:.1f}")
     _write_results(out, [r.to_dict() for r in results])
 
 
@@ -207,7 +207,7 @@ def _run(table: str, options: "Options") -> "TableText":
 
 def _show(text: "TableText", out: Path) -> None:
     _print(text.to_rich())
-    out_console.print(f"[dim]{out}/{text.name}.md, {text.name}.json, report.html[/]")
+    say(f"{out}/{text.name}.md, {text.name}.json, report.html", "dim")
 
 
 def _print(table: Table) -> None:
@@ -257,4 +257,4 @@ def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
 
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))
-    out_console.print(f"[dim]{path}[/]")
+    say(str(path), "dim")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.errors import WeightsError
 
 
@@ -24,18 +24,21 @@ def blend(
     from segnet.engine.blend import blend_weights
     from segnet.engine.device import choose_place
     from segnet.engine.evaluate import evaluate
-    from segnet.models.weights import save_weights
-    from segnet.report.evaluation import score_table
+    from segnet.files import require_apart
+    from segnet.models.weights import find_weights, save_weights
+    from segnet.report.evaluation import require_same_classes, score_table
 
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: weights are saved as .safetensors; give the file that suffix")
-    dataset = open_dataset(data, split, data_format) if data else None
+    require_apart([out], [find_weights(first), find_weights(second)])
     model, card = blend_weights(first, second, share)
-    if dataset:
+    if data:
+        dataset = open_dataset(data, split, data_format)
+        require_same_classes(card.label_set, dataset)
         place = choose_place()
         place.ready(model)
         scores = evaluate(model, dataset, place)
         card = replace(card, scores=scores.summary(), class_iou=scores.class_iou())
         out_console.print(score_table(scores))
     save_weights(out, model, card)
-    out_console.print(f"[dim]{out}[/]")
+    say(str(out), "dim")

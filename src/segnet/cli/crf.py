@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def search(
 
     predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
     dataset = open_dataset(data, split, data_format)
-    require_same_classes(predictor, dataset)
+    require_same_classes(predictor.label_set, dataset)
     outputs = net_outputs(predictor.model, dataset, pictures, predictor.place)
     result = search_crf(
         outputs,
@@ -66,12 +66,10 @@ def search(
     )
     write_crf(out, result.best, [found, command_line()])
     out_console.print(_table(result))
-    out_console.print(found)
+    say(found)
     if result.gain <= 0:
-        out_console.print(
-            f"[yellow]No parameters that were tried raise {measure}: this net is better without a CRF.[/]"
-        )
-    out_console.print(f"[dim]{out}[/]")
+        say(f"No parameters that were tried raise {measure}: this net is better without a CRF.", "yellow")
+    say(str(out), "dim")
 
 
 def _table(result: "SearchResult") -> Table:

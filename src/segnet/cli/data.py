@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import one_of, size_px
 
 data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw data sets.")
@@ -29,7 +28,7 @@ def data_import(
     from segnet.data.importing import import_folder
 
     for line in import_folder(tool, src, out, rest, out_console):
-        out_console.print(escape(line), highlight=False, soft_wrap=True)
+        say(line)
 
 
 @data_app.command("split")
@@ -57,10 +56,10 @@ def data_split(
         f"; the largest: {', '.join(f'{key} {len(found)}' for key, found in largest)}" if len(largest[0][1]) > 1 else ""
     )
     told = f"{len(names)} pictures in {len(grouping.groups)} groups ({grouping.rule}){named}"
-    out_console.print(escape(told), highlight=False, soft_wrap=True)
+    say(told)
     for split, members in splits.items():
         share = f"{len(members)} pictures, {len(members) / len(names):.0%}"
-        out_console.print(f"{split}: {share}, in {escape(str(root / split))}.txt", highlight=False, soft_wrap=True)
+        say(f"{split}: {share}, in {root / split}.txt")
 
 
 @data_app.command("show")
@@ -79,7 +78,7 @@ def data_show(
     places = spread(len(dataset), count)
     title = f"{root.resolve().name}, {split}: {len(places)} of {len(dataset)} pictures"
     write_contact_sheet(out, dataset, places, title)
-    out_console.print(f"{len(places)} of {len(dataset)} pictures in {escape(str(out))}", highlight=False)
+    say(f"{len(places)} of {len(dataset)} pictures in {out}")
 
 
 @data_app.command("check")
@@ -90,7 +89,7 @@ def data_check(root: FolderArgument, split: SplitOption = "train", data_format: 
 
     result = check(open_dataset(root, split, data_format, allow_missing=True))
     for line in result.lines():
-        out_console.print(escape(line), highlight=False, soft_wrap=True)
+        say(line)
     if not result.ok:
         raise typer.Exit(2)
 
@@ -103,7 +102,7 @@ def data_init(
     """Write labels.toml from what is found in labels/: class ids or colours, to be given names by hand."""
     from segnet.data.inspect import init_folder
 
-    out_console.print(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
+    say(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
 
 
 @data_app.command("draw")
@@ -123,4 +122,4 @@ def data_draw(
 
     write = {"folder": write_folder, "labelme": write_labelme, "coco": write_coco}
     write[one_of("form", form, write)](root, Street(count, size_px(size), seed))
-    out_console.print(f"{count} scenes in {root}")
+    say(f"{count} scenes in {root}")

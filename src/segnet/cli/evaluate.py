@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import (
     BackendOption,
     CRFOption,
@@ -60,4 +60,4 @@ def evaluate(
         console=out_console,
     )
     out_console.print(score_table(scores))
-    out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
+    say(f"{out}/scores.json, {out}/report.html", "dim")

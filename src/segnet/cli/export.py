@@ -1,5 +1,6 @@
 """The command line's `segnet export` and `segnet benchmark export`: nets for other runtimes."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import command_line, one_of, size_px
 from segnet.errors import ConfigError
 
@@ -58,11 +59,9 @@ def _export_web(weights: str, out: Path, samples: Path | None, runtime: str) -> 
     from segnet.serve.static_site import write_site
 
     sizes = write_site(weights, out, samples=samples, runtime=runtime)
-    out_console.print(
-        f"{escape(str(out))}: {len(sizes)} files, {sum(sizes.values()) / 2**20:.1f} MiB, for any web host; to try it: "
-        f"python3 -m http.server --directory {escape(str(out))}",
-        highlight=False,
-        soft_wrap=True,
+    say(
+        f"{out}: {len(sizes)} files, {sum(sizes.values()) / 2**20:.1f} MiB, for any web host; to try it: "
+        f"python3 -m http.server --directory {shlex.quote(str(out))}"
     )
 
 
@@ -88,10 +87,10 @@ def benchmark_export(
         read_page(page)  # an error comes before the measuring
     rows = measure_exports(weights, names, size_px(size), picture=picture, repeats=repeats, console=out_console)
     record = write_results(out, rows, command_line())
-    out_console.print(f"[dim]{out}[/]")
+    say(str(out), "dim")
     if page:
         write_page(page, record)
-        out_console.print(f"[dim]{page}[/]")
+        say(str(page), "dim")
 
 
 def _show(exported: "Exported") -> None:
@@ -104,9 +103,5 @@ def _show(exported: "Exported") -> None:
         told = f"ran in {exported.runtime} {exported.version} as in PyTorch"
     else:
         told = f"structure checked by {exported.runtime} {exported.version}; not run, for it does not run here"
-    out_console.print(f"operators: {', '.join(sorted(exported.operators))}", highlight=False)
-    out_console.print(
-        f"{escape(str(exported.path))}: {exported.num_bytes / 2**20:.2f} MiB, {told}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"operators: {', '.join(sorted(exported.operators))}")
+    say(f"{exported.path}: {exported.num_bytes / 2**20:.2f} MiB, {told}")

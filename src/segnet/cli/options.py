@@ -1,5 +1,7 @@
 """Words of a command line -> checked values, and options, shared by all its commands."""
 
+import math
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -58,6 +60,19 @@ def size_px(text: str) -> tuple[int, int]:
         ConfigError: another form.
     """
     height, cross, width = text.partition("x")
-    if not cross or not height.isdigit() or not width.isdigit() or not int(height) * int(width):
+    if not cross or not re.fullmatch("[0-9]{1,6}", height) or not re.fullmatch("[0-9]{1,6}", width):
         raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
+    if not int(height) * int(width):
+        raise ConfigError(f"size '{text}': wanted at least one pixel each way, for example 360x480")
     return int(height), int(width)
+
+
+def amount(option: str, value: float) -> float:
+    """`value` itself, known to be above 0 and finite; `option` names it in the error.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not (value > 0 and math.isfinite(value)):
+        raise ConfigError(f"{option} {value:g}: wanted a number above 0")
+    return value

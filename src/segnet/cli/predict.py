@@ -8,13 +8,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from segnet.cli.console import error_console, out_console
+from segnet.cli.console import complain, out_console, say
 from segnet.cli.options import (
     BackendOption,
     CRFOption,
     DeviceOption,
     PrecisionOption,
     WeightsOption,
+    amount,
     backend_name,
     device_name,
     precision_name,
@@ -55,15 +56,16 @@ def predict(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Segment pictures and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each picture,
-    NAME-overlay.mp4 for each video.
+    NAME-overlay.mp4 for each video (.mkv where its sound wants one).
 
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
     from segnet.engine.crf_file import read_crf
     from segnet.engine.predict import Predictor
-    from segnet.engine.prediction import save_prediction
-    from segnet.video import is_video
+    from segnet.engine.prediction import result_paths, save_prediction
+    from segnet.files import require_apart
+    from segnet.video import is_video, overlay_suffix
 
     videos = [path for path in dict.fromkeys(pictures) if is_video(path)]
     others = [path for path in pictures if not is_video(path)]
@@ -73,6 +75,13 @@ def predict(
     if videos and (probabilities or confidence or uncertainty):
         raise ConfigError("a video has no --probabilities, --confidence or --uncertainty; give its frames as pictures")
     stems = output_stems(paths)
+    targets = {path: out if is_video(out) else out / f"{stems[path]}-overlay{overlay_suffix(path)}" for path in videos}
+    for path in paths[len(videos) :]:
+        maps = {"confidence": confidence, "probabilities": probabilities, "uncertainty": uncertainty > 0}
+        require_apart(result_paths(out, stems[path], **maps), paths)
+    require_apart(targets.values(), paths)
+    pixel_limit = round(amount("--max-megapixels", max_megapixels) * 1e6)
+    memory = amount("--memory", memory)
     predictor = Predictor(
         weights,
         backend=backend_name(backend),
@@ -81,10 +90,8 @@ def predict(
         crf=read_crf(crf_file) if crf_file else None,
         longest_side_px=longest_side or None,
     )
-    pixel_limit = round(max_megapixels * 1e6)
     failed = 0
-    for path in videos:
-        target = out if is_video(out) else out / f"{stems[path]}-overlay.mp4"
+    for path, target in targets.items():
         frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
         failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder)
     tile_px = {path: _tile_px(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
@@ -111,7 +118,7 @@ def predict(
             progress.advance(task, len(group) + len(broken))
     kind = "files" if videos else "pictures"
     folder = out.parent if is_video(out) else out
-    out_console.print(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}")
+    say(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}")
     if failed:
         raise typer.Exit(2)
 
@@ -160,9 +167,7 @@ def _predict_large(
             picture = open_windows(path, pixel_limit)
             tiling = Tiling(picture.size_px, tile_px)
             height, width = picture.size_px
-            out_console.print(
-                f"{escape(str(path))}: {width}x{height} pixels, {picture.note}, in {tiling}", soft_wrap=True
-            )
+            say(f"{path}: {width}x{height} pixels, {picture.note}, in {tiling}")
             task = progress.add_task(f"tiles on {predictor}", total=len(tiling))
             bands = predict_in_tiles(
                 predictor,
@@ -187,7 +192,7 @@ def _predict_video(
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _FramesPerSecond())
     with Progress(*columns, console=out_console, transient=True) as progress:
-        task = progress.add_task(f"{path.name} on {predictor}", total=None)
+        task = progress.add_task(f"{escape(path.name)} on {predictor}", total=None)
         try:
             result = predict_video(
                 predictor,
@@ -202,10 +207,12 @@ def _predict_video(
             _skipped(error)
             return False
     speed = f"{result.num_frames} frames at {result.frames_per_s:.1f} frames/s"
-    out_console.print(f"{escape(str(path))}: {speed}, {escape(str(target))}", soft_wrap=True)
+    say(f"{path}: {speed}, {target}")
     if result.ended_early:
-        early = f"{path} ends early, after {result.num_frames} frames, which are kept: {result.ended_early}"
-        error_console.print(f"[red]broken:[/] {escape(early)}", soft_wrap=True)
+        kept = f"after {result.num_frames} frames, which are kept"
+        complain("broken", f"{path} ends early, {kept}: {result.ended_early}")
+    if result.interrupted:
+        raise typer.Exit(130)
     return result.ended_early is None
 
 
@@ -215,4 +222,4 @@ class _FramesPerSecond(ProgressColumn):
 
 
 def _skipped(error: DataError) -> None:
-    error_console.print(f"[red]skipped:[/] {escape(str(error))}", soft_wrap=True)
+    complain("skipped", str(error))

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import DeviceOption, command_line, device_name, one_of, precision_name, size_px
 from segnet.errors import ConfigError
 
@@ -41,14 +40,11 @@ def tune(
         table.add_row(t.backend, t.precision, f"{t.median_ms:.1f}", f"{t.start_up_ms:.0f}", f"{t.same:.2%}")
     out_console.print(table)
     for line in refused:
-        out_console.print(f"[dim]not tried: {escape(line)}[/]", highlight=False)
+        say(f"not tried: {line}", "dim")
     best = fastest(trials)
     kept = remember(weights, best, place.device)
-    out_console.print(
-        f"auto takes {best.backend} in {best.precision}: the fastest with at least {LEAST_SAME:.0%} of the classes",
-        highlight=False,
-    )
-    out_console.print(f"[dim]{kept}[/]", soft_wrap=True)
+    say(f"auto takes {best.backend} in {best.precision}: the fastest with at least {LEAST_SAME:.0%} of the classes")
+    say(str(kept), "dim")
 
 
 def quantise(
@@ -77,10 +73,10 @@ def quantise(
     )
     for name, before in card.scores_before.items():
         after = card.scores_after[name]
-        out_console.print(f"{name.replace('_', ' ')}: {before:.4f} in float32, {after:.4f} in int8", highlight=False)
+        say(f"{name.replace('_', ' ')}: {before:.4f} in float32, {after:.4f} in int8")
     kept = ", ".join(card.kept_float) or "none"
-    out_console.print(f"convolutions kept in higher precision: {kept}", highlight=False)
-    out_console.print(f"[dim]{out}[/]")
+    say(f"convolutions kept in higher precision: {kept}")
+    say(str(out), "dim")
 
 
 def benchmark_latency(
@@ -124,7 +120,7 @@ def benchmark_latency(
     show_and_write(text, [r.to_dict() for r in results], out, out_console, command_line())
     int8_mean_iou = {card.weights.model: card.scores_after["mean_iou"] for card in cards.values()}
     if plot_latency(results, out / "latency.png", int8_mean_iou):
-        out_console.print(f"[dim]{out}/latency.png[/]")
+        say(f"{out}/latency.png", "dim")
 
 
 def benchmark_memory(

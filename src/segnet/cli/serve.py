@@ -1,15 +1,16 @@
 """The command line's `segnet serve`: the HTTP service and the web demo."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
 from segnet.cli.options import (
     DeviceOption,
     PrecisionOption,
+    amount,
     backend_name,
     command_line,
     device_name,
@@ -54,11 +55,11 @@ def serve(
     from segnet.serve.site import Offer, require_exporter, site_assets
 
     limits = Limits(
-        max_bytes=round(max_megabytes * 1e6),
-        max_pixels=round(max_megapixels * 1e6),
+        max_bytes=_millions("--max-megabytes", max_megabytes),
+        max_pixels=_millions("--max-megapixels", max_megapixels),
         places=places,
         batch_size=batch_size,
-        answer_s=timeout_s,
+        answer_s=amount("--timeout-s", timeout_s),
     )
     why_no_browser, browser_runtime = "", None
     try:
@@ -89,10 +90,9 @@ def serve(
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 
         def ready() -> None:
-            out_console.print(f"{', '.join(models)} at {address} (Ctrl-C stops)", highlight=False, soft_wrap=True)
+            say(f"{', '.join(models)} at {address} (Ctrl-C stops)")
             if why_no_browser:
-                told = f"the net does not run in the browser: {escape(why_no_browser)}"
-                out_console.print(f"[dim]{told}[/]", highlight=False, soft_wrap=True)
+                say(f"the net does not run in the browser: {why_no_browser}", "dim")
 
         serve_until_stopped(create_app(models, limits, assets), listener, ready, grace_s=timeout_s)
 
@@ -109,13 +109,17 @@ def benchmark_serve(
     from segnet.benchmark.results import show_and_write
 
     counts = [_count(text) for text in clients.split(",")]
-    results = measure_load(weights, counts, seconds, size_px(size))
+    results = measure_load(weights, counts, amount("--seconds", seconds), size_px(size))
     show_and_write(
         load_table(results, size_px(size)), [load.to_dict() for load in results], out, out_console, command_line()
     )
 
 
+def _millions(option: str, value: float) -> int:
+    return round(amount(option, 1e6 * amount(option, value)))  # a million times 1e305 is not finite
+
+
 def _count(text: str) -> int:
-    if not text.strip().isdigit() or not int(text):
+    if not re.fullmatch("[0-9]{1,6}", text.strip()) or not int(text):
         raise ConfigError(f"clients '{text}': wanted numbers from 1 with commas between, for example 1,8,64")
     return int(text)

@@ -1,14 +1,13 @@
 """`segnet train | pretrain`: with labels, and without."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from segnet.cli.console import out_console
+from segnet.cli.console import out_console, say
+from segnet.text import toml_value
 
 
 def train(
@@ -33,7 +32,7 @@ def train(
     from segnet.models.weights import save_weights
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
-    overrides = ([f"data.path={json.dumps(str(data))}"] if data else []) + (settings or [])
+    overrides = ([f"data.path={toml_value(str(data))}"] if data else []) + (settings or [])
     config, choice = load_config(recipe, overrides), tuple[str, ...]()
     out = out or Path("runs") / Path(config.data.path).resolve().name
     if recipe is None:
@@ -42,9 +41,8 @@ def train(
     with join_processes() as processes:
         if processes.is_first:
             for line in choice:
-                out_console.print(escape(line), highlight=False, soft_wrap=True)
-            out_console.print()
-            out_console.print(escape(config.to_toml()))
+                say(line)
+            say(f"\n{config.to_toml()}")
         weights = fit(config, out, resume=resume, console=out_console, processes=processes)
     if not processes.is_first:
         return
@@ -55,7 +53,7 @@ def train(
     card = replace(predictor.card, scores=scores.summary(), class_iou=scores.class_iou())
     save_weights(weights, predictor.model, card)
     out_console.print(score_table(scores))
-    out_console.print(f"[dim]{out}/scores.json, {out}/report.html[/]")
+    say(f"{out}/scores.json, {out}/report.html", "dim")
 
 
 def pretrain(
@@ -73,9 +71,9 @@ def pretrain(
     from segnet.engine.pretrain import pretrain as learn_to_rebuild
     from segnet.report.reconstruction import report_run
 
-    overrides = [f"data.path={json.dumps(data)}", f"train.layerwise={json.dumps(layerwise)}"]
+    overrides = [f"data.path={toml_value(data)}", f"train.layerwise={toml_value(layerwise)}"]
     config = load_pretrain_config(overrides + (settings or []))
-    out_console.print(escape(config.to_toml()))
+    say(config.to_toml())
     weights = learn_to_rebuild(config, out, resume=resume, console=out_console)
     report_run(config, out)
-    out_console.print(f"[dim]{weights}, {out}/report.html[/]")
+    say(f"{weights}, {out}/report.html", "dim")

@@ -14,11 +14,13 @@ Source:
 
 from pathlib import Path
 
+from segnet.data.folder import pictures_in
 from segnet.data.pictures import read_class_ids, read_picture
 from segnet.data.sample import Image8, Sample
 from segnet.data.targets import ids_to_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import CAMVID_11, VOID, LabelSet
+from segnet.text import read_lines
 
 CAMVID_VOID = 11
 SPLITS = ("train", "val", "test")
@@ -75,12 +77,12 @@ def camvid_target(class_ids: Image8, path: Path) -> Image8:
 def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     list_path = root / f"{split}.txt"
     if list_path.is_file():
-        pairs = [_listed(root, line, list_path) for line in list_path.read_text().splitlines() if line.strip()]
+        pairs = [_listed(root, line, list_path) for line in read_lines(list_path)]
     else:
         folder = root / split
         if not folder.is_dir():
             raise DataError(f"no CamVid split '{split}' in {root}: wanted {list_path} or {folder}/")
-        pairs = [(p, root / f"{split}annot" / f"{p.stem}.png") for p in sorted(folder.iterdir()) if p.is_file()]
+        pairs = [(path, root / f"{split}annot" / f"{name}.png") for name, path in pictures_in(folder).items()]
     if not pairs:
         raise DataError(f"no picture in the CamVid split '{split}' of {root}")
     return pairs

@@ -37,6 +37,7 @@ from segnet.data.sample import Sample
 from segnet.data.targets import read_colours_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import CAMVID_11, VOID, Colour, LabelSet
+from segnet.text import read_lines
 
 _GROUPS: dict[str, dict[str, Colour]] = {
     "sky": {"Sky": (128, 128, 128)},
@@ -145,14 +146,12 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
         wanted = " or ".join(f"{labels}/X_L.png" for _, labels in ((split, f"{split}_labels"), *_FOLDERS))
         raise DataError(f"no CamVid split '{split}' labelled in 32 colours in {root}: wanted {wanted}")
     images, labels = folders
-    paths = sorted(images.glob("*.png"))
+    paths = sorted(images.glob("[!.]*.png"))
     list_path = root / f"{split}.txt"
     if images.name == split:
         chosen = paths
     elif list_path.is_file():
-        chosen = [
-            images / f"{Path(line.strip()).stem}.png" for line in list_path.read_text().split("\n") if line.strip()
-        ]
+        chosen = [images / f"{Path(line).stem}.png" for line in read_lines(list_path)]
     else:
         chosen = [p for p in paths if published_split(p.stem) == split]
     if not chosen:

@@ -15,6 +15,7 @@ Which pictures belong to a split is looked for in this order:
    parted by `segnet data split`, which writes 1.
 """
 
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from segnet.errors import DataError
 from segnet.files import whole_file
 from segnet.labels import LabelSet
 from segnet.palette import to_palette_picture
+from segnet.text import read_lines
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -105,17 +107,30 @@ def pictures_in(folder: Path) -> dict[str, Path]:
     """Name without suffix -> path, in the order of the names.
 
     Raises:
-        DataError: no such folder, or two pictures that differ only in suffix.
+        DataError: no such folder, two pictures that differ only in suffix, or a name that is not UTF-8.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; wanted pictures in it")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not path.name.startswith("."):
+            require_utf8(path)
             if path.stem in found:
                 raise DataError(f"{found[path.stem]} and {path} would share one label; rename one")
             found[path.stem] = path
     return found
+
+
+def require_utf8(path: Path) -> None:
+    """Whether a file name can be written to a list, and shown.
+
+    Raises:
+        DataError: its bytes are not UTF-8.
+    """
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{str(path)!r}: the name is not valid UTF-8; rename it") from None
 
 
 def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path], Path, tuple[str, ...]]:
@@ -140,7 +155,7 @@ def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path]
 
 
 def _val(names: dict[str, Path]) -> set[str]:
-    numbers = {name: int.from_bytes(sha256(name.encode()).digest()[:8], "big") for name in names}
+    numbers = {name: int.from_bytes(sha256(os.fsencode(name)).digest()[:8], "big") for name in names}
     chosen = {name for name, number in numbers.items() if number % 5 == 0}
     order = sorted(names, key=numbers.__getitem__)
     if chosen == set(order):
@@ -151,7 +166,7 @@ def _val(names: dict[str, Path]) -> set[str]:
 def _listed(list_path: Path, images: dict[str, Path], allow_missing: bool) -> dict[str, Path]:
     by_file_name = {path.name: name for name, path in images.items()}
     listed: dict[str, Path] = {}
-    for line in filter(None, map(str.strip, list_path.read_text(encoding="utf-8").splitlines())):
+    for line in read_lines(list_path):
         name = line if line in images else by_file_name.get(line, line)
         if name not in images and not allow_missing:
             raise DataError(f"{list_path} names '{line}', but images/ holds no picture of that name")

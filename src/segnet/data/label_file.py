@@ -13,7 +13,6 @@
 `segnet data init` writes one from the label pictures it finds.
 """
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from segnet.errors import DataError, LabelError, nearest
 from segnet.files import whole_file
 from segnet.labels import VOID, Colour, LabelSet
+from segnet.text import read_text, toml_value
 
 LABELS_TOML = "labels.toml"
 KINDS = ("ids", "colours")
@@ -88,11 +88,11 @@ def read_labels_toml(path: Path) -> LabelFile:
         DataError: missing, or not TOML.
         LabelError: an unknown key (names the nearest), a value of another form, or classes that cannot be.
     """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; `segnet data init {path.parent}` writes one")
     try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; `segnet data init {path.parent}` writes one") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        record = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as cause:
         raise DataError(f"{path} cannot be read as TOML: {cause}") from cause
     try:
         return _label_file(record, path.parent.resolve().name)
@@ -112,18 +112,13 @@ def write_labels_toml(path: Path, labels: LabelFile, comment: str = "") -> None:
         DataError: the file cannot be written.
     """
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
-    lines += [f"name = {_text(labels.label_set.name)}", f'labels = "{labels.kind}"']
+    lines += [f"name = {toml_value(labels.label_set.name)}", f'labels = "{labels.kind}"']
     lines += [f"void_ids = {list(labels.void_ids)}", f"void_colours = {[list(c) for c in labels.void_colours]}"]
     for name, colour, ids in zip(labels.label_set.names, labels.label_set.colours, labels.ids, strict=True):
-        lines += ["", "[[class]]", f"name = {_text(name)}", f"colour = {list(colour)}"]
+        lines += ["", "[[class]]", f"name = {toml_value(name)}", f"colour = {list(colour)}"]
         lines += [f"ids = {list(ids)}"] if labels.kind == "ids" else []
     with whole_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _text(value: str) -> str:
-    """A TOML basic string; JSON's escapes are TOML's, but for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _label_file(record: Mapping[str, object], folder: str) -> LabelFile:

@@ -21,7 +21,7 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and not _is_hidden(p))
             if not inside:
                 raise DataError(f"no picture in the folder {path}")
             found += inside
@@ -32,6 +32,11 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _is_hidden(path: Path) -> bool:
+    """Whether a folder's entry is no picture by its name: hidden (as macOS leaves them) or a folder."""
+    return path.name.startswith(".") or path.is_dir()
+
+
 def output_stems(paths: Sequence[Path]) -> dict[Path, str]:
     """A file stem for the results of each picture: its own, or a longer name where two would share it.
 
@@ -39,7 +44,7 @@ def output_stems(paths: Sequence[Path]) -> dict[Path, str]:
         ConfigError: two pictures whose names cannot be told apart even with suffix and folder.
     """
     stems: dict[Path, str] = {}
-    for name in (lambda p: p.stem, lambda p: p.name.replace(".", "-"), lambda p: f"{p.parent.name}-{p.stem}"):
+    for name in (lambda p: p.stem, lambda p: p.name.replace(".", "-"), lambda p: f"{p.resolve().parent.name}-{p.stem}"):
         open_paths = [p for p in paths if p not in stems]
         times = Counter([*map(name, open_paths), *stems.values()])
         stems |= {p: name(p) for p in open_paths if times[name(p)] == 1}

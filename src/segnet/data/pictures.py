@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from segnet.data.sample import Image8
 from segnet.errors import DataError, LabelError
@@ -14,6 +14,15 @@ from segnet.errors import DataError, LabelError
 PIXEL_LIMIT = 250_000_000
 
 _pillow_limit = threading.Lock()
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def open_picture(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
@@ -40,6 +49,15 @@ def header_size_px(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as picture:
         return picture.height, picture.width
+
+
+def is_turned(path: Path) -> bool:
+    """Whether EXIF turns a picture, by the header; False where Pillow cannot read it."""
+    try:
+        with _opened(path) as picture:
+            return orientation(picture) in _TURNS
+    except DataError:
+        return False
 
 
 def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> None:
@@ -72,26 +90,31 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} does not exist") from None
     except UnidentifiedImageError:
         raise DataError(f"{path} is not a picture that Pillow can read") from None
-    except DataError:
+    except (DataError, MemoryError):
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as cause:
+    except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"{path} cannot be read as a picture: {cause}") from cause
 
 
 def read_picture(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image8:
-    """A picture as RGB uint8 (H, W, 3), turned as its EXIF says.
+    """A picture as RGB uint8 (H, W, 3), turned as its EXIF says; EXIF that cannot be read is left aside.
 
-    Grey becomes RGB; transparency is laid on white; palettes and CMYK are converted; 16 bits are scaled to 8.
+    Grey becomes RGB; transparency is laid on white; palettes and CMYK are converted; 16 bits are scaled to 8, and
+    numbers with a fraction from 0..1.
 
     Raises:
         DataError: missing, not a picture, truncated, or of more pixels than the limit.
     """
-    return as_rgb(open_picture(path, pixel_limit))
+    with _opened(path) as picture:
+        require_pixels(path, (picture.height, picture.width), pixel_limit)
+        picture.load()
+        return as_rgb(picture)
 
 
 def as_rgb(picture: Image.Image) -> Image8:
-    """A decoded picture of any mode as `read_picture` gives it; the picture itself is turned."""
-    ImageOps.exif_transpose(picture, in_place=True)
+    """A decoded picture of any mode as `read_picture` gives it."""
+    if (turn := _TURNS.get(orientation(picture))) is not None:  # the first turn of them is the number 0
+        picture = picture.transpose(turn)
     if picture.mode.startswith("I") or picture.mode == "F":
         return _from_wide(np.asarray(picture))
     if picture.has_transparency_data:
@@ -101,10 +124,25 @@ def as_rgb(picture: Image.Image) -> Image8:
     return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
+def orientation(picture: Image.Image) -> int:
+    """How a picture lies by its EXIF, 1..8; 1, upright, where it does not say or cannot be read."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises many types for a damaged one, and the pixels are whole
+        return 1
+
+
 def _from_wide(values: np.ndarray) -> Image8:
-    """Grey of 16 bits -> RGB of 8: 65535 is white; values that all fit 8 bits are taken as they are."""
-    top = 255 if values.max(initial=0) <= 255 else 65535
-    grey = np.rint(values.astype(np.float64).clip(0, top) * (255 / top)).astype(np.uint8)
+    """Grey of more than 8 bits -> RGB of 8.
+
+    White is 65535; or 255 where all values fit 8 bits; or 1 where they are not whole numbers and none is above. NaN is
+    black.
+    """
+    values = np.nan_to_num(values.astype(np.float64))
+    highest = values.max(initial=0)
+    is_share = highest <= 1 and bool((values % 1).any())
+    top = 1 if is_share else 255 if highest <= 255 else 65535
+    grey = np.rint(values.clip(0, top) * (255 / top)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 

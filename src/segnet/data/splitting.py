@@ -4,7 +4,7 @@ Frames of one video look alike: a net that has seen one in training knows the ne
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,15 +70,19 @@ def part(grouping: Grouping, shares: Mapping[str, float], seed: int) -> dict[str
 
     Args:
         grouping: at least one group for each split.
-        shares: of the pictures, for each split but `train`, which gets the others.
+        shares: of the pictures, each above 0 and together below 1, for each split but `train`, which gets the others.
         seed: of the order in which groups are looked at.
 
     Returns:
         Split -> names, sorted; `train` first; none is empty.
 
     Raises:
+        ConfigError: shares that are not so.
         DataError: fewer groups than splits.
     """
+    if not (all(share > 0 for share in shares.values()) and sum(shares.values()) < 1):
+        given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
+        raise ConfigError(f"{given}: wanted shares above 0 and together below 1, for train gets the others")
     if len(grouping.groups) <= len(shares):
         raise DataError(
             f"by {grouping.rule}: {len(grouping.groups)} groups for {len(shares) + 1} splits; wanted one each"
@@ -110,7 +114,7 @@ def write_splits(root: Path, splits: Mapping[str, Sequence[str]], overwrite: boo
         overwrite: replace lists that are there.
 
     Raises:
-        DataError: there are lists already, or they cannot be written.
+        DataError: there are lists already, they cannot be written, or cannot hold a name.
     """
     for split in ("train", "val", "test"):
         path = root / f"{split}.txt"
@@ -119,7 +123,20 @@ def write_splits(root: Path, splits: Mapping[str, Sequence[str]], overwrite: boo
             raise DataError(f"{path} exists; {remedy}")
     with whole_files(root / "train.txt") as train:
         for split, names in splits.items():
-            train.with_name(f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            train.with_name(f"{split}.txt").write_text(list_text(names), encoding="utf-8")
+
+
+def list_text(names: Iterable[str]) -> str:
+    """A list as it is written to a file, one name a line.
+
+    Raises:
+        DataError: a name that would not be read as it is, for white space around it or a line break in it.
+    """
+    names = tuple(names)
+    for name in names:
+        if [line.strip() for line in name.splitlines()] != [name]:
+            raise DataError(f"{name!r} begins or ends with a space, or breaks a line: a list cannot hold it; rename it")
+    return "".join(f"{name}\n" for name in names)
 
 
 def names_to_split(root: Path) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ Deviates:
     SegNet trained on all 5,285: train on `trainval` and score on `test` for its table 4.
 """
 
+import os
 import zlib
 from collections.abc import Iterable
 from hashlib import sha256
@@ -43,6 +44,7 @@ from segnet.data.sample import Sample
 from segnet.data.targets import read_ids_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import SUN_37, VOID, LabelSet
+from segnet.text import read_lines
 
 LABEL_FOLDERS = ("label37", "sunrgbd_train_test_labels")
 SUN_SPLITS = ("train", "val", "trainval", "test")
@@ -103,7 +105,7 @@ def held_out(name: str) -> bool:
     """
     path = PurePosixPath(name)
     whole = str(path.parent) if "sun3ddata" in path.parts else name
-    return int.from_bytes(sha256(whole.encode()).digest()[:8], "big") % 5 == 0
+    return int.from_bytes(sha256(os.fsencode(whole)).digest()[:8], "big") % 5 == 0
 
 
 def _chosen(names: Iterable[str], split: str) -> list[str]:
@@ -128,14 +130,14 @@ def _plain(root: Path, split: str) -> dict[str, tuple[Path, Path]]:
     elif (root / "train.txt").is_file():
         names = _chosen(_lines(root / "train.txt"), split)
     else:
-        names = _chosen(sorted(path.stem for path in images.glob("*.jpg")), split)
+        names = _chosen(sorted(path.stem for path in images.glob("[!.]*.jpg")), split)
     return {name: (images / f"{name}.jpg", labels / f"{name}.png") for name in names}
 
 
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise DataError(f"no SUN RGB-D split '{path.stem}': {path} does not exist")
-    return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    return read_lines(path)
 
 
 # ------------------------------------------------------------------------------------------------ official

@@ -18,6 +18,7 @@ from segnet.data.sample import Sample
 from segnet.data.targets import read_ids_target, require_files, sample_of
 from segnet.errors import DataError
 from segnet.labels import VOC_21, VOID, LabelSet
+from segnet.text import read_lines
 
 _IDS = {**{i: i for i in range(VOC_21.num_classes)}, VOID: VOID}
 
@@ -45,7 +46,7 @@ class VOC:
         if not list_path.is_file():
             found = ", ".join(sorted(path.stem for path in lists.glob("*.txt"))) or "none"
             raise DataError(f"no VOC split '{split}': {list_path} does not exist; lists there: {found}")
-        self.names = tuple(line.strip() for line in list_path.read_text().splitlines() if line.strip())
+        self.names = tuple(read_lines(list_path))
         if not self.names:
             raise DataError(f"no picture in the VOC split '{split}': {list_path} is empty")
         self.pairs = [

@@ -1,7 +1,7 @@
 """Pictures read window by window, so that their size does not decide how much memory they take.
 
-A TIFF or GeoTIFF is read from disk where a window is wanted (extra `tiff`); without the extra, and in other formats,
-Pillow decodes the picture whole, as uint8.
+A TIFF or GeoTIFF is read from disk where a window is wanted (extra `tiff`); without the extra, in other formats, and
+where EXIF turns it, Pillow decodes the picture whole, as uint8.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from segnet.data.pictures import PIXEL_LIMIT, header_size_px, read_picture, require_pixels
+from segnet.data.pictures import PIXEL_LIMIT, header_size_px, is_turned, read_picture, require_pixels
 from segnet.data.sample import Image8
 from segnet.errors import DataError
 
@@ -64,6 +64,8 @@ class WholePicture:
 
 class TIFFWindows:
     """Windows of a TIFF on disk, 8 or 16 bits: RGB, grey, a palette, or the first two with alpha, laid on white.
+
+    Of 16 bits, white is 65535; that all values of a picture fit 8 bits is not seen in a window of it.
 
     Args:
         path: of the file.
@@ -124,7 +126,7 @@ class TIFFWindows:
 
 
 def open_windows(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Windows:
-    """A picture to read from: a TIFF by windows where the extra is installed, any other whole, turned as its EXIF says.
+    """A picture to read from: an upright TIFF by windows where the extra is installed, any other whole, turned by EXIF.
 
     Raises:
         DataError: missing, not a picture, broken, or of more pixels than the limit.
@@ -149,7 +151,7 @@ def size_and_kept_bytes(path: Path) -> tuple[tuple[int, int], int]:
 
 
 def _by_windows(path: Path) -> bool:
-    return path.suffix.lower() in TIFF_SUFFIXES and find_spec("rasterio") is not None
+    return path.suffix.lower() in TIFF_SUFFIXES and find_spec("rasterio") is not None and not is_turned(path)
 
 
 def _palette(colours: dict[int, tuple[int, int, int, int]]) -> Image8:

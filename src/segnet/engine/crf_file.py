@@ -17,6 +17,7 @@ from pathlib import Path
 from segnet.engine.crf import CRFParameters
 from segnet.errors import ConfigError, DataError, nearest
 from segnet.files import whole_file
+from segnet.text import read_text
 
 
 def write_crf(path: Path, parameters: CRFParameters, comments: Sequence[str] = ()) -> None:
@@ -44,12 +45,9 @@ def read_crf(path: Path) -> CRFParameters:
         ConfigError: not TOML, an unknown name (names the nearest), or a value that does not fit.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as cause:
-        reason = cause.strerror if isinstance(cause, OSError) else "not text"
-        raise DataError(
-            f"CRF parameters {path} cannot be read: {reason}; `segnet crf search` writes such a file"
-        ) from None
+        found = tomllib.loads(read_text(path))
+    except DataError as cause:
+        raise DataError(f"CRF parameters: {cause}; `segnet crf search` writes such a file") from None
     except tomllib.TOMLDecodeError as cause:
         raise ConfigError(f"CRF parameters {path} are not valid TOML: {cause}") from None
     kinds = {name: type(value) for name, value in asdict(CRFParameters()).items()}

@@ -32,9 +32,8 @@ class Interrupt:
         Raises:
             KeyboardInterrupt: always.
         """
-        self._console.print(
-            f"saved {checkpoint} at step {step} of {num_steps}; the same command with --resume goes on", soft_wrap=True
-        )
+        told = f"saved {checkpoint} at step {step} of {num_steps}; the same command with --resume goes on"
+        self._console.print(told, markup=False, highlight=False, soft_wrap=True)
         raise KeyboardInterrupt
 
     def _answer(self, number: int, frame: FrameType | None) -> None:

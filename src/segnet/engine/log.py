@@ -82,9 +82,9 @@ def tensorboard_writer() -> "type[SummaryWriter]":
 
 
 def read_log(path: Path) -> list[Record]:
-    """All whole records of a log; a last line that was cut off is left out."""
+    """All whole records of a log; what comes after a damaged line, such as a last one that was cut off, is left out."""
     records: list[Record] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:

@@ -78,6 +78,16 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         picture.save(temporary, format="PNG")
 
 
+def result_paths(
+    out: Path, stem: str, *, confidence: bool = False, probabilities: bool = False, uncertainty: bool = False
+) -> list[Path]:
+    """The files that `save_prediction` writes for a prediction with these maps."""
+    names = ["classes.png", "overlay.png"]
+    names += ["confidence.png"] * confidence + ["probability.npz"] * probabilities
+    names += ["variance.png", "entropy.png", "mutual-information.png"] * uncertainty
+    return [out / f"{stem}-{name}" for name in names]
+
+
 def save_prediction(prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5) -> None:
     """Writes all files of one prediction, each whole or not at all.
 

@@ -83,7 +83,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
         run.take(state)
 
     with whole_file(out / "config.toml") as temporary:
-        temporary.write_text(config.to_toml())
+        temporary.write_text(config.to_toml(), encoding="utf-8")
     batches = loader.batches(run.step, num_steps)
     began, seen = time.perf_counter(), 0
 

@@ -1,6 +1,5 @@
 """What a run finds around it, the data and the machine, and the settings that `choose.py` makes of that."""
 
-import json
 import os
 import tomllib
 from pathlib import Path
@@ -14,8 +13,9 @@ from segnet.data import open_dataset
 from segnet.data.sample import Dataset
 from segnet.engine.choose import DataFacts, MachineFacts, Start, choose_settings
 from segnet.engine.device import choose_place
-from segnet.errors import WeightsError
+from segnet.errors import DataError, WeightsError
 from segnet.models.weights import WEIGHTS, find_weights, read_card
+from segnet.text import read_text, toml_value
 
 _LOOKED_AT = 8
 _UNKNOWN_BYTES = 8 << 30  # of memory, where the system does not tell
@@ -38,7 +38,7 @@ def chosen_config(overrides: list[str]) -> tuple[Config, tuple[str, ...]]:
     dataset = open_dataset(given.data.path, given.data.train_split, given.data.format)
     device = choose_place(given.train.device).device
     choice = choose_settings(given, look_at_data(dataset), look_at_machine(device), starts_at_hand())
-    chosen = [f"{key}={json.dumps(value)}" for key, value in choice.settings.items()]
+    chosen = [f"{key}={toml_value(value)}" for key, value in choice.settings.items()]
     return load_config(None, chosen + overrides), choice.lines
 
 
@@ -54,8 +54,8 @@ def config_of_run(out: Path, overrides: list[str]) -> Config | None:
     """
     path = out / "config.toml"
     try:
-        Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError):
+        Config.model_validate(tomllib.loads(read_text(path)))
+    except (DataError, tomllib.TOMLDecodeError, ValidationError):
         return None
     return load_config(str(path), overrides)
 

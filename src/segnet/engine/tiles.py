@@ -97,7 +97,7 @@ def tile_px_within(memory_gib: float, size_px: tuple[int, int], num_classes: int
     smallest_px = 2 * OVERLAP_PX + GRID_PX
     per_pixel = _NET_BYTES + _PLANE_BYTES * planes
     needed = fixed_bytes + per_pixel * smallest_px**2
-    if memory_gib * 2**30 < needed:
+    if not needed <= memory_gib * 2**30 < 2**63:
         raise ConfigError(
             f"a picture of {size_px[1]}x{size_px[0]} cannot be predicted within {memory_gib:g} GiB of memory; "
             f"allow at least {needed / 2**30 + 0.05:.1f}"

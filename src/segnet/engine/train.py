@@ -103,7 +103,7 @@ def fit(
     class_weights = _class_weights(config.loss, train_set, place)
     if processes.is_first:
         with whole_file(out / "config.toml") as temporary:
-            temporary.write_text(config.to_toml())
+            temporary.write_text(config.to_toml(), encoding="utf-8")
     batches = loader.batches(run.step, plan.num_steps)
     began, pictures = time.perf_counter(), 0
 
@@ -210,6 +210,12 @@ class _Run:
         return run
 
     def take(self, state: State) -> None:
+        names = tuple(state.get("classes", self.label_set.names))  # checkpoints of before have none
+        if names != self.label_set.names:
+            raise ConfigError(
+                f"this run learns the classes {', '.join(names)}; the data has now {', '.join(self.label_set.names)}; "
+                "give it the labels it began with, or train into another folder"
+            )
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -223,6 +229,7 @@ class _Run:
             "step": self.step,
             "best_score": self.best_score,
             "config": self.config.to_toml(),
+            "classes": list(self.label_set.names),
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "optimiser": self.optimiser.state_dict(),
@@ -274,7 +281,7 @@ class _Run:
         image = batch.image.to(self.place.device, memory_format=torch.channels_last)
         target = batch.target.to(self.place.device)
         with self.place.autocast(), recomputing(self.config.train.low_memory):
-            logits = self.model(image)  # (N, K, H, W)
+            logits = self._logits(image)
         loss = _loss(logits.float(), target, class_weights, self.config.loss, self.processes)
         del logits  # else kept through the backward pass
         value = self.processes.sum(loss.detach()).item()
@@ -290,6 +297,23 @@ class _Run:
         if taken and self.average is not None:
             self.average.update_parameters(self.model)
         return value
+
+    def _logits(self, image: Tensor) -> Tensor:
+        """(N, K, H, W).
+
+        Raises:
+            ConfigError: a map has one value per channel, which has no variance to normalise by.
+        """
+        try:
+            logits: Tensor = self.model(image)
+        except ValueError as cause:
+            if "more than 1 value per channel" not in str(cause):
+                raise
+            raise ConfigError(
+                f"{len(image)} picture of {image.shape[2]}x{image.shape[3]} pixels leaves batch normalisation one "
+                "value per channel; raise train.batch_size, or train on larger pictures or pieces (augment.crop_px)"
+            ) from None
+        return logits
 
     def _where(self, batch: Batch) -> str:
         return f"at step {self.step} on {', '.join(self.processes.names(batch.names))}"

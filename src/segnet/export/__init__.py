@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from segnet.errors import ConfigError, ExportError, nearest
+from segnet.errors import ConfigError, DataError, ExportError, nearest
 from segnet.export import aotinductor, coreml, executorch, litert, ncnn, onnx, openvino, torch_export
 from segnet.export.comparison import compare, example_pictures
 from segnet.export.record import Exported, Request, Written
@@ -43,6 +43,7 @@ TARGETS: dict[str, Target] = {
     "coreml": Target(".mlpackage", coreml.write, dynamic=False),
 }
 
+_OF_A_PACKAGE = "Manifest.json"  # what Core ML's folders have in them
 _NOT_PLAIN = re.compile(r"scatter|gather_?(nd|elements)|max_?unpool|::", re.IGNORECASE)
 
 
@@ -79,6 +80,8 @@ def export_weights(
     made_by = TARGETS[target]
     if path.suffix != made_by.suffix:
         raise ConfigError(f"{path}: {target} writes {made_by.suffix}; give the file that suffix")
+    if path.is_dir() and not (path.suffix == ".mlpackage" and (path / _OF_A_PACKAGE).is_file()):
+        raise ConfigError(f"{path} is a folder, and not of {target}; choose another name")
     if size_px is None and not made_by.dynamic:
         dynamic = ", ".join(name for name, each in TARGETS.items() if each.dynamic)
         raise ConfigError(
@@ -97,5 +100,16 @@ def export_weights(
         if strange := sorted(filter(_NOT_PLAIN.search, operators)):
             raise ExportError(f"{target}: operators that not every runtime has: {', '.join(strange)}; not exported")
         differences = compare(request, run, pictures) if run else ()
+        _require_free_beside(path, temporary.parent)
         num_bytes = sum(made.stat().st_size for made in temporary.parent.rglob("*") if made.is_file())
     return Exported(path, target, runtime, version, operators, differences, num_bytes, run)
+
+
+def _require_free_beside(path: Path, room: Path) -> None:
+    """Refuses, on a first export to `path`, files beside it that belong to something else."""
+    in_the_way = [path.with_name(made.name) for made in room.iterdir() if path.with_name(made.name).exists()]
+    if in_the_way and not path.exists():
+        raise DataError(
+            f"{in_the_way[0]} is there without {path.name}, so it belongs to something else and "
+            "would be written over; choose another name"
+        )

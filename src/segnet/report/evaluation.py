@@ -21,6 +21,7 @@ from segnet.engine.predict import Predictor
 from segnet.engine.prediction import save_picture
 from segnet.errors import WeightsError
 from segnet.files import whole_file
+from segnet.labels import LabelSet
 from segnet.report.page import write_report
 from segnet.report.pictures import best_and_worst
 
@@ -57,7 +58,7 @@ def evaluate_to_folder(
         DataError: a picture cannot be read, or a file cannot be written.
         LabelError: no labelled pixel at all, or a class id that is not known.
     """
-    require_same_classes(predictor, dataset)
+    require_same_classes(predictor.label_set, dataset)
     require_labelled(dataset)
     scores, calibration = Scores(dataset.label_set), Calibration()
     steps = track(
@@ -91,13 +92,12 @@ def evaluate_to_folder(
     return scores
 
 
-def require_same_classes(predictor: Predictor, dataset: Dataset) -> None:
-    """Whether a net can be scored on a data set.
+def require_same_classes(trained_on: LabelSet, dataset: Dataset) -> None:
+    """Whether a net for these classes can be scored on a data set.
 
     Raises:
         WeightsError: the net was trained on other classes.
     """
-    trained_on = predictor.label_set
     if dataset.label_set.names != trained_on.names:
         raise WeightsError(
             f"the weights know the classes of {trained_on.name} ({trained_on.num_classes}), the data has those of "

@@ -18,7 +18,7 @@ from torch import Tensor
 from segnet import metrics
 from segnet.data.sample import Dataset
 from segnet.errors import DataError, WeightsError
-from segnet.files import sha256_of
+from segnet.files import require_apart, sha256_of
 from segnet.models.weights import find_weights, load_weights
 from segnet.runtime.backend import require
 from segnet.runtime.eager import EagerBackend
@@ -53,13 +53,14 @@ def quantise(
         The card of the file.
 
     Raises:
-        ConfigError: OpenVINO or NNCF is not installed.
+        ConfigError: OpenVINO or NNCF is not installed, or `out` is the file of the weights.
         WeightsError: the data has other classes than the weights, int8 loses too much, or `out` has another suffix.
         DataError: no picture.
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: a quantised net is saved as .safetensors; give the file that suffix")
     path = find_weights(weights)
+    require_apart([out], [path])
     model, card = load_weights(path)
     for dataset in (calibration, scored):
         if len(dataset) == 0:

@@ -1,5 +1,6 @@
 """What one request, and all together, may cost."""
 
+import math
 from dataclasses import dataclass
 
 from segnet.errors import ConfigError
@@ -19,7 +20,7 @@ class Limits:
         answer_s: seconds in which the net must have answered.
 
     Raises:
-        ConfigError: a bound that lets nothing through.
+        ConfigError: a bound that lets nothing through, or is no finite number.
     """
 
     max_bytes: int = 16 * 2**20
@@ -32,5 +33,5 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value <= 0:
-                raise ConfigError(f"serve: {name}: wanted more than 0, got {value}")
+            if not 0 < value < math.inf:  # NaN is neither
+                raise ConfigError(f"serve: {name}: wanted more than 0, and finite, got {value}")

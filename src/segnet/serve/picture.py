@@ -33,17 +33,17 @@ def decode_picture(data: bytes, max_pixels: int) -> Image8:
                 raise _too_large(f"{width} x {height}", max_pixels)
             picture.load()
             return as_rgb(picture)
+    except RefusalError:
+        raise
     except UnidentifiedImageError:
         raise RefusalError(
             HTTPStatus.BAD_REQUEST, "not_a_picture", _WANTED, _described(data), "send the picture's own bytes"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # of its own limit, before ours is asked
         raise _too_large("a picture many times as large", max_pixels) from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError) as cause:
-        do = "save the picture anew and send it again"
-        raise RefusalError(
-            HTTPStatus.BAD_REQUEST, "broken_picture", f"{_WANTED}, whole", f"a broken one: {cause}", do
-        ) from None
+    except Exception as cause:  # Pillow raises many types for a broken file, struct.error and AttributeError among them
+        came, do = f"a broken one: {str(cause) or type(cause).__name__}", "save the picture anew and send it again"
+        raise RefusalError(HTTPStatus.BAD_REQUEST, "broken_picture", f"{_WANTED}, whole", came, do) from None
 
 
 def _too_large(came: str, max_pixels: int) -> RefusalError:

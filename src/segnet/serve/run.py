@@ -24,7 +24,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=128)
-    except (OSError, OverflowError) as cause:
+    except (OSError, OverflowError, UnicodeError) as cause:  # the last: a name that no address can have
         raise ConfigError(f"serve: {host} port {port} cannot be had ({cause}); give another --host or --port") from None
 
 

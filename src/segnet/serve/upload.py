@@ -55,7 +55,7 @@ async def read_upload(request: Request, limits: Limits) -> bytes:
 
 async def _read_body(request: Request, limits: Limits) -> bytes:
     promised = request.headers.get("content-length", "")
-    if promised.isdigit() and int(promised) > limits.max_bytes:
+    if promised.isdecimal() and int(promised) > limits.max_bytes:
         raise _too_many_bytes(f"{int(promised):,}", limits)
     body = bytearray()
     try:

@@ -5,6 +5,10 @@ decode (a thread) -> at most 8 frames -> net -> at most 8 frames -> overlay, enc
 
 from pathlib import Path
 
+from segnet.video.writing import overlay_suffix
+
+__all__ = ["VIDEO_SUFFIXES", "is_video", "overlay_suffix"]
+
 VIDEO_SUFFIXES = (
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .mpe .m2v .ts .mts .m2ts .wmv .flv .ogv .3gp .mxf .vob .h264 .264 .hevc"
 ).split()

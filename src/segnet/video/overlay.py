@@ -31,11 +31,13 @@ class VideoResult:
         num_frames: that were decoded, predicted and written.
         seconds: that it took.
         ended_early: why there are not more; None when the video was read to its end.
+        interrupted: a person stopped it.
     """
 
     num_frames: int
     seconds: float
     ended_early: str | None
+    interrupted: bool = False
 
     @property
     def frames_per_s(self) -> float:
@@ -55,12 +57,14 @@ def predict_video(
 ) -> VideoResult:
     """Lays the classes over every frame of a video.
 
-    A stream that breaks, and Ctrl-C, end the work; what was done until then is a whole video.
+    A stream that breaks, and Ctrl-C, end the work; what was done until then is a whole video. Ctrl-C before the first
+    frame goes on as it is.
 
     Args:
         predictor: the net.
         source: any video that FFmpeg reads.
-        target: .mp4, .m4v, .mov, .mkv or .webm, at the same time stamps and with the same sound.
+        target: .mp4, .m4v, .mov, .mkv or .webm, at the same time stamps and with the same sound; what neither it nor an
+            .mkv can hold, such as that of a .wmv, is encoded anew.
         opacity: of the class colours, 0..1.
         smoothing: share of the past in the probabilities, 0 <= s < 1: mean = s * mean + (1 - s) * probabilities of the
             frame. It steadies what flickers and smears what moves; 0 takes every frame for itself.
@@ -75,7 +79,7 @@ def predict_video(
     if not 0 <= smoothing < 1:
         raise ConfigError(f"smoothing: wanted 0 <= s < 1, got {smoothing}")
     times: list[float] = []
-    ended_early = None
+    interrupted = False
     with VideoReader(source) as reader, VideoWriter(target, reader) as writer:
 
         def write(item: tuple[Frame, Image8] | Any) -> None:
@@ -97,15 +101,17 @@ def predict_video(
                 for item in items:
                     behind.put((item, ask(item.image)) if isinstance(item, Frame) else item)
         except KeyboardInterrupt:
-            ended_early = "stopped by Ctrl-C"
-        ended_early = ended_early or reader.ended_early
+            if not times:
+                raise
+            interrupted = True
+        ended_early = "stopped by Ctrl-C" if interrupted else reader.ended_early
         if not times:
             raise DataError(f"{source}: no frame can be decoded: {ended_early or 'the stream is empty'}")
     if frames is not None:
         with whole_file(frames / "times.csv") as temporary:
             lines = [f"{number},{seconds:.6f}" for number, seconds in enumerate(times, start=1)]
             temporary.write_text("\n".join(["frame,seconds", *lines]) + "\n")
-    return VideoResult(len(times), time.perf_counter() - start, ended_early)
+    return VideoResult(len(times), time.perf_counter() - start, ended_early, interrupted)
 
 
 class _Smoothed:

@@ -1,6 +1,6 @@
 """A video file as a sequence of frames, turned upright, and packets of sound between them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,8 @@ from segnet.data.pictures import PIXEL_LIMIT, require_pixels
 from segnet.data.sample import Image8
 from segnet.errors import DataError
 from segnet.runtime.backend import require
+
+_PROMISING = ("avi", "matroska", "mov")  # FFmpeg guesses the length of others from what is there
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,22 @@ class VideoReader:
     def __iter__(self) -> Iterator[Frame | Any]:
         """Frames, and packets of sound in the order of the file.
 
-        A stream that breaks ends here, and `ended_early` says why.
+        A stream that breaks ends here, and `ended_early` says why. So it does where clearly less comes than the header
+        of an .mp4, .mov, .mkv, .webm or .avi promises; FFmpeg itself takes a file that was cut for a whole one. Other
+        containers, and those that were written to a pipe, promise nothing.
         """
         step = max(round(1 / (self.rate * self.time_base)), 1)
         last, size = None, None
+        ends_s = dict.fromkeys(range(len(self._container.streams)), 0.0)
         try:
-            for packet in self._container.demux([s for s in (self._stream, self.audio) if s is not None]):
-                if packet.stream is not self._stream:
-                    if packet.dts is not None:  # the last packet of a stream is an empty one
+            for packet in self._container.demux():
+                if packet.dts is not None:  # the last packet of a stream is an empty one
+                    shown = packet.dts if packet.pts is None else packet.pts
+                    end_s = float((shown + (packet.duration or 0)) * packet.time_base)
+                    ends_s[packet.stream.index] = max(end_s, ends_s[packet.stream.index])
+                    if packet.stream is self.audio:
                         yield packet
-                    continue
-                for decoded in packet.decode():
+                for decoded in packet.decode() if packet.stream is self._stream else ():
                     pts = decoded.pts
                     if pts is None or (last is not None and pts <= last):
                         pts = 0 if last is None else last + step
@@ -95,8 +102,29 @@ class VideoReader:
                         raise DataError(f"the size changes to {image.shape[1]}x{image.shape[0]}")
                     last, size = pts, image.shape
                     yield Frame(image, pts)
+            self.ended_early = self._what_lacks(ends_s)
         except (self._av.error.FFmpegError, OSError, ValueError) as cause:
             self.ended_early = _words(cause)
+
+    def _what_lacks(self, ends_s: Mapping[int, float]) -> str | None:
+        """In words, where more than two frames and 2 % of the promised time did not come.
+
+        Time, not frames: an .avi counts frames that it leaves out, and an .mp4 those that its edit list hides.
+
+        Args:
+            ends_s: number of a stream -> end of its last packet, in seconds.
+        """
+        kind, stream, whole = self._container.format.name, self._stream, self._container.duration
+        came_s, promised_s = ends_s[stream.index], 0.0
+        if kind == "avi":  # whose duration FFmpeg shortens to the size of the file
+            promised_s = float(stream.frames / self.rate)
+        elif stream.duration:
+            promised_s = float(stream.duration * self.time_base)
+        elif whole:  # of the longest stream
+            came_s, promised_s = max(ends_s.values()), whole / self._av.time_base
+        if not kind.startswith(_PROMISING) or promised_s - came_s <= max(2 / float(self.rate), 0.02 * promised_s):
+            return None
+        return f"the file is cut: it promises {promised_s:.1f} s and holds {came_s:.1f} s"
 
     def __enter__(self) -> "VideoReader":
         return self

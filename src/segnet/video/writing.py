@@ -1,6 +1,7 @@
 """Pictures and packets of sound to a video file that appears whole or not at all."""
 
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -8,26 +9,54 @@ from typing import Any
 import numpy as np
 
 from segnet.data.sample import Image8
-from segnet.errors import ConfigError, DataError
+from segnet.errors import ConfigError, DataError, SegNetError
 from segnet.files import whole_file
 from segnet.runtime.backend import require
 from segnet.video.reading import VideoReader
 
-_CODECS = {
-    **dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), ("libx264", {"crf": "20", "preset": "veryfast"})),
-    ".webm": ("libvpx-vp9", {"crf": "32", "b:v": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}),
-}
+_H264 = ("libx264", {"crf": "20", "preset": "veryfast"}, "aac")
+_VP9 = ("libvpx-vp9", {"crf": "32", "b:v": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}, "libopus")
+_CODECS = {**dict.fromkeys((".mp4", ".m4v", ".mov", ".mkv"), _H264), ".webm": _VP9}
+_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")  # FFmpeg's for that many channels
+
+
+def overlay_suffix(path: Path) -> str:
+    """`.mp4`, or `.mkv` where that alone can hold the sound of a video.
+
+    Args:
+        path: of the video, of which the header alone is read; `.mp4` where that fails, for reading it says why.
+    """
+    try:
+        with VideoReader(path) as source:
+            alone = source.audio and not _can_hold("mp4", source.audio) and _can_hold("matroska", source.audio)
+            return ".mkv" if alone else ".mp4"
+    except SegNetError:
+        return ".mp4"
+
+
+def _can_hold(form: str, sound: Any) -> bool:
+    """Whether a file of FFmpeg's name `form` can hold a stream."""
+    av = require("av", "video")
+    try:
+        with av.open(BytesIO(), "w", format=form) as trial:
+            trial.add_stream_from_template(sound)
+            trial.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
 
 
 class VideoWriter:
     """Writes a video with the time base of another, and its sound as it was.
 
+    Sound that an .mkv cannot hold either, such as that of a .wmv, is encoded anew.
+
     Args:
-        path: of the file; H.264 in .mp4, .m4v, .mov and .mkv, VP9 in .webm.
+        path: of the file; H.264 and AAC in .mp4, .m4v, .mov and .mkv, VP9 and Opus in .webm.
         source: the video whose time base and sound are kept.
 
     Raises:
-        ConfigError: another suffix, or one that cannot hold the sound.
+        ConfigError: another suffix, or one that cannot hold the sound while .mkv can.
     """
 
     def __init__(self, path: Path, source: VideoReader) -> None:
@@ -39,21 +68,28 @@ class VideoWriter:
         with ExitStack() as files:
             temporary = files.enter_context(whole_file(path))
             self._container = files.enter_context(av.open(str(temporary), "w"))
-            name, options = _CODECS[path.suffix.lower()]
+            name, options, sound = _CODECS[path.suffix.lower()]
             self._stream: Any = self._container.add_stream(name, rate=source.rate, options=options)
-            self._sound = self._kept_sound(source)
+            self._encodes_sound = False
+            self._sound = self._sound_of(source, sound)
             self._files = files.pop_all()
 
-    def _kept_sound(self, source: VideoReader) -> Any:
+    def _sound_of(self, source: VideoReader, encoder: str) -> Any:
         if source.audio is None:
             return None
-        codec = source.audio.codec_context.codec.canonical_name
-        try:
-            return self._container.add_stream_from_template(source.audio)
-        except (self._av.error.FFmpegError, ValueError):
-            raise ConfigError(
-                f"{self._path}: a {self._path.suffix} file cannot hold sound as {codec}; write .mkv, which can"
-            ) from None
+        if not _can_hold(self._container.format.name, source.audio):
+            if _can_hold("matroska", source.audio):
+                codec = source.audio.codec_context.codec.canonical_name
+                raise ConfigError(
+                    f"{self._path}: a {self._path.suffix} file cannot hold sound as {codec}; write .mkv, which can"
+                )
+            self._encodes_sound = True
+            layout = "mono" if source.audio.layout.nb_channels == 1 else "stereo"
+            return self._container.add_stream(encoder, rate=48000, layout=layout)
+        kept, layout = self._container.add_stream_from_template(source.audio), source.audio.layout
+        if layout.name == f"{layout.nb_channels} channels" and layout.nb_channels <= len(_LAYOUTS):
+            kept.codec_context.layout = _LAYOUTS[layout.nb_channels - 1]  # which .avi does not say and .mp4 wants
+        return kept
 
     def write(self, image: Image8, pts: int) -> None:
         """Appends a picture, RGB uint8 (H, W, 3) of one size throughout; a row or column is added where a side is odd.
@@ -79,11 +115,19 @@ class VideoWriter:
 
     def pass_on(self, packet: Any) -> None:
         """Appends a packet of sound."""
-        packet.stream = self._sound
+        packets = self._encoded(packet) if self._encodes_sound else [packet]
+        for kept in packets:
+            kept.stream = self._sound
         if self._stream.codec_context.is_open:
-            self._mux(packet)
+            self._mux(packets)
         else:
-            self._early.append(packet)
+            self._early += packets
+
+    def _encoded(self, packet: Any) -> list[Any]:
+        try:
+            return [new for frame in packet.decode() for new in self._sound.encode(frame)]
+        except self._av.error.InvalidDataError:
+            return []  # a damaged piece is left out, as players do
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -94,12 +138,20 @@ class VideoWriter:
         if error is not None:
             self._files.__exit__(kind, error, trace)
             return
-        with self._files:
-            if self._stream.codec_context.is_open:
-                self._mux(self._stream.encode(None))
+        try:
+            with self._files:
+                if self._stream.codec_context.is_open:
+                    self._mux(self._stream.encode(None))
+                    if self._encodes_sound:
+                        self._mux(self._sound.encode(None))
+        except self._av.error.FFmpegError as cause:
+            raise self._cannot_be_written(cause) from None
 
     def _mux(self, packets: Any) -> None:
         try:
             self._container.mux(packets)
         except self._av.error.FFmpegError as cause:
-            raise DataError(f"{self._path} cannot be written: {cause}") from None
+            raise self._cannot_be_written(cause) from None
+
+    def _cannot_be_written(self, cause: Exception) -> DataError:
+        return DataError(f"{self._path} cannot be written: {cause}")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from segnet.benchmark import cells
+from segnet.benchmark import cells, runs
 from segnet.benchmark.cells import TrainingCell, finished_or, score_with_crf, train_cell, train_or_say_why
 from segnet.benchmark.options import Options
 from segnet.benchmark.prepared_data import Resized, prepare_data, require_labels
@@ -196,6 +197,62 @@ def test_unknown_table_and_net_name_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'enet'"):
         run_table("table6", Options(tmp_path, nets=("enett",)))
     assert list(tmp_path.iterdir()) == []
+
+
+def made(out: Path) -> dict[str, bytes]:
+    """Tables, page and plot."""
+    return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+
+
+def stop(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_table_of_costs_is_as_it_was_when_a_cell_is_refused_or_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nets = ("bilinear-interpolation", "enet")
+    options = Options(tmp_path, nets=nets, size_px=(32, 32), device="cpu", repeats=1, alone=False)
+    run_table("table6", options)
+    before = made(tmp_path)
+    assert {"table6.json", "table6.md", "report.html"} <= before.keys()
+    first = tmp_path / "cells" / "table6" / "bilinear-interpolation-cpu"
+    (first / "cell.json").unlink()
+    with pytest.raises(ConfigError, match="enet-cpu holds results of other settings"):
+        run_table("table6", replace(options, repeats=2))
+    assert not (first / "cell.json").exists()  # the second net's cell is looked at before the first is computed
+    assert made(tmp_path) == before
+    monkeypatch.setattr(runs, "measure_cost", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_table("table6", options)
+    assert made(tmp_path) == before
+
+
+def test_a_table_of_scores_is_as_it_was_when_a_cell_is_refused_or_stopped(
+    tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("train.batch_size=2", "data.workers=0")
+    nets = ("bilinear-interpolation", "deeplab-largefov")
+    options = Options(
+        tmp_path, str(tiny_camvid), nets=nets, epochs=1, device="cpu", settings=settings, repeats=1, alone=False
+    )
+    run_table("table4", options)
+    before = made(tmp_path)
+    assert {"table4.json", "table4.md", "report.html"} <= before.keys()
+    for changed, words in (
+        (replace(options, settings=(*settings, "train.lr=0.5")), r"train\.lr was 0\.001, now 0\.5"),
+        (replace(options, crf=CRFParameters(iterations=3)), r"-crf holds .*crf\.iterations was 10, now 3"),
+        (replace(options, repeats=2), "forward holds results of other settings"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run_table("table4", changed)
+        assert made(tmp_path) == before
+    (tmp_path / "cells" / "table4" / "bilinear-interpolation-natural" / "cell.json").unlink()
+    (tmp_path / "cells" / "table4" / "bilinear-interpolation-natural" / "stage1" / "scores.json").unlink()
+    monkeypatch.setattr(cells, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_table("table4", options)
+    assert made(tmp_path) == before
 
 
 def test_a_cell_without_memory_is_a_dash_and_the_next_net_goes_on(

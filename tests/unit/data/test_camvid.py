@@ -50,6 +50,24 @@ def test_bad_lists_say_what_is_wrong(camvid, content, message):
         CamVid(camvid, "train")
 
 
+@pytest.mark.parametrize("reader", [CamVid, CamVid32])
+def test_a_list_may_have_the_mark_that_windows_puts_in_front_and_must_be_utf8(camvid, reader):
+    save(camvid / "images" / "a.png", np.zeros((1, 1, 3)))
+    save(camvid / "labels" / "a_L.png", np.zeros((1, 1, 3)))
+    line = "train/a.png trainannot/a.png\n" if reader is CamVid else "a.png\n"
+    (camvid / "train.txt").write_bytes(("\ufeff" + line).encode())
+    assert reader(camvid, "train").names == ("a",)
+    (camvid / "train.txt").write_bytes(("# \xe9\n" + line).encode("latin-1"))
+    with pytest.raises(DataError, match=r"train\.txt is not text in UTF-8 \(byte 2\)"):
+        reader(camvid, "train")
+
+
+def test_without_lists_only_pictures_count(camvid):
+    for name in (".DS_Store", "._a.png", "Thumbs.db", "notes.txt"):
+        (camvid / "train" / name).write_bytes(b"x")
+    assert CamVid(camvid, "train").names == ("a",)
+
+
 def test_a_missing_split_says_what_was_wanted(camvid):
     with pytest.raises(DataError, match=r"no CamVid split 'val'.*val\.txt or .*val/"):
         CamVid(camvid, "val")
@@ -115,6 +133,13 @@ def test_all_layouts_of_the_original_are_read(tmp_path, images, labels):
     dataset = CamVid32(tmp_path, "train")
     assert dataset.names == ("0006R0_f00930",)
     assert dataset[0].target.tolist() == [[0, 8, VOID]]
+
+
+def test_what_a_mac_leaves_beside_the_original_is_no_picture(tmp_path):
+    save(tmp_path / "images" / "a.png", np.zeros((1, 1, 3)))
+    save(tmp_path / "labels" / "a_L.png", np.zeros((1, 1, 3)))
+    (tmp_path / "images" / "._a.png").write_bytes(b"x")
+    assert CamVid32(tmp_path, "train").names == ("a",)
 
 
 def test_a_colour_that_is_none_of_the_32_is_named(tmp_path):

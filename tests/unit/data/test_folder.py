@@ -1,3 +1,4 @@
+import os
 import tomllib
 from hashlib import sha256
 
@@ -133,6 +134,21 @@ def test_lists_choose_and_are_checked(tmp_path):
         (tmp_path / "val.txt").write_text(content)
         with pytest.raises(DataError, match=message):
             Folder(tmp_path, "val")
+
+
+def test_a_list_may_have_the_mark_that_windows_puts_in_front_and_must_be_utf8(tmp_path):
+    fill(tmp_path, ["ä"])
+    (tmp_path / "val.txt").write_bytes("\ufeffä\r\n".encode())
+    assert Folder(tmp_path, "val").names == ("ä",)
+    (tmp_path / "val.txt").write_bytes("ä\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"val\.txt is not text in UTF-8 \(byte 0\)"):
+        Folder(tmp_path, "val")
+
+
+def test_a_picture_whose_name_is_not_utf8_is_refused(tmp_path):
+    fill(tmp_path, ["a", os.fsdecode(b"caf\xe9")])
+    with pytest.raises(DataError, match=r"images/caf\\udce9\.png': the name is not valid UTF-8; rename it"):
+        Folder(tmp_path, "train")
 
 
 def test_sub_folders_are_splits(tmp_path):

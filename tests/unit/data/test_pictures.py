@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from segnet.data.pictures import header_size_px, read_class_ids, read_picture
 from segnet.errors import DataError, LabelError
@@ -66,6 +66,31 @@ def test_exif_turns_the_picture(tmp_path: Path) -> None:
     exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees clockwise
     path = save(tmp_path / "e.png", Image.fromarray(RGB), exif=exif)
     assert np.array_equal(read_picture(path), np.rot90(RGB, -1))
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_exif_turns_as_pillow_does(turn: int, suffix: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    path = save(tmp_path / f"p.{suffix}", Image.fromarray(RGB), exif=exif)
+    with Image.open(path) as picture:
+        assert np.array_equal(read_picture(path), np.array(ImageOps.exif_transpose(picture)))
+
+
+@pytest.mark.parametrize(
+    "damage", [b"XXXXgarbage1234", b"MM\x00*\x00\x00\x00\x08\xff\xff", b"II*\x00\xff\xff\xff\xff", b""]
+)
+def test_damaged_exif_is_left_aside(damage: bytes, tmp_path: Path) -> None:
+    path = save(tmp_path / "p.png", Image.fromarray(RGB), exif=b"Exif\x00\x00" + damage)
+    assert np.array_equal(read_picture(path), RGB)
+
+
+def test_numbers_with_a_fraction(tmp_path: Path) -> None:
+    share = np.array([[0, 0.5, 1, np.nan]], np.float32)
+    assert read_picture(save(tmp_path / "f.tiff", Image.fromarray(share)))[0, :, 1].tolist() == [0, 128, 255, 0]
+    whole = np.array([[0, 1, 255]], np.float32)
+    assert read_picture(save(tmp_path / "n.tiff", Image.fromarray(whole)))[0, :, 1].tolist() == [0, 1, 255]
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"no picture at all", b"\x89PNG\r\n\x1a\n"])

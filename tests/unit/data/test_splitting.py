@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,37 @@ def test_two_pictures_are_one_each_and_one_is_refused() -> None:
 
 
 def test_training_keeps_a_group_whatever_the_others_ask_for() -> None:
-    splits = part(group(["x", "y", "z"], "."), {"val": 1.0, "test": 1.0}, 0)
+    splits = part(group(["x", "y", "z"], "."), {"val": 0.6, "test": 0.39}, 0)
     assert {split: len(names) for split, names in splits.items()} == {"train": 1, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ({"val": 0.0}, "val 0: wanted shares above 0 and together below 1"),
+        ({"val": -0.1}, "val -0.1: wanted"),
+        ({"val": 0.8, "test": 0.8}, "val 0.8, test 0.8: wanted"),
+        ({"val": 1.0}, "val 1: wanted"),
+        ({"val": 0.2, "test": float("nan")}, "val 0.2, test nan: wanted"),
+    ],
+)
+def test_shares_that_leave_nothing_to_a_split_are_refused(shares: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        part(group(["x", "y", "z"], "."), shares, 0)
+
+
+@pytest.mark.parametrize("name", ["x ", " x", "x\u2028y", "x\n", ""])
+def test_a_name_that_a_list_cannot_hold_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="begins or ends with a space, or breaks a line: a list cannot hold it"):
+        write_splits(tmp_path, {"train": ["a b"], "val": [name]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / os.fsdecode(b"caf\xe9.png")).touch()
+    with pytest.raises(DataError, match=r"images/caf\\udce9\.png': the name is not valid UTF-8; rename it"):
+        names_to_split(tmp_path)
 
 
 def test_lists_are_written_and_not_replaced_unless_asked(tmp_path: Path) -> None:

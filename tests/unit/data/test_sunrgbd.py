@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,21 @@ def test_in_the_real_pictures_walls_stand_above_floors(shared_data):
             held.extend(found.tolist())
     assert np.mean(rows["wall"]) < 180
     assert np.mean(rows["floor"]) > 240
+
+
+def test_a_list_may_have_the_mark_that_windows_puts_in_front_and_must_be_utf8(plain):
+    (plain / "test.txt").write_bytes("\ufeffextra\r\n".encode())
+    assert SUNRGBD(plain, "test").names == ("extra",)
+    (plain / "test.txt").write_bytes(b"\xe9\n")
+    with pytest.raises(DataError, match=r"test\.txt is not text in UTF-8 \(byte 0\)"):
+        SUNRGBD(plain, "test")
+
+
+def test_what_a_mac_leaves_and_a_name_that_is_not_utf8_do_not_stop_the_plain_layout(plain):
+    (plain / "train.txt").unlink()
+    (plain / "image" / "._NYU0003.jpg").write_bytes(b"x")
+    name = os.fsdecode(b"caf\xe9")
+    save(plain / "image" / f"{name}.jpg", np.zeros((1, 3, 3)))
+    save(plain / "label37" / f"{name}.png", [[0, 1, 37]])
+    assert set(SUNRGBD(plain, "trainval").names) == {"NYU0003", "NYU0004", "NYU0005", "NYU0006", "extra", name}
+    assert name in {*SUNRGBD(plain, "train").names, *SUNRGBD(plain, "val").names}

@@ -73,3 +73,12 @@ def test_ids_and_colours_that_are_none_are_named(devkit):
     Image.fromarray(np.zeros((1, 4, 3), np.uint8)).save(path)
     with pytest.raises(LabelError, match="mode RGB"):
         VOC(devkit, "train")[0]
+
+
+def test_a_list_may_have_the_mark_that_windows_puts_in_front_and_must_be_utf8(devkit):
+    path = folder_of(devkit) / "ImageSets" / "Segmentation" / "train.txt"
+    path.write_bytes("\ufeff2007_000032\r\n".encode())
+    assert VOC(devkit, "train").names == ("2007_000032",)
+    path.write_bytes(b"\xe9\n")
+    with pytest.raises(DataError, match=r"train\.txt is not text in UTF-8 \(byte 0\)"):
+        VOC(devkit, "train")

@@ -60,6 +60,16 @@ def test_other_formats_are_decoded_whole(tmp_path: Path) -> None:
     assert np.array_equal(picture.read(3, 4, 9, 8), RGB[3:9, 4:8])
 
 
+def test_a_turned_tiff_lies_as_it_does_whole(tmp_path: Path) -> None:
+    path = tmp_path / "turned.tif"
+    Image.fromarray(RGB).save(path, tiffinfo={274: 6})
+    picture = open_windows(path)
+    assert picture.note == "decoded whole"
+    assert picture.size_px == (71, 53)
+    assert np.array_equal(picture.read(3, 5, 40, 50), read_picture(path)[3:40, 5:50])
+    assert size_and_kept_bytes(path)[1] == 3 * 71 * 53
+
+
 def test_broken_tiffs_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "p.tif"
     Image.fromarray(RGB).save(path)

@@ -8,7 +8,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from segnet.data.folder import PICTURE_SUFFIXES
+from segnet.data.folder import PICTURE_SUFFIXES, require_utf8
 from segnet.data.importing.cityscapes import read_cityscapes
 from segnet.data.importing.coco import read_coco
 from segnet.data.importing.colours import read_colours
@@ -18,6 +18,7 @@ from segnet.data.importing.shapes import ShapePictures
 from segnet.data.importing.source import BACKGROUND, Source
 from segnet.data.importing.voc import read_voc
 from segnet.data.label_file import LABELS_TOML, LabelFile, write_labels_toml
+from segnet.data.splitting import list_text
 from segnet.errors import ConfigError, DataError, nearest
 from segnet.files import whole_files
 from segnet.palette import to_palette_picture
@@ -43,8 +44,8 @@ def import_folder(
 
     Raises:
         ConfigError: an unknown format, or `rest` for one that has no such pixels.
-        DataError: `src` is missing or of another form, a picture is missing, broken or outside `src`, or `out` cannot
-            be written or holds something.
+        DataError: `src` is missing or of another form, a picture is missing, broken or outside `src`, two pictures
+            have one name, or `out` cannot be written or holds something.
         LabelError: a class, colour or shape that cannot be; names the file.
         ShapeError: a picture of another size than its labels.
     """
@@ -72,6 +73,11 @@ def _read(tool: str, src: Path, name: str, rest: str) -> Source:
 
 def _write(source: Source, out: Path, console: Console) -> list[str]:
     data, holding = source.pictures, Counter[int]()
+    for name, count in Counter(data.names).items():
+        if count > 1:
+            raise DataError(f"{count} pictures would be called '{name}'; rename all but one")
+    for path in data.paths:
+        require_utf8(path)
     with whole_files(out) as room:
         (room / "images").mkdir(parents=True)
         (room / "labels").mkdir()
@@ -84,7 +90,7 @@ def _write(source: Source, out: Path, console: Console) -> list[str]:
                 Image.fromarray(sample.image).save(room / "images" / f"{sample.name}.png")
             to_palette_picture(sample.target, data.label_set).save(room / "labels" / f"{sample.name}.png")
         for split, names in source.splits.items():
-            (room / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+            (room / f"{split}.txt").write_text(list_text(names), encoding="utf-8")
         ids = tuple((class_id,) for class_id in range(data.label_set.num_classes))
         write_labels_toml(room / LABELS_TOML, LabelFile(data.label_set, "ids", ids))
     classes = ", ".join(f"{name} {holding[i]}" for i, name in enumerate(data.label_set.names))

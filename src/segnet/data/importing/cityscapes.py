@@ -17,7 +17,7 @@ from segnet.data.importing.label_pictures import LabelPictures
 from segnet.data.importing.parsing import ClassName, parse_json
 from segnet.data.importing.polygons import Polygons
 from segnet.data.importing.shapes import Shape, ShapePicture, ShapePictures
-from segnet.data.importing.source import Source, by_split
+from segnet.data.importing.source import Source, by_split, flat_names
 from segnet.errors import DataError, LabelError
 from segnet.labels import CITYSCAPES_19
 
@@ -42,8 +42,10 @@ class _File(BaseModel):
 def read_cityscapes(src: Path) -> Source:
     """Reads the splits `train` and `val`, as far as they are there.
 
+    Where pictures of several cities have one name, split and city stand before all names.
+
     Raises:
-        DataError: another layout, or a file is missing.
+        DataError: another layout, a file is missing, or names that cannot be told apart.
         LabelError: a label that Cityscapes does not know, or a polygon of two points; names the file.
     """
     parts = {s: Cityscapes(src, s, allow_missing=True) for s in ("train", "val") if (src / "gtFine" / s).is_dir()}
@@ -51,11 +53,12 @@ def read_cityscapes(src: Path) -> Source:
         raise DataError(f"no Cityscapes in {src}: wanted gtFine/train/ or gtFine/val/, beside leftImg8bit/")
     pairs = [pair for part in parts.values() for pair in part.pairs]
     names = tuple(name for part in parts.values() for name in part.names)
-    splits = {split: part.names for split, part in parts.items()}
+    if len(set(names)) < len(names):
+        names = flat_names([path.with_name(path.name.replace("_leftImg8bit", "")) for path, _ in pairs])
+    splits = by_split([split for split, part in parts.items() for _ in part.names], names)
     if any(labels.is_file() for _, labels in pairs):
         return Source(LabelPictures(pairs, names, CITYSCAPES_19, ids=IDS), splits)
     pictures = [_picture(path, labels, split) for split, part in parts.items() for path, labels in part.pairs]
-    splits = by_split([picture.split for picture in pictures], names)
     return Source(ShapePictures(pictures, names, CITYSCAPES_19, "void"), splits)
 
 

@@ -4,7 +4,9 @@ Objects are drawn in the order of the file. A crowd counts as its class. Where a
 `instances_train2017.json` and `instances_val2017.json`, their names say the splits.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat
@@ -15,6 +17,8 @@ from segnet.data.importing.run_lengths import RunLengths, unpack_counts
 from segnet.data.importing.shapes import Outline, Shape, ShapePicture, ShapePictures, label_set_of
 from segnet.data.importing.source import PictureFinder, Source, by_split, flat_names, split_word
 from segnet.errors import DataError, LabelError
+
+_AnyValue = TypeVar("_AnyValue")
 
 
 class _Category(BaseModel):
@@ -58,7 +62,8 @@ def read_coco(src: Path, rest: str, name: str) -> Source:
 
     Raises:
         DataError: no JSON file, one that is not COCO's, or a picture that is missing or outside the folder.
-        LabelError: an unknown category, or an outline that cannot be; names file and annotation.
+        LabelError: an unknown category, one id for two categories or pictures, or an outline that cannot be; names file
+            and annotation.
     """
     paths = [src] if src.is_file() else sorted(path for path in src.rglob("*.json") if path.is_file())
     if not paths:
@@ -67,10 +72,11 @@ def read_coco(src: Path, rest: str, name: str) -> Source:
     finder, pictures, classes = PictureFinder(root), [], dict[str, None]()
     for path in paths:
         file = parse_json(_File, path, "a COCO file of objects")
-        categories = {category.id: category.name for category in file.categories}
+        categories = _by_id(((c.id, c.name) for c in file.categories), f"{path}: category")
         classes |= dict.fromkeys(categories.values())
-        shapes: dict[int, list[Shape]] = {picture.id: [] for picture in file.images}
-        sizes = {picture.id: (picture.height, picture.width) for picture in file.images}
+        names_of = _by_id(((p.id, p.file_name) for p in file.images), f"{path}: image")
+        sizes = _by_id(((p.id, (p.height, p.width)) for p in file.images), f"{path}: the size of image")
+        shapes: dict[int, list[Shape]] = {image_id: [] for image_id in names_of}
         for number, annotation in enumerate(file.annotations):
             where = f"{path}: annotation {number if annotation.id is None else annotation.id}"
             if annotation.category_id not in categories:
@@ -81,14 +87,23 @@ def read_coco(src: Path, rest: str, name: str) -> Source:
             outline = _outline(annotation, sizes[annotation.image_id], where)
             shapes[annotation.image_id].append(Shape(categories[annotation.category_id], outline))
         split = split_word(str(path.relative_to(root).with_suffix(""))) if len(paths) > 1 else ""
-        for picture in file.images:
-            found = finder.find(picture.file_name, path)
-            pictures.append(ShapePicture(found, tuple(shapes[picture.id]), path, sizes[picture.id], split))
+        for image_id, file_name in names_of.items():
+            found = finder.find(file_name, path)
+            pictures.append(ShapePicture(found, tuple(shapes[image_id]), path, sizes[image_id], split))
     if not pictures:
         raise DataError(f"{src} names no picture")
     names = flat_names([picture.path for picture in pictures])
     data = ShapePictures(pictures, names, label_set_of(name, tuple(classes), {}, rest), rest)
     return Source(data, by_split([picture.split for picture in pictures], names))
+
+
+def _by_id(pairs: Iterable[tuple[int, _AnyValue]], what: str) -> dict[int, _AnyValue]:
+    """Id -> value; what is there twice in the same words counts once."""
+    found: dict[int, _AnyValue] = {}
+    for record_id, value in pairs:
+        if found.setdefault(record_id, value) != value:
+            raise LabelError(f"{what} {record_id} is {found[record_id]!r} and {value!r}; give each an id of its own")
+    return found
 
 
 def _outline(annotation: _Annotation, size_px: tuple[int, int], where: str) -> Outline:

@@ -9,6 +9,7 @@ from segnet.data.sample import Sample
 from segnet.data.targets import read_colours_target, read_ids_target, require_files, sample_of
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID, Colour, LabelSet
+from segnet.text import read_text
 
 
 class LabelPictures:
@@ -63,15 +64,11 @@ def read_colour_table(path: Path) -> dict[str, Colour]:
     comments).
 
     Raises:
-        DataError: missing or empty.
+        DataError: missing, empty, or not in UTF-8.
         LabelError: a line of another form, a name that is there twice, or a value outside 0..255.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as cause:
-        raise DataError(f"{path} cannot be read: {cause}") from None
     found: dict[str, Colour] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         text = line.partition("#")[0].strip()
         heading = not found and not any(c.isdigit() for c in text)
         if not text or heading:

@@ -2,13 +2,14 @@
 
     SRC/JPEGImages/X.jpg
     SRC/SegmentationClass/X.png
-    SRC/ImageSets/Segmentation/train.txt     names, one a line; left out: every label picture
+    SRC/ImageSets/Segmentation/train.txt     names, one a line; left out, or empty: every label picture
     SRC/labelmap.txt                         CVAT's classes: colours
     SRC/class_names.txt                      LabelMe's: the first is id -1 (void) if it is __ignore__, the next is id 0
 
 Without either list of classes they are the 21 of VOC.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from segnet.data.importing.label_pictures import LabelPictures, classes_of, read_colour_table
@@ -16,6 +17,7 @@ from segnet.data.importing.source import BACKGROUND, Source, means_void
 from segnet.data.voc import voc_folder
 from segnet.errors import DataError
 from segnet.labels import VOC_21, VOID, LabelSet, distinct_colours
+from segnet.text import read_lines
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -28,16 +30,18 @@ def read_voc(src: Path, name: str) -> Source:
         name: of the label set, where it is not VOC's own.
 
     Raises:
-        DataError: another layout, or a file is missing.
+        DataError: another layout, a file is missing, or a list that names a picture twice or one of the other list.
         LabelError: a list of classes that cannot be used.
     """
     folder = voc_folder(src)
     if folder is None:
         raise DataError(f"no VOC in {src}: wanted JPEGImages/ and SegmentationClass/ in it")
     lists = {split: folder / "ImageSets" / "Segmentation" / f"{split}.txt" for split in ("train", "val")}
-    splits = {s: tuple(path.read_text().split()) for s, path in lists.items() if path.is_file()}
-    found = sorted(path.stem for path in (folder / "SegmentationClass").glob("*.png"))
-    names = tuple(dict.fromkeys(n for listed in splits.values() for n in listed)) or tuple(found)
+    listed = {split: tuple(read_lines(path)) for split, path in lists.items() if path.is_file()}
+    splits = {split: names for split, names in listed.items() if names}
+    notes = tuple(f"{lists[split]} is empty and counts as not there" for split in listed if split not in splits)
+    found = sorted(path.stem for path in (folder / "SegmentationClass").glob("[!.]*.png"))
+    names = _once(splits, lists) or tuple(found)
     if not names:
         raise DataError(f"no label picture in {folder / 'SegmentationClass'}; wanted X.png for JPEGImages/X.jpg")
     for n in names:
@@ -46,15 +50,30 @@ def read_voc(src: Path, name: str) -> Source:
     pairs = [(_picture(folder / "JPEGImages", n), folder / "SegmentationClass" / f"{n}.png") for n in names]
     if (folder / "labelmap.txt").is_file():
         label_set, table = classes_of(read_colour_table(folder / "labelmap.txt"), name)
-        return Source(LabelPictures(pairs, names, label_set, colours=table), splits)
+        return Source(LabelPictures(pairs, names, label_set, colours=table), splits, notes)
     label_set = VOC_21
     if (folder / "class_names.txt").is_file():
-        lines = (folder / "class_names.txt").read_text(encoding="utf-8").splitlines()
-        class_names = [n for n in map(str.strip, lines) if n and not means_void(n)]
+        class_names = [n for n in read_lines(folder / "class_names.txt") if not means_void(n)]
         class_names = [BACKGROUND if n == "_background_" else n for n in class_names]
         label_set = LabelSet(name, tuple(class_names), ((0, 0, 0), *distinct_colours(len(class_names) - 1)))
     ids = {i: i for i in range(label_set.num_classes)} | {VOID: VOID}
-    return Source(LabelPictures(pairs, names, label_set, ids=ids), splits)
+    return Source(LabelPictures(pairs, names, label_set, ids=ids), splits, notes)
+
+
+def _once(splits: Mapping[str, tuple[str, ...]], lists: Mapping[str, Path]) -> tuple[str, ...]:
+    """The names of all splits, each of which is in one list and there once."""
+    homes: dict[str, Path] = {}
+    for split, names in splits.items():
+        for name in names:
+            if name in homes:
+                where = f"{lists[split]} names '{name}'"
+                raise DataError(
+                    f"{where} twice; leave one out"
+                    if homes[name] == lists[split]
+                    else f"{where}, which {homes[name]} names too; leave it out of one"
+                )
+            homes[name] = lists[split]
+    return tuple(homes)
 
 
 def _picture(folder: Path, name: str) -> Path:

@@ -1,7 +1,7 @@
 // The page: what its controls do. One picture at a time: read, segment, draw.
 
 import { segmentInBrowser } from "./browser.js";
-import { startCamera, stopCamera } from "./camera.js";
+import { frameOf, startCamera, stopCamera } from "./camera.js";
 import { draw, pointAt } from "./draw.js";
 import { shares, showLegend } from "./legend.js";
 import { readPicture } from "./picture.js";
@@ -14,11 +14,12 @@ const canvas = $("canvas");
 const site = await (await fetch("site.json")).json();
 
 const hidden = new Set(); // class ids that are switched off
-let source = null; // the Blob that is shown
+let source = null; // the Blob or the camera's frame that is shown
 let result = null; // what the net said of it
 let point = null; // whose class is told
 let turn = 0; // of pictures: an answer that comes after the next picture was taken is thrown away
-let live = false;
+let session = null; // of the camera, from the click that starts it to its end: who finds another one is late
+let live = false; // whether the camera plays
 
 // ------------------------------------------------------------------------------------------------ what is chosen
 
@@ -46,17 +47,18 @@ function offer() {
 
 // ------------------------------------------------------------------------------------------------ one picture
 
-async function segment(blobOrVideo) {
+async function segment(picture) {
   const own = ++turn;
   const [net, where] = [model(), chosen("where")];
   const limits = { longest: Number($("detail").value), maxPixels: where === "server" ? site.max_pixels : null };
-  const { pixels, from } = await readPicture(blobOrVideo, limits);
+  const { pixels, from } = await readPicture(picture, limits);
   const samples = chosen("view") === "uncertainty" ? SAMPLES_OF_DROPOUT : 0;
   const answer =
     where === "server"
       ? await segmentOnServer(net, pixels, { samples, live })
       : await segmentInBrowser(net, site.runtime, pixels);
-  if (own === turn) result = { ...answer, picture: pixels, from, model: net, shares: shares(answer.classes) };
+  if (own !== turn) return;
+  result = { ...answer, source: picture, picture: pixels, from, model: net, shares: shares(answer.classes) };
 }
 
 async function run() {
@@ -69,14 +71,14 @@ async function run() {
   } catch (error) {
     wrong = error.message;
   }
-  if (own !== turn) return; // another picture was taken meanwhile
+  if (own !== turn) return; // another picture was taken meanwhile, or the camera began
   complain(wrong);
   busy("");
   show();
 }
 
 async function take(blob, button) {
-  if (live) endLive();
+  if (session) endLive();
   source = blob;
   for (const other of $("samples").querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
   await run();
@@ -139,21 +141,29 @@ function busy(text) {
 // ------------------------------------------------------------------------------------------------ live
 
 async function beginLive() {
+  const own = (session = Symbol("session"));
+  const wanted = () => own === session;
+  $("camera").setAttribute("aria-pressed", "true");
   try {
-    await startCamera($("video"));
+    await startCamera($("video"), wanted);
   } catch (error) {
+    endLive();
     complain(error.message);
     return;
   }
+  if (!wanted()) return;
   live = true;
-  $("camera").setAttribute("aria-pressed", "true");
   complain("");
-  while (live) {
+  busy(""); // a picture under way is not waited for
+  while (wanted()) {
     try {
-      await segment($("video"));
-      if (live) show();
+      const frame = frameOf($("video"));
+      await segment(frame);
+      if (!wanted()) return;
+      source = frame;
+      show();
     } catch (error) {
-      if (!live) break;
+      if (!wanted()) return;
       if (error instanceof Busy) {
         await new Promise((wake) => setTimeout(wake, 1000 * error.seconds));
       } else {
@@ -165,10 +175,18 @@ async function beginLive() {
 }
 
 function endLive() {
+  session = null;
+  if (live) turn++; // the frame under way is not waited for; a picture is, if the camera had not begun
   live = false;
-  turn++;
   stopCamera($("video"));
   $("camera").setAttribute("aria-pressed", "false");
+}
+
+function toggleCamera() {
+  const played = live;
+  if (session) endLive();
+  else beginLive();
+  if (played && result?.source !== source) run(); // a picture that the camera came before
 }
 
 // ------------------------------------------------------------------------------------------------ controls
@@ -180,7 +198,7 @@ $("file").onchange = ({ target }) => {
   if (target.files[0]) take(target.files[0]);
   target.value = "";
 };
-$("camera").onclick = () => (live ? endLive() : beginLive());
+$("camera").onclick = toggleCamera;
 $("opacity").oninput = () => {
   $("opacity-text").textContent = `${$("opacity").value} %`;
   show();

@@ -7,10 +7,12 @@ const REFUSED = {
 };
 
 /**
- * Begins to play the camera in a video element.
+ * Begins to play the camera in a video element; lets it go again if it is not wanted any more when it comes.
+ * @param {HTMLVideoElement} video
+ * @param {() => boolean} wanted whether nobody has stopped the camera meanwhile
  * @throws {Error} whose message says why not, and what to do
  */
-export async function startCamera(video) {
+export async function startCamera(video, wanted) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new Error(
       "The browser gives the camera only to pages from https or from this machine. " +
@@ -19,9 +21,15 @@ export async function startCamera(video) {
   }
   try {
     const size = { width: { ideal: 640 }, height: { ideal: 480 } };
-    video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", ...size } });
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", ...size } });
+    if (!wanted()) {
+      release(stream);
+      return;
+    }
+    video.srcObject = stream;
     await video.play();
   } catch (error) {
+    if (!wanted()) return; // who stopped it let it go, and may have started another one
     stopCamera(video);
     throw new Error(REFUSED[error.name] ?? `The camera does not start: ${error.message}.`);
   }
@@ -29,6 +37,18 @@ export async function startCamera(video) {
 
 /** Lets the camera go. */
 export function stopCamera(video) {
-  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  if (video.srcObject) release(video.srcObject);
   video.srcObject = null;
+}
+
+/** What the camera sees now, in its own size. */
+export function frameOf(video) {
+  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
+  const brush = canvas.getContext("2d", { willReadFrequently: true });
+  brush.drawImage(video, 0, 0);
+  return brush.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+function release(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }

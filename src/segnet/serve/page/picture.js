@@ -4,7 +4,7 @@
 export class PictureError extends Error {}
 
 /**
- * @param {Blob | HTMLVideoElement} source a file, or a video that plays
+ * @param {Blob | ImageData} source a file, or a frame of the camera
  * @param {{longest: number, maxPixels: number | null}} limits longest side in pixels, 0 for any; pixels of the picture
  * @returns {Promise<{pixels: ImageData, from: [number, number]}>} RGBA without transparency, and its own width and height
  */

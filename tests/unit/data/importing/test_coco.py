@@ -51,6 +51,12 @@ def test_run_lengths_as_numbers_and_packed(tmp_path: Path) -> None:
     assert target_of(tmp_path, {"size": [3, 4], "counts": "32111N"}) == wanted
 
 
+def test_the_mark_that_windows_puts_in_front_is_no_json(tmp_path: Path) -> None:
+    path = save(tmp_path, record()) / "labels.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_coco(tmp_path, "background", "mine").pictures[0].target.sum() == 4
+
+
 def test_a_later_annotation_covers_an_earlier_one(tmp_path: Path) -> None:
     both = [annotation([SQUARE]), annotation([[1, 0, 4, 0, 4, 1, 1, 1]], category_id=1)]
     data = read_coco(save(tmp_path, record(annotations=both)), "void", "mine").pictures
@@ -95,6 +101,34 @@ def test_several_files_are_splits_by_their_names_and_their_categories_meet_by_na
 def test_what_cannot_be_names_the_file(tmp_path: Path, changes: Any, error: type[SegNetError], words: str) -> None:
     with pytest.raises(error, match=words):
         read_coco(save(tmp_path, record(**changes)), "background", "mine")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"categories": [{"id": 3, "name": "car"}, {"id": 3, "name": "boat"}]},
+            r"labels\.json: category 3 is 'car' and 'boat'; give each an id of its own",
+        ),
+        (
+            {"images": [{"id": 7, "file_name": f"{n}.png", "height": 3, "width": 4} for n in "xy"]},
+            r"labels\.json: image 7 is 'x\.png' and 'y\.png'",
+        ),
+        (
+            {"images": [{"id": 7, "file_name": "x.png", "height": height, "width": 4} for height in (3, 5)]},
+            r"labels\.json: the size of image 7 is \(3, 4\) and \(5, 4\)",
+        ),
+    ],
+)
+def test_one_id_for_two_names_both(tmp_path: Path, changes: Any, words: str) -> None:
+    with pytest.raises(LabelError, match=words):
+        read_coco(save(tmp_path, record(**changes)), "background", "mine")
+
+
+def test_what_is_there_twice_alike_counts_once(tmp_path: Path) -> None:
+    twice = {key: 2 * record()[key] for key in ("images", "categories")}
+    data = read_coco(save(tmp_path, record(**twice)), "background", "mine").pictures
+    assert (data.names, data.label_set.names) == (("x",), ("background", "car", "boat"))
 
 
 def test_two_pictures_of_one_name_are_told_apart_or_refused(tmp_path: Path) -> None:

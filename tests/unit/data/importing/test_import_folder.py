@@ -1,16 +1,20 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from segnet.data import importing
 from segnet.data.annotation_files import write_coco, write_labelme
 from segnet.data.folder import Folder
 from segnet.data.importing import import_folder
+from segnet.data.importing.label_pictures import LabelPictures
+from segnet.data.importing.source import Source
 from segnet.data.street import Street
 from segnet.errors import ConfigError, DataError, ShapeError
-from segnet.labels import VOID
+from segnet.labels import CAMVID_11, VOID
 
 STREET = Street(5, (48, 64), seed=3)
 
@@ -65,6 +69,33 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=r"x\.json says \(4, 6\)"):
         import_folder("labelme", src, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["src"]
+
+
+def source_of(root: Path, files: list[str], names: tuple[str, ...]) -> Source:
+    paths = [root / file for file in files]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((1, 1), np.uint8)).save(path)
+    pictures = LabelPictures([(path, path) for path in paths], names, CAMVID_11, ids={0: 0})
+    return Source(pictures, {"train": names})
+
+
+@pytest.mark.parametrize(
+    ("files", "names", "words"),
+    [
+        (["a/x.png", "b/x.png"], ("x", "x"), "2 pictures would be called 'x'; rename all but one"),
+        (["x .png"], ("x ",), "'x ' begins or ends with a space, or breaks a line"),
+        ([os.fsdecode(b"caf\xe9.png")], ("cafe",), r"caf\\udce9\.png': the name is not valid UTF-8; rename it"),
+    ],
+)
+def test_names_that_would_lose_a_picture_are_refused(
+    files: list[str], names: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(tmp_path / "src", files, names)
+    monkeypatch.setattr(importing, "_read", lambda *_: source)
+    with pytest.raises(DataError, match=words):
+        import_folder("colours", tmp_path / "src", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["src"]
 
 
 def test_words_that_cannot_be(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segnet.data.folder import Folder
+from segnet.data.importing import import_folder
 from segnet.data.importing.cityscapes import read_cityscapes
 from segnet.data.importing.colours import read_colours
 from segnet.data.importing.label_pictures import read_colour_table
@@ -63,6 +65,45 @@ def test_the_layout_as_cvat_writes_it(tmp_path: Path) -> None:
     save(tmp_path / "SegmentationClass" / "x.png", [[BLACK, (1, 2, 3), (1, 2, 3)]])
     with pytest.raises(LabelError, match=r"x\.png: unknown colour \(1, 2, 3\) \(2 pixels\)"):
         read_voc(tmp_path, "mine").pictures[0]
+
+
+def voc_lists(root: Path, **lists: str) -> Path:
+    """The layout with pictures `x` and `my photo`, and lists of those words."""
+    for name in ("x", "my photo"):
+        save(root / "JPEGImages" / f"{name}.jpg", np.zeros((1, 1, 3)))
+        save(root / "SegmentationClass" / f"{name}.png", [[0]])
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    for split, text in lists.items():
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_bytes(text.encode("latin-1"))
+    return root
+
+
+def test_a_list_of_voc_has_one_name_a_line_with_its_spaces(tmp_path: Path) -> None:
+    voc_lists(tmp_path / "src", train="\xef\xbb\xbfmy photo\r\n", val=" x \n\n")
+    assert read_voc(tmp_path / "src", "mine").splits == {"train": ("my photo",), "val": ("x",)}
+    import_folder("voc", tmp_path / "src", tmp_path / "out")
+    assert Folder(tmp_path / "out", "train").names == ("my photo",)
+
+
+@pytest.mark.parametrize(
+    ("lists", "words"),
+    [
+        ({"train": "x\nmy photo\nx\n"}, r"Segmentation/train\.txt names 'x' twice; leave one out"),
+        ({"train": "x\n", "val": "x\n"}, r"val\.txt names 'x', which .*train\.txt names too; leave it out of one"),
+        ({"train": "fa\xe7ade\n"}, r"train\.txt is not text in UTF-8 \(byte 2\)"),
+    ],
+)
+def test_lists_of_voc_that_cannot_be(lists: dict[str, str], words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        read_voc(voc_lists(tmp_path, **lists), "mine")
+
+
+def test_an_empty_list_of_voc_counts_as_not_there_which_is_said(tmp_path: Path) -> None:
+    source = read_voc(voc_lists(tmp_path, train="x\n", val="\n"), "mine")
+    assert (source.splits, source.pictures.names) == ({"train": ("x",)}, ("x",))
+    assert source.notes == (f"{tmp_path / 'ImageSets/Segmentation/val.txt'} is empty and counts as not there",)
+    (tmp_path / "ImageSets" / "Segmentation" / "train.txt").write_text("")
+    assert read_voc(tmp_path, "mine").pictures.names == ("my photo", "x")
 
 
 def test_a_picture_or_a_layout_that_is_missing(tmp_path: Path) -> None:
@@ -139,6 +180,22 @@ def test_cityscapes_by_ids(tmp_path: Path) -> None:
     assert source.pictures.label_set == CITYSCAPES_19
     assert source.pictures[0].target.tolist() == [[0, VOID, 18], [13, VOID, VOID]]
     assert source.splits == {"val": ("x",)}
+
+
+@pytest.mark.parametrize("ending", ["labelIds.png", "polygons.json"])
+def test_cities_that_count_from_one_keep_their_pictures_and_splits_apart(ending: str, tmp_path: Path) -> None:
+    src = tmp_path / "src"
+    for grey, place in enumerate(("train/a", "train/b", "val/a")):
+        save(src / "leftImg8bit" / place / "0001_leftImg8bit.png", np.full((1, 1, 3), grey))
+        save(src / "gtFine" / place / "0001_gtFine_labelIds.png", [[7]])
+        if ending == "polygons.json":
+            (src / "gtFine" / place / "0001_gtFine_labelIds.png").unlink()
+            text = json.dumps({"imgHeight": 1, "imgWidth": 1, "objects": []})
+            (src / "gtFine" / place / f"0001_gtFine_{ending}").write_text(text)
+    assert import_folder("cityscapes", src, tmp_path / "out")[0].startswith("3 pictures in ")
+    train, val = (Folder(tmp_path / "out", split) for split in ("train", "val"))
+    assert (train.names, val.names) == (("train_a_0001", "train_b_0001"), ("val_a_0001",))
+    assert [int(sample.image[0, 0, 0]) for sample in (train[0], train[1], val[0])] == [0, 1, 2]
 
 
 def test_cityscapes_by_polygons(tmp_path: Path) -> None:

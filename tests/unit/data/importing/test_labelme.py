@@ -122,3 +122,9 @@ def test_no_json_and_broken_json(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(DataError, match=r"x\.json is not a LabelMe file: Invalid JSON"):
         read_labelme(tmp_path, "background", "mine")
+
+
+def test_the_mark_that_windows_puts_in_front_is_no_json(tmp_path: Path) -> None:
+    save(tmp_path, "x", [shape("car", SQUARE)])
+    (tmp_path / "x.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "x.json").read_bytes())
+    assert read_labelme(tmp_path, "background", "mine").pictures[0].target.sum() == 4
