@@ -71,7 +71,8 @@ class LocalContrast(nn.Module):
 
     Mean and deviation are weighted by a Gaussian over a window and over all channels together. A deviation below the
     picture's own average is replaced by that average, so flat regions are not blown up. At the border the weights are
-    those inside the picture, brought to sum 1, so a constant picture becomes zero everywhere.
+    those inside the picture, brought to sum 1, so a constant picture becomes zero everywhere. Computed in float32 under
+    autocast too: a pixel and its neighbourhood's mean are near each other, and 8 bits would not tell them apart.
 
     Args:
         window_px: odd side of the window, in pixels.
@@ -98,6 +99,12 @@ class LocalContrast(nn.Module):
         return value / weight
 
     def forward(self, image: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(image.device.type):
+            return self._normalised(image)
+        with torch.autocast(image.device.type, enabled=False):
+            return self._normalised(image.float())
+
+    def _normalised(self, image: Tensor) -> Tensor:
         centred = image - self._neighbourhood_mean(image)  # (N, 3, H, W)
         deviation = self._neighbourhood_mean(centred.square()).clamp_min(0).sqrt()  # (N, 1, H, W)
         floor = deviation.mean((2, 3), keepdim=True).clamp_min(1e-4)

@@ -125,6 +125,15 @@ def test_size_type_and_input_are_kept(name: Normalisation, size: tuple[int, int]
 
 
 @pytest.mark.parametrize("name", NORMALISATIONS)
+def test_autocast_changes_nothing(name: Normalisation) -> None:
+    image = torch.rand(2, 3, 24, 31) * 0.1 + 0.7
+    net = create_normalisation(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = net(image)
+    assert torch.equal(seen, net(image))
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
 def test_nothing_of_a_normalisation_stands_in_the_weights(name: Normalisation) -> None:
     assert not create_normalisation(name).state_dict()
 
