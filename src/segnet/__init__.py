@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segnet.config import Config, load_config
     from segnet.data import open_dataset
+    from segnet.engine.device import Place, choose_place
     from segnet.engine.evaluate import Scores, evaluate
     from segnet.engine.predict import Predictor
     from segnet.engine.prediction import Prediction
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from segnet.errors import SegNetError
     from segnet.labels import VOID, LabelSet
     from segnet.models import MODELS, create_model
-    from segnet.models.weights import WEIGHTS, load_weights, save_weights
+    from segnet.models.weights import WEIGHTS, WeightsCard, load_weights, save_weights
     from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 __version__ = "0.1.0"
@@ -28,12 +29,15 @@ __all__ = [
     "WEIGHTS",
     "Config",
     "LabelSet",
+    "Place",
     "PoolingIndices",
     "Prediction",
     "Predictor",
     "Scores",
     "SegNetError",
     "Uncertainty",
+    "WeightsCard",
+    "choose_place",
     "create_model",
     "evaluate",
     "fit",
@@ -49,6 +53,7 @@ __all__ = [
 _HOMES = {
     "segnet.config": ("Config", "load_config"),
     "segnet.data": ("open_dataset",),
+    "segnet.engine.device": ("Place", "choose_place"),
     "segnet.engine.evaluate": ("Scores", "evaluate"),
     "segnet.engine.predict": ("Predictor",),
     "segnet.engine.prediction": ("Prediction",),
@@ -57,9 +62,13 @@ _HOMES = {
     "segnet.errors": ("SegNetError",),
     "segnet.labels": ("VOID", "LabelSet"),
     "segnet.models": ("MODELS", "create_model"),
-    "segnet.models.weights": ("WEIGHTS", "load_weights", "save_weights"),
+    "segnet.models.weights": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
     "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
 }
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -115,8 +115,8 @@ class TrainConfig(_Section):
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
     statistics_pass: bool = False
-    """After the last step, compute BN's statistics anew by a pass over the training pictures as they are, as the paper
-    does; the weights with the better score are kept."""
+    """After the last step, compute BN's statistics anew by a pass over the training pictures as they are; the weights
+    with the better score are kept. The paper makes such a pass before every evaluation."""
     keep: Literal["mean_iou", "global_accuracy", "last"] = "mean_iou"
     """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
     checkpoint_every: int = Field(200, ge=1)

@@ -32,8 +32,22 @@ _REMEDIES = {
 
 
 def cache_folder() -> Path:
-    """Where downloads and what can be made again are kept: `segnet` in `$XDG_CACHE_HOME`, else in `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "segnet").expanduser()
+    """Where downloads and what can be made again are kept: `segnet` in `$XDG_CACHE_HOME`, else in `~/.cache`.
+
+    A user without a home gets a folder in which nothing is and nothing can be written.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "segnet").expanduser()
+    except RuntimeError:
+        return Path(os.devnull, "segnet")
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there for this user; one in a folder that is closed to him is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def sha256_of(path: Path) -> str:

@@ -99,9 +99,10 @@ class LocalContrast(nn.Module):
         return value / weight
 
     def forward(self, image: Tensor) -> Tensor:
-        if not torch.is_autocast_enabled(image.device.type):
+        device = self.bell.device.type  # of an image that is being traced nothing is known
+        if device == "meta" or not torch.is_autocast_enabled(device):  # meta knows no autocast
             return self._normalised(image)
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             return self._normalised(image.float())
 
     def _normalised(self, image: Tensor) -> Tensor:
@@ -142,7 +143,7 @@ def normalisation_name(normalisation: nn.Module) -> Normalisation:
         if type(made) is not type(normalisation):
             continue
         pairs = zip(made.buffers(), normalisation.buffers(), strict=True)
-        if all(torch.allclose(a, b.detach().float().cpu(), rtol=0.01) for a, b in pairs):
+        if all(torch.allclose(a.float(), b.detach().float().cpu(), rtol=0.01) for a, b in pairs):
             return name  # type: ignore[no-any-return]
     raise ConfigError(f"{type(normalisation).__name__} is not an input normalisation of this package")
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segnet.errors import ConfigError
 from segnet.labels import VOID
 
 
@@ -55,13 +56,19 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     Args:
         logits: (N, K, H, W).
         target: class ids or `VOID`, int64 (N, H, W).
-        gamma: 0 is plain cross entropy.
+        gamma: at least 0, which is plain cross entropy.
+
+    Raises:
+        ConfigError: a gamma below 0.
 
     Source:
         Lin, Goyal, Girshick, He, Dollar: Focal loss for dense object detection, ICCV 2017.
     """
+    if gamma < 0:
+        raise ConfigError(f"focal loss: gamma {gamma}: wanted at least 0")
     pixelwise = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="none")  # (N, H, W); void is 0
-    return ((1 - torch.exp(-pixelwise)).clamp_min(0) ** gamma * pixelwise).sum() / (target != VOID).sum().clamp_min(1)
+    wrong = (1 - torch.exp(-pixelwise)).clamp_min(torch.finfo(torch.float32).eps)  # at 0 a root has no slope
+    return (wrong**gamma * pixelwise).sum() / (target != VOID).sum().clamp_min(1)
 
 
 def dice(logits: Tensor, target: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class PoolingIndices(NamedTuple):
             )
         rows = flat // width - 2 * torch.arange(pooled_size[0], device=flat.device)[:, None]
         columns = flat % width - 2 * torch.arange(pooled_size[1], device=flat.device)
-        outside = ((rows | columns) & ~1) != 0
+        outside = (flat < 0) | (flat >= height * width) | ((rows | columns) & ~1 != 0)
         if bool(outside.any()):
             raise ShapeError(
                 f"{int(outside.sum())} flat indices lie outside their 2x2 window; check that (H, W) = {size}"
@@ -182,7 +182,9 @@ def _places_from_flat(flat: Tensor, width: int) -> Tensor:
     """The inverse for indices that are known to lie in their windows; 16 bits where a row fits them."""
     height, columns = flat.shape[2:]
     narrow = torch.int16 if width < 2**15 - 1 else torch.int32
-    base = 2 * (torch.arange(0, height * width, width)[:, None] + torch.arange(columns))
+    base = 2 * (
+        torch.arange(0, height * width, width, device=flat.device)[:, None] + torch.arange(columns, device=flat.device)
+    )
     offset = flat.to(narrow)  # the difference is right even where the two wrap around
     offset -= base.to(narrow)  # 0, 1, W, W + 1
     offset -= offset.ge(width).to(narrow) * (width - 2)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from segnet.data.annotation_files import write_coco, write_labelme
+from segnet.data.folder import Folder
 from segnet.data.sample import Dataset
 from segnet.data.street import Street
 from segnet.labels import CAMVID_11
@@ -87,16 +88,89 @@ def test_show_writes_a_sheet_of_pictures_and_labels(run: Run, suffix: str, tmp_p
     sheet = tmp_path / f"sheet{suffix}"
     code, out, _ = run("data", "show", tmp_path / "d", "--count", 3, "--out", sheet)
     assert code == 0
-    assert f"3 of {len(list((tmp_path / 'd/images').iterdir())) - 4} pictures" in out  # 4 are kept for validation
+    assert f"3 of 12 pictures (train, val) in {sheet}" in out
     if suffix == ".html":
         page = sheet.read_text()
         assert page.count("<img ") == 9
+        assert "d, train, val: 3 of 12 pictures" in page
         assert re.search(r"road \d+\.\d%", page)
         assert "http" not in page.replace("http-equiv", "")
     else:
         with Image.open(sheet) as picture:
             colours = {tuple(c) for c in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
         assert CAMVID_11.colours[CAMVID_11.names.index("road")] in colours  # in the legend
+
+
+def test_show_of_one_split_says_which(run: Run, tmp_path: Path) -> None:
+    run("data", "draw", tmp_path / "d", "--count", 12, "--size", "24x32")
+    code, out, _ = run("data", "show", tmp_path / "d", "--split", "val", "--out", tmp_path / "x.png")
+    assert code == 0
+    assert "4 of 4 pictures (val) in " in out
+
+
+def test_check_reads_every_split_by_name(run: Run, tmp_path: Path) -> None:
+    run("data", "draw", tmp_path, "--count", 6, "--size", "24x32")
+    parts = {split: Folder(tmp_path, split).names for split in ("train", "val")}
+    for split, names in parts.items():
+        label = tmp_path / "labels" / f"{names[0]}.png"
+        whole = label.read_bytes()
+        label.write_bytes(whole[:60])
+        code, out, _ = run("data", "check", tmp_path)
+        assert code == 2
+        blocks = dict(zip(("train", "val"), re.split(r"^train:\n|^val:\n", out, flags=re.MULTILINE)[1:], strict=True))
+        for other, block in blocks.items():
+            assert (label.name in block) == (other == split)
+            verdict = "not ok: see above" if other == split else "ok"
+            assert block.endswith(f"\n{len(parts[other])} pictures: {verdict}\n")
+            code, out, _ = run("data", "check", tmp_path, "--split", other)
+            assert (code, out) == (2 if other == split else 0, block)
+        label.write_bytes(whole)
+    (tmp_path / "test").mkdir()  # of no meaning in this layout
+    assert run("data", "check", tmp_path)[0] == 0
+
+
+def test_check_reads_every_list_that_is_there(run: Run, tmp_path: Path) -> None:
+    run("data", "draw", tmp_path, "--count", 6, "--size", "24x32")
+    names = sorted(path.stem for path in (tmp_path / "images").iterdir())
+    (tmp_path / "train.txt").write_text("\n".join(names[:4]))
+    code, out, _ = run("data", "check", tmp_path)
+    assert code == 0
+    assert re.findall(r"^\w+:$", out, flags=re.MULTILINE) == ["train:"]
+    (tmp_path / "test.txt").write_text("\n".join(names[4:]))
+    code, out, _ = run("data", "check", tmp_path)
+    assert code == 0
+    assert re.findall(r"^\w+:$", out, flags=re.MULTILINE) == ["train:", "test:"]
+    (tmp_path / "val.txt").write_text(f"{names[0]}\n{names[0]}\n")
+    code, out, _ = run("data", "check", tmp_path)
+    assert code == 2
+    assert out.splitlines()[-1] == f"val: not ok: {tmp_path}/val.txt names '{names[0]}' twice; leave one out"
+    code, _, err = run("data", "show", tmp_path, "--out", tmp_path / "x.png")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "twice; leave one out" in err
+
+
+def test_check_of_cityscapes_leaves_its_test_split_alone(run: Run, tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        for kind, suffix in (("leftImg8bit", "leftImg8bit"), ("gtFine", "gtFine_labelIds")):
+            (tmp_path / kind / split / "ulm").mkdir(parents=True)
+            picture = Image.new("RGB" if kind == "leftImg8bit" else "L", (4, 4), "#000000" if kind[0] == "l" else 7)
+            picture.save(tmp_path / kind / split / "ulm" / f"ulm_0_{suffix}.png")
+    code, out, _ = run("data", "check", tmp_path)
+    assert code == 0
+    assert re.findall(r"^\w+:$", out, flags=re.MULTILINE) == ["train:", "val:"]
+
+
+def test_check_and_show_without_any_split(run: Run, tmp_path: Path) -> None:
+    run("data", "draw", tmp_path, "--count", 2, "--size", "24x32")
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    for command in ("check", "show"):
+        code, _, err = run("data", command, tmp_path)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"no picture in the split 'train' of {tmp_path}" in err
+    code, _, err = run("data", "check", tmp_path, "--split", "test")
+    assert code == 2
+    assert "no split 'test'" in err
 
 
 def test_words_that_cannot_be(run: Run, tmp_path: Path) -> None:

@@ -205,3 +205,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_camvid: Path, tmp_path: Pa
     config = settings(tiny_camvid, "train.optimiser=sgd", "train.lr=1e30", "train.average=0.0")
     with pytest.raises(NonFiniteError, match=r"at step \d+ on train\d, train\d"):
         fit(config, tmp_path)
+
+
+def test_the_callers_random_numbers_go_on(tiny_camvid: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    drawn = []
+    for name in "abc":
+        drawn.append(torch.rand(()))
+        fit(settings(tiny_camvid, "train.epochs=1"), str(tmp_path / name))
+    assert torch.equal(torch.stack(drawn), wanted)

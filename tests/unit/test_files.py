@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segnet.errors import ConfigError, DataError, WeightsError
-from segnet.files import download, require_apart, whole_file, whole_files
+from segnet.files import cache_folder, download, is_file, require_apart, whole_file, whole_files
 
 
 def names(folder: Path) -> list[str]:
@@ -197,3 +197,25 @@ def test_files_in_a_place_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="a part of the path is a file"), whole_files(tmp_path / "file" / "net.xml"):
         raise AssertionError
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert not is_file(cache_folder() / "weights.safetensors")
+    with pytest.raises(DataError, match="a part of the path is a file"), whole_file(cache_folder() / "fastest.json"):
+        raise AssertionError
+
+
+def test_a_file_in_a_closed_folder_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "weights").write_text("")
+    assert is_file(tmp_path / "weights")
+
+    def closed(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)  # root, who may run the tests, can open any
+    assert not is_file(tmp_path / "weights")

@@ -3,7 +3,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
 from segnet.errors import ConfigError
 from segnet.layers import (
@@ -142,6 +142,32 @@ def test_nothing_of_a_normalisation_stands_in_the_weights(name: Normalisation) -
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_normalisation_knows_its_name(name: Normalisation, dtype: torch.dtype) -> None:
     assert normalisation_name(create_normalisation(name).to(dtype)) == name
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_a_normalisation_made_in_float64_knows_its_name(name: Normalisation) -> None:
+    single = create_normalisation(name)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert normalisation_name(create_normalisation(name)) == normalisation_name(single) == name
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_a_normalisation_can_be_traced(name: Normalisation) -> None:
+    net, image = create_normalisation(name), picture()
+    assert torch.equal(fx.symbolic_trace(net)(image), net(image))
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_a_default_device_changes_nothing(name: Normalisation) -> None:
+    image = picture()
+    with torch.device("meta"):
+        net = create_normalisation(name)
+        assert normalisation_name(net) == name
+        seen = net(image)
+    assert torch.equal(seen, net(image))
 
 
 def test_another_module_has_no_name() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from segnet.errors import ConfigError
 from segnet.labels import VOID
 from segnet.losses import counted, cross_entropy, dice, focal, lovasz
 
@@ -97,6 +98,16 @@ def test_focal(gamma: float) -> None:
     probability, wanted = labelled_pixels(logits, target)
     own = probability[np.arange(wanted.size), wanted]
     assert focal(logits, target, gamma).item() == pytest.approx((-((1 - own) ** gamma) * np.log(own)).mean(), rel=REL)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_has_a_slope_where_the_net_is_sure(gamma: float) -> None:
+    logits = torch.tensor([100.0, -100.0]).view(1, 2, 1, 1).requires_grad_()
+    focal(logits, torch.zeros(1, 1, 1, dtype=torch.int64), gamma).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    with pytest.raises(ConfigError, match="gamma -1"):
+        focal(logits, torch.zeros(1, 1, 1, dtype=torch.int64), -1)
 
 
 def test_focal_without_gamma_is_cross_entropy() -> None:

@@ -188,6 +188,31 @@ def test_under_autocast(formulation: str, dtype: torch.dtype) -> None:
         assert torch.equal(ours.grad, theirs.grad)
 
 
+def test_under_a_default_device_and_type(formulation: str) -> None:
+    image = torch.randn(2, 5, 9, 11)
+
+    def run() -> list[Tensor]:
+        image.requires_grad_()
+        pooled, indices = max_pool(image)
+        unpooled = max_unpool(pooled, indices)
+        flat = indices.to_flat()
+        (gradient,) = torch.autograd.grad(unpooled.square().sum(), image)
+        image.requires_grad_(False)
+        again = PoolingIndices.from_flat(flat, indices.size)
+        return [pooled, unpooled, gradient, flat, indices.places(), again.places()]
+
+    wanted = run()
+    with torch.device("meta"):
+        on_meta = run()
+    torch.set_default_dtype(torch.float64)
+    try:
+        in_double = run()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for ours in (on_meta, in_double):
+        torch.testing.assert_close(ours, wanted, rtol=0, atol=0)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, inside export
 def test_exported_program_gives_the_same(tmp_path: Path) -> None:
     net, image = PoolAndUnpool().eval(), torch.randn(1, 3, 9, 11)
@@ -258,6 +283,14 @@ def test_flat_indices_outside_their_window_are_refused(wrong: int) -> None:
     flat[0, 0, 0, 0] = wrong
     with pytest.raises(ShapeError, match="1 flat indices lie outside their 2x2 window"):
         PoolingIndices.from_flat(flat, (4, 4))
+
+
+@pytest.mark.parametrize(("size", "wrong"), [((3, 2), 6), ((3, 2), 7), ((1, 4), 4), ((5, 5), 25)])
+def test_flat_indices_below_an_odd_map_are_refused(size: tuple[int, int], wrong: int) -> None:
+    flat = max_pool(torch.zeros(1, 1, *size))[1].to_flat()
+    flat[0, 0, -1, wrong % size[1] // 2] = wrong
+    with pytest.raises(ShapeError, match="1 flat indices lie outside their 2x2 window"):
+        PoolingIndices.from_flat(flat, size)
 
 
 # ------------------------------------------------------------------------------------------------ errors

@@ -1,8 +1,9 @@
 """Where the time of a net goes, and how near its convolutions are to what the processor or GPU can multiply.
 
-The parts are PyTorch's operators, grouped by what they are for. The rate of a large matrix product in each precision is
-the limit of every speed-up that keeps the arithmetic: a machine that multiplies bfloat16 twice as fast as float32
-cannot run the same convolutions three times as fast.
+The parts are PyTorch's operators, grouped by what they are for. The rate of one large matrix product in each precision
+is a yardstick for what a change of precision can give: a machine that multiplies bfloat16 twice as fast as float32 will
+hardly run the same convolutions three times as fast. It is no limit: products of other shapes, and convolutions, may
+run somewhat faster.
 """
 
 from collections.abc import Callable, Sequence
@@ -125,20 +126,21 @@ def profile_table(
     rows.append(("convolutions, GFLOP", *(f"{r.convolution_gflop:.0f}" for r in results)))
     achieved = [1e3 * r.convolution_gflop / sum(r.part_ms.values()) for r in results]
     rows.append(("the same a second of all", *(f"{rate:.0f}" for rate in achieved)))
-    limits_of = [rates[r.way.split()[1] if " " in r.way else "float32"] for r in results]
-    shares = (f"{rate / limit:.0%}" for rate, limit in zip(achieved, limits_of, strict=True))
+    yardsticks = [rates[r.way.split()[1] if " " in r.way else "float32"] for r in results]
+    shares = (f"{rate / yardstick:.0%}" for rate, yardstick in zip(achieved, yardsticks, strict=True))
     rows.append(("of one matrix product's rate", *shares))
     batch_size = results[0].batch_size if results else 1
     pictures = "one picture" if batch_size == 1 else f"{batch_size} pictures at once"
     where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
     title = f"Where the time of {pictures} goes, {size_px[0]}x{size_px[1]}, {where}"
     told = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
-    limits = ", ".join(f"{n} {rate / rates['float32']:.1f}x" for n, rate in rates.items() if n != "float32")
+    ratios = ", ".join(f"{n} {rate / rates['float32']:.1f}x" for n, rate in rates.items() if n != "float32")
     notes = (
         "ms and share of each part, by PyTorch's profiler.",
-        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {told}. Winograd's convolutions take fewer "
-        "multiplications than the plain sums that are counted, so a share can be above 100 %.",
-        f"So the same arithmetic in other precisions is faster than in float32 by at most: {limits}.",
+        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {told}. It is a yardstick, no "
+        "limit: convolutions may run faster, and Winograd's take fewer multiplications than the plain sums that are "
+        "counted, so a share can be above 100 %.",
+        f"Against float32 that product is faster by: {ratios}.",
     )
     return TableText("profile", title, heads, tuple(rows), notes)
 

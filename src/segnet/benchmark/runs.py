@@ -13,6 +13,10 @@ Source:
     SegNet, sections 3.2 and 4: SGD, momentum 0.9, learning rate 0.1 and batch 12 for Table 1 (kept: the highest global
     accuracy on val), 1e-3 and batch 5 or 4 for Tables 3 and 4, no augmentation.
 
+Deviates:
+    BN's statistics are running averages, without the paper's pass over the training pictures before every evaluation;
+    `segnet` has no dropout, as in the released prototxt, where the paper has some in all nets of Tables 3 and 4.
+
 Chosen:
     Weight decay 5e-4, as the authors' solver files have it. Tables 3 and 4 score after a third, two thirds and all of
     the epochs: with 150 these are about the paper's 50, 100 and more than 100.

@@ -1,5 +1,6 @@
 """From a data set to batches, in an order that depends on seed and epoch alone: a run can stop and go on anywhere."""
 
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from typing import cast
@@ -102,7 +103,8 @@ class TrainLoader:
         if len(dataset) < batch_size:
             raise DataError(f"the training split has {len(dataset)} pictures, fewer than a batch of {batch_size}")
         self.dataset, self.augmentation = dataset, augmentation
-        self.batch_size, self.seed, self.workers = batch_size, seed, workers
+        self.batch_size, self.seed = batch_size, seed
+        self.workers = 0 if multiprocessing.current_process().daemon else workers  # a daemon may have no children
         self.part, self.parts = part, parts
         self.steps_per_epoch = len(dataset) // batch_size
 

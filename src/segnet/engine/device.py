@@ -1,15 +1,15 @@
 """Where the arithmetic runs and in which precision: one decision, shared by training, evaluation and prediction."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from segnet.config import DeviceName, PrecisionName
-from segnet.errors import ConfigError
+from segnet.errors import ConfigError, nearest
 
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -27,9 +27,9 @@ class Place:
     precision: Literal["float32", "bfloat16", "float16"]
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context that forward passes run in."""
+        """The context that forward passes run in, whatever context the caller is in."""
         if self.precision == "float32":
-            return nullcontext()
+            return torch.autocast(self.device.type, enabled=False)
         return torch.autocast(self.device.type, _HALF[self.precision])
 
     def ready(self, model: nn.Module) -> nn.Module:
@@ -45,8 +45,14 @@ def choose_place(device: DeviceName = "auto", precision: PrecisionName | Literal
     """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        ConfigError: `cuda` is asked for and there is none, or int8, which only quantised files have.
+        ConfigError: an unknown name, `cuda` where there is none, or int8, which only quantised files have.
     """
+    for what, name, known in (
+        ("device", device, get_args(DeviceName)),
+        ("precision", precision, (*get_args(PrecisionName), "int8")),
+    ):
+        if name not in known:
+            raise ConfigError(f"unknown {what} '{name}'; {nearest(str(name), known)}")
     if precision == "int8":
         raise ConfigError(
             "precision int8 is that of a quantised file: make one with "

@@ -52,7 +52,9 @@ class Scores:
     pictures: list[PictureScore] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.counts = torch.zeros(self.label_set.num_classes, self.label_set.num_classes, dtype=torch.int64)
+        self.counts = torch.zeros(
+            self.label_set.num_classes, self.label_set.num_classes, dtype=torch.int64, device="cpu"
+        )
 
     def add(
         self, prediction: Image8, target: Image8, name: str, *, boundaries: bool = True, authors_form: bool = False
@@ -160,7 +162,8 @@ def predictions(
     Yields:
         Name, prediction uint8 (H, W), target uint8 (H, W).
     """
-    place.ready(model.eval())
+    with torch.inference_mode(False):  # else its parameters could not be trained any more
+        place.ready(model.eval())
     for batch in ordered_batches(dataset, batch_size):
         image = batch.image.to(place.device, memory_format=torch.channels_last)
         with place.autocast():

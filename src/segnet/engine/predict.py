@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from segnet.config import DeviceName, PrecisionName
-from segnet.data.pictures import read_picture
+from segnet.data.pictures import as_rgb, read_picture
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
 from segnet.data.unlabelled import RGB
@@ -33,6 +33,8 @@ from segnet.runtime.backend import Backend, BackendName
 from segnet.runtime.choose import choose_backend
 from segnet.runtime.openvino import OpenVINOBackend
 from segnet.runtime.quantised import is_quantised, read_quantised
+
+Picture = Path | str | Image8 | Image.Image
 
 
 class Predictor:
@@ -52,7 +54,7 @@ class Predictor:
 
     Raises:
         WeightsError: unknown name, file missing or broken, or of a net that rebuilds pictures.
-        ConfigError: a device, a backend or a precision that is not there.
+        ConfigError: a device, a backend or a precision that is not there, or a longest side below 1.
 
     Example:
         >>> from segnet import Predictor
@@ -74,6 +76,8 @@ class Predictor:
         crf: CRFParameters | None = None,
         longest_side_px: int | None = None,
     ) -> None:
+        if longest_side_px is not None and longest_side_px < 1:
+            raise ConfigError(f"longest_side_px {longest_side_px}: wanted at least 1, or None for pictures as they are")
         self.crf = crf
         self.longest_side_px = longest_side_px
         self._model: nn.Module | None = None
@@ -126,7 +130,7 @@ class Predictor:
 
     def __call__(
         self,
-        picture: Path | str | Image8,
+        picture: Picture,
         *,
         confidence: bool = False,
         probabilities: bool = False,
@@ -135,7 +139,7 @@ class Predictor:
         """Predicts one picture.
 
         Args:
-            picture: path of a file that Pillow reads, or RGB uint8 (H, W, 3).
+            picture: path of a file that Pillow reads, a picture of Pillow, or RGB uint8 (H, W, 3), which is copied.
             confidence: keep the probability of the class that was chosen. Without it, and without the following two,
                 the classes alone leave the net.
             probabilities: keep the probability of every class.
@@ -143,7 +147,7 @@ class Predictor:
 
         Raises:
             DataError: the file is missing or broken.
-            ShapeError: an array that is not RGB uint8 (H, W, 3).
+            ShapeError: an array that is not RGB uint8 (H, W, 3), or another thing.
             ConfigError: uncertainty asked of a net without dropout.
         """
         return self.batch(
@@ -153,7 +157,7 @@ class Predictor:
     @torch.inference_mode()
     def batch(
         self,
-        pictures: Iterable[Path | str | Image8],
+        pictures: Iterable[Picture],
         *,
         confidence: bool = False,
         probabilities: bool = False,
@@ -251,12 +255,18 @@ def _refined(probability: Tensor, image: Image8, crf: CRFParameters) -> Tensor:
     return torch.from_numpy(DenseCRF(image, crf)(probability.cpu().numpy()))  # (K, H, W)
 
 
-def _as_image(picture: Path | str | Image8) -> Image8:
+def _as_image(picture: Picture) -> Image8:
     if isinstance(picture, str | Path):
         return read_picture(Path(picture))
+    if isinstance(picture, Image.Image):
+        return as_rgb(picture)
+    if not isinstance(picture, np.ndarray):
+        raise ShapeError(
+            f"wanted a path, a picture of Pillow, or an array uint8 (H, W, 3), got {type(picture).__name__}"
+        )
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise ShapeError(f"wanted an RGB picture, uint8 (H, W, 3), got {picture.dtype} {picture.shape}")
-    return picture
+    return picture.copy()
 
 
 def _numpy(tensor: Tensor) -> Float2D:

@@ -50,10 +50,18 @@ from segnet.recompute import recomputing
 from segnet.schedules import lr_multiplier
 
 
+@torch.random.fork_rng(devices=[])  # the caller's own random numbers go on as if nothing had been
 def fit(
-    config: Config, out: Path, *, resume: bool = False, console: Console | None = None, processes: Processes = ALONE
+    config: Config,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    processes: Processes = ALONE,
 ) -> Path:
     """Trains a net as `config` says and keeps its best weights.
+
+    PyTorch has one random state for all threads, so two runs at a time want two processes.
 
     Args:
         config: resolved settings.
@@ -77,6 +85,7 @@ def fit(
         SegNetError: another process ended.
         KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
+    out = Path(out)
     console = console if console and processes.is_first else Console(quiet=True)
     settings = config.train
     if settings.low_memory and processes.count > 1:

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from segnet.errors import ConfigError, WeightsError, nearest
-from segnet.files import cache_folder, download, sha256_of, whole_file
+from segnet.files import cache_folder, download, is_file, sha256_of, whole_file
 from segnet.labels import LabelSet
 from segnet.layers import Normalisation, normalisation_name
 from segnet.models import create_model
@@ -96,7 +96,7 @@ WEIGHTS: dict[str, NamedWeights] = {
 }
 
 
-def save_weights(path: Path, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
+def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
     """Writes a net's parameters and BN statistics, and what they are. The file appears whole or not at all.
 
     Args:
@@ -110,6 +110,7 @@ def save_weights(path: Path, model: nn.Module, card: WeightsCard, dtype: torch.d
             `dtype`.
         DataError: the file cannot be written.
     """
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path}: weights are saved as .safetensors; give the file that suffix")
     card = replace(card, normalisation=normalisation_name(model.get_submodule("normalisation")))
@@ -219,7 +220,7 @@ def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
         raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
     named = WEIGHTS[str(name_or_path)]
     folders = (_PACKAGE, _CHECKOUT, cache or cache_folder())
-    found = [folder / named.file for folder in folders if (folder / named.file).is_file()]
+    found = [folder / named.file for folder in folders if is_file(folder / named.file)]
     if not found and named.url and named.sha256:
         download(named.url, folders[-1] / named.file, named.sha256)
         return folders[-1] / named.file

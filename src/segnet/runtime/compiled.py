@@ -66,7 +66,8 @@ class CompiledBackend:
             if len(self._compiled) > _SIZES_KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
-        return self._compiled[key](image.to(self._device, memory_format=torch.channels_last))
+        with torch.autocast(self._device.type, enabled=False):  # a caller's would change the precision
+            return self._compiled[key](image.to(self._device, memory_format=torch.channels_last))
 
 
 def require_compiler(device: torch.device) -> None:

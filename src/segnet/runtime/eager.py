@@ -52,5 +52,6 @@ class EagerBackend:
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
         if answer not in self._nets:
             self._nets[answer] = in_strips(self._net, answer, self._band_bytes)
-        result: Tensor = self._nets[answer](image.to(self._device, memory_format=torch.channels_last))
+        with torch.autocast(self._device.type, enabled=False):  # a caller's would change the precision
+            result: Tensor = self._nets[answer](image.to(self._device, memory_format=torch.channels_last))
         return result

@@ -13,11 +13,12 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from segnet import pooling
+from segnet.runtime.tracing import Tracer, tracing
 
 _NOTHING_TO_DO = (nn.Dropout, nn.Dropout2d, nn.Identity)
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(Tracer):
     """Keeps the input normalisation as one module: it has a precision of its own."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -38,7 +39,8 @@ def traced(model: nn.Module) -> fx.GraphModule:
     """
     copied = copy.deepcopy(model).float().eval().requires_grad_(False)
     tracer = _Tracer(autowrap_functions=(pooling.max_pool, pooling.max_unpool))
-    return fx.GraphModule(copied, tracer.trace(copied), type(model).__name__)
+    with tracing():
+        return fx.GraphModule(copied, tracer.trace(copied), type(model).__name__)
 
 
 def folded(model: nn.Module) -> fx.GraphModule:

@@ -16,6 +16,7 @@ from segnet import pooling
 from segnet.errors import ConfigError, nearest
 from segnet.runtime import ranks
 from segnet.runtime.fold import folded, replace_calls
+from segnet.runtime.tracing import Tracer, tracing
 
 Answer = Literal["logits", "classes"]
 
@@ -71,7 +72,9 @@ def inference_net(model: nn.Module, *, answer: Answer = "logits") -> InferenceNe
     for module in net.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False  # on a cropped map it would be a scatter
-    net.normalisation = _without_flip(fx.symbolic_trace(net.get_submodule("normalisation")))
+    normalisation = net.get_submodule("normalisation")
+    with tracing():
+        net.normalisation = _without_flip(fx.GraphModule(normalisation, Tracer().trace(normalisation)))
     return InferenceNet(net, answer).eval()
 
 
@@ -83,10 +86,11 @@ def exported(net: InferenceNet, size_px: tuple[int, int] | None, dtype: torch.dt
         size_px: (height, width) to hold it to; None leaves both open, from two pixels in all.
         dtype: of the image: floating, or uint8.
     """
-    image = torch.zeros(1, 3, *(size_px or (45, 61))).to(dtype)
+    image = torch.zeros(1, 3, *(size_px or (45, 61)), dtype=dtype, device="cpu")
     open_axes = None if size_px else ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
     # oblivious of sizes: else slices that cut nothing at the traced size would be taken to cut nothing at any
-    with torch.no_grad(), _config.patch(backed_size_oblivious=size_px is None):  # type: ignore[attr-defined]
+    oblivious = _config.patch(backed_size_oblivious=size_px is None)  # type: ignore[attr-defined]
+    with tracing(), torch.no_grad(), oblivious:
         return torch.export.export(net, (image,), dynamic_shapes=open_axes)
 
 

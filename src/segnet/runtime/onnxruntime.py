@@ -3,6 +3,7 @@
 A net is converted once, for open sizes. Pictures of a batch are run one by one.
 """
 
+from threading import Lock
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ class ONNXRuntimeBackend:
             require(module, "onnx")
         self._model = model
         self._sessions: dict[Answer, Any] = {}
+        self._converting = Lock()
 
     def classes(self, image: Tensor) -> Tensor:
         """As in `Backend`."""
@@ -41,9 +43,10 @@ class ONNXRuntimeBackend:
         return self._answer(image, "logits")
 
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
-        if answer not in self._sessions:
-            self._sessions[answer] = _session(self._model, answer)
-        session = self._sessions[answer]
+        with self._converting:
+            if answer not in self._sessions:
+                self._sessions[answer] = _session(self._model, answer)
+            session = self._sessions[answer]
         name = session.get_inputs()[0].name
         if image.dtype == torch.uint8:
             image = image.float() / 255

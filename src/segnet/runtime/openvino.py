@@ -9,6 +9,7 @@ of more than 2^(n-1) pixels on each side.
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ class OpenVINOBackend:
         self._kept = kept
         self._converted: dict[Answer, Any] = {}
         self._compiled: OrderedDict[tuple[Answer, tuple[int, int]], Any] = OrderedDict()
+        self._compiling = Lock()
 
     @classmethod
     def from_quantised(cls, path: Path) -> "OpenVINOBackend":
@@ -63,9 +65,11 @@ class OpenVINOBackend:
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
         if image.dtype != torch.uint8:
             image = (image * 255).round().to(torch.uint8)
-        compiled = self._compile(answer, (image.shape[2], image.shape[3]))
+        with self._compiling:
+            request = self._compile(answer, (image.shape[2], image.shape[3])).create_infer_request()
         pictures = image.contiguous().numpy()
-        return torch.cat([torch.from_numpy(compiled(pictures[i : i + 1])[0].copy()) for i in range(len(pictures))])
+        answers = [request.infer(pictures[i : i + 1], share_inputs=True)[0].copy() for i in range(len(pictures))]
+        return torch.cat([torch.from_numpy(part) for part in answers])
 
     def _compile(self, answer: Answer, size: tuple[int, int]) -> Any:
         key = (answer, size)

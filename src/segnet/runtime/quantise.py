@@ -106,7 +106,7 @@ def _quantised(model: Any, pictures: Sequence[Tensor], kept: tuple[str, ...]) ->
 
 def _scores(classes: Callable[[Tensor], Tensor], dataset: Dataset, indices: Iterable[int]) -> dict[str, float]:
     num_classes = dataset.label_set.num_classes
-    counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device="cpu")
     for i in indices:
         target = torch.from_numpy(dataset[i].target.copy())
         counts += metrics.confusion_counts(classes(_image(dataset, i))[0], target, num_classes)

@@ -67,8 +67,9 @@ class Winograd(nn.Conv2d):
         self.tile_px = tile_px
         weight = convolution.weight.detach()
         weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
-        to_basis = torch.tensor(_BASES[tile_px].of_filter, dtype=weight.dtype)
-        filters = torch.kron(to_basis, to_basis) @ weight.permute(2, 3, 1, 0).reshape(9, -1)
+        to_basis = torch.tensor(_BASES[tile_px].of_filter, dtype=weight.dtype, device=weight.device)
+        with torch.autocast(weight.device.type, enabled=False):
+            filters = torch.kron(to_basis, to_basis) @ weight.permute(2, 3, 1, 0).reshape(9, -1)
         self.filters = nn.Buffer(filters.view(-1, *channels).to(convolution.weight.dtype))  # (values of a tile, C, C')
 
     def forward(self, features: Tensor) -> Tensor:

@@ -36,4 +36,4 @@ def test_profile_table() -> None:
         ("the same a second of all", "180"),
         ("of one matrix product's rate", "180%"),
     )
-    assert "at most: int8 3.9x." in text.notes[-1]
+    assert "faster by: int8 3.9x." in text.notes[-1]

@@ -14,6 +14,7 @@ from segnet.engine.device import choose_place
 from segnet.engine.evaluate import Scores, evaluate
 from segnet.errors import ConfigError
 from segnet.labels import CAMVID_11, VOID
+from segnet.models import create_model
 
 
 class ByRow(nn.Module):
@@ -28,6 +29,13 @@ class ByRow(nn.Module):
         classes = torch.zeros(image.shape[0], height, image.shape[3], dtype=torch.int64)
         classes[:, height // 2 :] = 3
         return nn.functional.one_hot(classes, 11).movedim(-1, 1).float()
+
+
+def test_a_net_that_was_scored_can_be_trained(tiny_camvid: Path) -> None:
+    net = create_model("segnet-basic", 11)
+    evaluate(net, open_dataset(tiny_camvid, "val", "camvid"), choose_place("cpu", "float32"), boundaries=False)
+    assert not any(tensor.is_inference() for tensor in net.state_dict().values())
+    net.train()(torch.rand(2, 3, 32, 48)).mean().backward()
 
 
 def test_scores_equal_counting_by_hand(tiny_camvid: Path) -> None:

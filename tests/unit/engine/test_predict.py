@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_a_large_picture_is_shown_small_and_answered_at_its_own_size(weights: Pa
         wanted = torch.nn.functional.interpolate(logits, (21, 33), mode="bilinear", align_corners=False)[0]
     predictor = Predictor(weights, device="cpu", precision="float32", longest_side_px=22)
     result = predictor(picture, confidence=True)
-    assert result.image is picture
+    assert np.array_equal(result.image, picture)
     assert np.array_equal(result.classes, wanted.argmax(0).numpy())
     assert np.allclose(result.confidence, wanted.softmax(0).amax(0).numpy(), atol=1e-6)
     assert np.array_equal(predictor(picture).classes, result.classes)
@@ -122,10 +123,49 @@ def test_bad_input(weights: Path, picture: np.ndarray, tmp_path: Path) -> None:
     for wrong in (picture[..., 0], picture.astype(np.float32), picture[:0], np.dstack([picture, picture[..., :1]])):
         with pytest.raises(ShapeError, match="RGB picture"):
             predictor(wrong)
+    for other in (b"bytes", [[[1, 2, 3]]], None):
+        with pytest.raises(ShapeError, match="wanted a path, a picture of Pillow, or an array"):
+            predictor(other)
     with pytest.raises(DataError, match="does not exist"):
         predictor(tmp_path / "none.png")
     with pytest.raises(ConfigError, match="no dropout"):
         predictor(picture, uncertainty_samples=2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"device": "cuda:1"}, "unknown device 'cuda:1'; did you mean 'cuda'?"),
+        ({"device": torch.device("cpu")}, "unknown device 'cpu'"),
+        ({"precision": "fp16"}, "unknown precision 'fp16'"),
+        ({"precision": torch.bfloat16}, "unknown precision 'torch.bfloat16'"),
+        ({"longest_side_px": 0}, "longest_side_px 0: wanted at least 1"),
+    ],
+)
+def test_words_that_are_none_are_refused(wrong: dict, said: str, weights: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        Predictor(weights, **wrong)
+
+
+def test_a_picture_of_pillow_and_a_buffer_that_is_used_again(weights: Path, picture: np.ndarray) -> None:
+    predictor = Predictor(weights, precision="float32")
+    wanted = predictor(picture)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    turned = Image.fromarray(picture[::-1, ::-1].copy())
+    turned.getexif().update(exif)
+    assert np.array_equal(predictor(turned).classes, wanted.classes)
+    buffer = picture.copy()
+    result = predictor(buffer)
+    buffer[:] = 0
+    assert np.array_equal(result.image, picture)
+
+
+def test_what_the_caller_is_in_changes_nothing(weights: Path, picture: np.ndarray) -> None:
+    predictor = Predictor(weights, device="cpu", precision="float32")
+    wanted = predictor(picture, probabilities=True).probability
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(predictor(picture, probabilities=True).probability, wanted)
 
 
 def test_a_failed_save_leaves_nothing(weights: Path, picture: np.ndarray, tmp_path: Path) -> None:

@@ -1,22 +1,29 @@
 """Every backend says what the net itself says."""
 
 import shutil
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from trained_nets import pictures, trained
 
 from segnet.errors import ConfigError, ShapeError
+from segnet.layers import ConvBN, create_normalisation
+from segnet.pooling import max_pool, max_unpool
+from segnet.runtime.backend import Backend
 from segnet.runtime.choose import choose_backend
+from segnet.runtime.compiled import CompiledBackend
 from segnet.runtime.eager import EagerBackend
+from segnet.runtime.fold import folded
 from segnet.runtime.onnxruntime import ONNXRuntimeBackend
 from segnet.runtime.openvino import OpenVINOBackend
 
 CPU = torch.device("cpu")
 SIZES = [(1, 7), (33, 47), (40, 24)]
+UNPATCHED = nn.Module.__call__
 
 
 @pytest.mark.parametrize("name", ["segnet", "segnet-basic", "enet", "fcn-basic"])
@@ -64,6 +71,96 @@ def test_onnxruntime_gives_the_same_numbers() -> None:
         with torch.no_grad():
             wanted = net(image.float() / 255)
         torch.testing.assert_close(backend.logits(image), wanted, rtol=0, atol=2e-5 * wanted.abs().max().item())
+
+
+class Tiny(nn.Module):
+    """A net of one stage; wide enough for Winograd's tiles."""
+
+    def __init__(self, channels: int = 8) -> None:
+        super().__init__()
+        self.normalisation = create_normalisation("lcn")
+        self.encoder = ConvBN(3, channels)
+        self.decoder = ConvBN(channels, channels)
+        self.classifier = nn.Conv2d(channels, 5, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        pooled, indices = max_pool(self.encoder(self.normalisation(image)))
+        logits: Tensor = self.classifier(self.decoder(max_unpool(pooled, indices)))
+        return logits
+
+
+def openvino(net: nn.Module) -> Backend:
+    pytest.importorskip("openvino")
+    return OpenVINOBackend(net, "float32")
+
+
+def onnxruntime(net: nn.Module) -> Backend:
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(module)
+    return ONNXRuntimeBackend(net)
+
+
+def eager(net: nn.Module) -> Backend:
+    return EagerBackend(net, CPU, "float32")
+
+
+@pytest.mark.parametrize("create", [openvino, onnxruntime])
+def test_threads_may_share_a_backend_cold_and_warm(create: Callable[[nn.Module], Backend]) -> None:
+    net = Tiny().eval()
+    images = [(255 * pictures(1, 3, 9 + i % 3, 11)).to(torch.uint8) for i in range(24)]
+    with torch.no_grad():
+        wanted = [net(image.float() / 255) for image in images]
+    backends = [create(net), create(net)]
+    with ThreadPoolExecutor(6) as pool:
+        for _ in ("cold", "warm"):
+            for i, found in enumerate(pool.map(lambda i: backends[i % 2].logits(images[i]), range(24))):
+                torch.testing.assert_close(found, wanted[i], rtol=0, atol=1e-5)  # sums of 72 products in float32
+                assert torch.equal(found, backends[i % 2].logits(images[i]))
+    assert nn.Module.__call__ is UNPATCHED
+
+
+def test_a_net_runs_while_another_is_traced() -> None:
+    net = Tiny().eval()
+    backend, image = eager(net), (255 * pictures(1, 3, 9, 11)).to(torch.uint8)
+    wanted = backend.logits(image)
+    with ThreadPoolExecutor(1) as pool:
+        tracing = pool.submit(lambda: [folded(net) for _ in range(30)])
+        while not tracing.done():
+            assert torch.equal(backend.logits(image), wanted)
+
+
+@pytest.mark.parametrize("create", [eager, openvino, onnxruntime])
+def test_a_callers_autocast_changes_no_answer(create: Callable[[nn.Module], Backend]) -> None:
+    net, image = Tiny(192).eval(), (255 * pictures(1, 3, 9, 11)).to(torch.uint8)
+    wanted = create(net).logits(image)
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype):
+            assert torch.equal(create(net).logits(image), wanted)
+
+
+def test_a_callers_autocast_does_not_reach_the_compiled_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segnet.runtime.compiled.require_compiler", lambda device: None)
+    monkeypatch.setattr(torch, "compile", lambda net, **options: net)
+    net, image = Tiny().eval(), (255 * pictures(1, 3, 9, 11)).to(torch.uint8)
+    backend = CompiledBackend(net, CPU, "float32")
+    wanted = backend.logits(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(backend.logits(image), wanted)
+
+
+@pytest.mark.parametrize("create", [eager, openvino, onnxruntime])
+def test_a_callers_default_device_and_type_change_no_answer(create: Callable[[nn.Module], Backend]) -> None:
+    net, image = Tiny(192).eval(), (255 * pictures(1, 3, 9, 11)).to(torch.uint8)
+    wanted = create(net).logits(image)
+    with torch.device("meta"):
+        assert torch.equal(create(net).logits(image), wanted)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = create(net).logits(image)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, wanted)
 
 
 def test_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
