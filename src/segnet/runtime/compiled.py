@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from sysconfig import get_path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ _SIZES_KEPT = 4
 
 
 class CompiledBackend:
-    """A net compiled by PyTorch.
+    """A net compiled by PyTorch; calls from several threads take turns.
 
     Args:
         model: a net of `MODELS`; stays as it is.
@@ -45,6 +46,7 @@ class CompiledBackend:
         self.precision: Precision = precision
         self._device = device
         self._net = in_precision(folded(model), getattr(torch, precision)).to(device)
+        self._turn = Lock()
         self._compiled: OrderedDict[tuple[Answer, torch.Size, torch.dtype], Callable[[Tensor], Tensor]] = OrderedDict()
 
     def classes(self, image: Tensor) -> Tensor:
@@ -55,8 +57,11 @@ class CompiledBackend:
         """As in `Backend`."""
         return self._answer(image, "logits").float().cpu()
 
-    @torch.no_grad()
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
+        with self._turn, torch.no_grad():
+            return self._answer_alone(image, answer)
+
+    def _answer_alone(self, image: Tensor, answer: Answer) -> Tensor:
         key = (answer, image.shape, image.dtype)
         if key not in self._compiled:
             whole_maps = in_strips(self._net, answer, 2**62)  # a graph of its own, so that no other size is replaced

@@ -193,11 +193,13 @@ def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.M
 
 
 def compiled_and_eager(sizes: list[tuple[int, int]]) -> list[tuple[Tensor, Tensor]]:
-    """Classes of both, for each size."""
+    """Classes of both, for each size; the compiled net is asked by two threads at a time."""
     net = trained("bilinear-interpolation")
     runs = [choose_backend(net, name, CPU, "float32") for name in ("compiled", "eager")]  # type: ignore[arg-type]
     images = [(255 * pictures(2, 3, *size)).to(torch.uint8) for size in sizes]
-    return [(runs[0].classes(image), runs[1].classes(image)) for image in images]
+    with ThreadPoolExecutor(2) as pool:
+        compiled = list(pool.map(runs[0].classes, images))
+    return list(zip(compiled, map(runs[1].classes, images), strict=True))
 
 
 @pytest.mark.slow
