@@ -123,7 +123,7 @@ def scatter(marks: Sequence[Mark], x_label: str, y_label: str) -> Figure:
     ranked = sorted(marks, key=lambda mark: mark.y)
     for mark in ranked:
         axes.plot(mark.x, mark.y, "o", color=mark.colour, markersize=5)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.06 * max(mark.x for mark in marks) or 1)  # no point is cut by the right edge
     for place, mark in enumerate(ranked):
         axes.annotate(
             mark.label,
