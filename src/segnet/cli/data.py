@@ -1,23 +1,17 @@
 """The command line's `segnet data ...`: bring in, part, look at, describe and draw data sets."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from segnet.cli.console import out_console, say
-from segnet.cli.options import one_of, size_px
-from segnet.errors import DataError
-
-if TYPE_CHECKING:
-    from segnet.data.sample import Dataset, Sample
+from segnet.cli.options import FormatOption, one_of, size_px
 
 data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw data sets.")
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the data set.")]
 SplitOption = Annotated[str | None, typer.Option(help="train, val or test; none takes all that are there.")]
-FormatOption = Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")]
 
 
 @data_app.command("import")
@@ -76,12 +70,13 @@ def data_show(
     data_format: FormatOption = "auto",
 ) -> None:
     """Show pictures with their labels laid over them, on one sheet."""
+    from segnet.data.all_splits import Joined, open_splits
     from segnet.report.contact_sheet import spread, write_contact_sheet
 
-    splits, broken = _open(root, split, data_format, allow_missing=False)
+    splits, broken = open_splits(root, split, data_format, allow_missing=False)
     if broken:
         raise next(iter(broken.values()))
-    dataset = _Joined(list(splits.values()))
+    dataset = Joined(list(splits.values()))
     places = spread(len(dataset), count)
     told, parts = f"{len(places)} of {len(dataset)} pictures", ", ".join(splits)
     write_contact_sheet(out, dataset, places, f"{root.resolve().name}, {parts}: {told}")
@@ -91,9 +86,10 @@ def data_show(
 @data_app.command("check")
 def data_check(root: FolderArgument, split: SplitOption = None, data_format: FormatOption = "auto") -> None:
     """Report missing or broken files, sizes that differ, unknown ids, class frequencies, pictures without labels."""
+    from segnet.data.all_splits import open_splits
     from segnet.data.inspect import check
 
-    splits, broken = _open(root, split, data_format, allow_missing=True)
+    splits, broken = open_splits(root, split, data_format, allow_missing=True)
     ok = not broken
     for name, dataset in splits.items():
         result = check(dataset)
@@ -106,50 +102,6 @@ def data_check(root: FolderArgument, split: SplitOption = None, data_format: For
         say(f"{name}: not ok: {cause}")
     if not ok:
         raise typer.Exit(2)
-
-
-def _open(
-    root: Path, split: str | None, data_format: str, *, allow_missing: bool
-) -> "tuple[dict[str, Dataset], dict[str, DataError]]":
-    """The split that was asked for, or all that are there; and why some of those cannot be opened.
-
-    Raises:
-        DataError: none can be opened; or what else `open_dataset` raises.
-    """
-    from segnet.data import open_dataset
-
-    splits: dict[str, Dataset] = {}
-    causes: dict[str, DataError] = {}
-    for name in ["train", "val", "test"] if split is None else [split]:
-        try:
-            splits[name] = open_dataset(root, name, data_format, allow_missing=allow_missing)
-        except DataError as cause:
-            causes[name] = cause
-    if not splits:
-        raise next(iter(causes.values()))
-    return splits, {name: cause for name, cause in causes.items() if _is_there(root, name)}
-
-
-def _is_there(root: Path, split: str) -> bool:
-    """Whether a split has a list or a folder of its own, so that it is broken, not absent."""
-    places = (f"{split}.txt", f"images/{split}", f"{split}annot", f"{split}_labels")
-    return any((root / place).exists() for place in places)
-
-
-class _Joined:
-    """Splits of one data set, one after the other."""
-
-    def __init__(self, splits: "Sequence[Dataset]") -> None:
-        self.label_set = splits[0].label_set
-        self.names = tuple(name for split in splits for name in split.names)
-        self._places = [(split, index) for split in splits for index in range(len(split))]
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> "Sample":
-        split, place = self._places[index]
-        return split[place]
 
 
 @data_app.command("init")
