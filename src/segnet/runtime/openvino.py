@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from segnet.errors import ConfigError, DataError, ShapeError
-from segnet.files import whole_files
+from segnet.files import is_file, whole_files
 from segnet.runtime.backend import Precision, require
 from segnet.runtime.graph import Answer, exported, inference_net
 from segnet.runtime.quantised import read_quantised
@@ -98,7 +98,7 @@ class OpenVINOBackend:
         if self._kept is None:
             return convert(self._model, answer)
         path = self._kept / f"{answer}.xml"
-        if path.is_file():
+        if is_file(path):
             with suppress(RuntimeError):  # a damaged file is made again
                 return self._core.read_model(path)
         made = convert(self._model, answer)
