@@ -11,7 +11,7 @@ from rich.text import Text
 from segnet.benchmark.accuracy_memory import write_accuracy_memory
 from segnet.benchmark.options import Options
 from segnet.benchmark.page import write_page
-from segnet.benchmark.tables import TableText, table_1, table_6, table_stages
+from segnet.benchmark.tables import TableText, print_whole, table_1, table_6, table_stages
 from segnet.engine.machine import machine_facts
 from segnet.files import whole_file
 
@@ -81,9 +81,7 @@ def show_and_write(
     Raises:
         DataError: a file cannot be written.
     """
-    table = text.to_rich()
-    width = console.measure(table, options=console.options.update(width=1000)).maximum
-    Console(file=console.file, width=max(console.width, width)).print(table)
+    print_whole(text.to_rich(), console)
     for note in text.notes:
         console.print(Text(note, "dim"))
     facts = machine_facts()

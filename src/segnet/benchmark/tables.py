@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -50,6 +51,12 @@ class TableText:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+def print_whole(table: Table, console: Console) -> None:
+    """Prints a table at its full width: a narrow terminal folds its lines, and nothing is cut off."""
+    width = console.measure(table, options=console.options.update(width=1000)).maximum
+    Console(file=console.file, width=max(console.width, width)).print(table)
 
 
 def beside(ours: float | None, paper: float | None, digits: int = 1) -> str:

@@ -5,11 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from segnet.cli.console import out_console, say
-from segnet.cli.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name, size_px
+from segnet.cli.options import (
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    PrecisionOption,
+    command_line,
+    device_name,
+    names_in,
+    one_of,
+    precision_name,
+    size_px,
+)
 
 if TYPE_CHECKING:
     from segnet.benchmark.options import Options
@@ -19,8 +29,6 @@ if TYPE_CHECKING:
 benchmark_app = typer.Typer(no_args_is_help=True, help="The paper's tables, measured here; and single parts.")
 
 OutOption = Annotated[Path, typer.Option(help="Folder for tables, page and cells; a stopped benchmark goes on there.")]
-DataOption = Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")]
-FormatOption = Annotated[str, typer.Option("--format", help="How the folder is laid out; auto looks.")]
 NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH to which pictures are brought; empty keeps theirs.")]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Of every net; none takes the table's own.")]
@@ -96,7 +104,7 @@ def all_tables(
     from segnet.benchmark.nets import NETS
 
     sources = {"table6": data, "table1": data, "table3": data} | ({"table4": indoor} if indoor else {})
-    asked = _names(nets)
+    asked = names_in(nets)
     _known_nets(asked)
     for table, source in sources.items():
         mine = [net for net in asked if net in NETS[table]]
@@ -117,7 +125,7 @@ def quick(
     """Tables 1, 3 and 6 on drawn street scenes, small: the whole report within minutes."""
     from segnet.benchmark.quick import run_quick
 
-    _known_nets(_names(nets))
+    _known_nets(names_in(nets))
     for text in run_quick(_options(out, nets, "", device, precision), smallest=smallest):
         _print(text.to_rich())
     say(f"{out}/report.html", "dim")
@@ -211,9 +219,9 @@ def _show(text: "TableText", out: Path) -> None:
 
 
 def _print(table: Table) -> None:
-    """The table at its full width: a narrow terminal folds its lines, and nothing is cut off."""
-    width = out_console.measure(table, options=out_console.options.update(width=1000)).maximum
-    Console(file=out_console.file, width=max(out_console.width, width)).print(table)
+    from segnet.benchmark.tables import print_whole
+
+    print_whole(table, out_console)
 
 
 def _options(out: Path, nets: str, size: str, device: str, precision: str, **more: Any) -> "Options":
@@ -221,7 +229,7 @@ def _options(out: Path, nets: str, size: str, device: str, precision: str, **mor
 
     return Options(
         out,
-        nets=_names(nets),
+        nets=names_in(nets),
         size_px=size_px(size) if size else None,
         device=device_name(device),
         precision=precision_name(precision),
@@ -236,10 +244,6 @@ def _crf(path: Path | None) -> "CRFParameters":
     from segnet.engine.crf_file import read_crf
 
     return read_crf(path) if path else CRFParameters()
-
-
-def _names(nets: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in nets.split(",") if name.strip())
 
 
 def _known_nets(names: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from segnet.cli.console import out_console, say
+from segnet.cli.options import FormatOption
 from segnet.errors import WeightsError
 
 
@@ -17,7 +18,7 @@ def blend(
     share: Annotated[float, typer.Option(min=0, max=1, help="Of the second; a little is often enough.")] = 0.2,
     data: Annotated[str, typer.Option(help="To score on; the scores go into the file. Empty scores nothing.")] = "",
     split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
-    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+    data_format: FormatOption = "auto",
 ) -> None:
     """Blend two weights of one net: what the second has learnt anew, without losing what the first knew."""
     from segnet.data import open_dataset

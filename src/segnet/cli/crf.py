@@ -8,7 +8,17 @@ import typer
 from rich.table import Table
 
 from segnet.cli.console import out_console, say
-from segnet.cli.options import DeviceOption, PrecisionOption, command_line, device_name, one_of, precision_name
+from segnet.cli.options import (
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    PrecisionOption,
+    WeightsOption,
+    command_line,
+    device_name,
+    one_of,
+    precision_name,
+)
 
 if TYPE_CHECKING:
     from segnet.engine.crf_search import SearchResult
@@ -25,12 +35,12 @@ def _group() -> None:
 
 @crf_app.command()
 def search(
-    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")],
-    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")],
+    weights: WeightsOption,
+    data: DataOption,
     split: Annotated[str, typer.Option(help="Which pictures of it; those of training keep the others for scoring.")] = (
         "train"
     ),
-    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+    data_format: FormatOption = "auto",
     pictures: Annotated[int, typer.Option(min=1, help="How many, evenly spread over the split.")] = 20,
     measure: Annotated[str, typer.Option(help="What is to be high: boundary_f1 or mean_iou.")] = "boundary_f1",
     rounds: Annotated[int, typer.Option(min=1, help="The coarse grid, then ever finer steps.")] = 3,

@@ -9,7 +9,9 @@ from segnet.cli.console import out_console, say
 from segnet.cli.options import (
     BackendOption,
     CRFOption,
+    DataOption,
     DeviceOption,
+    FormatOption,
     PrecisionOption,
     WeightsOption,
     backend_name,
@@ -20,9 +22,9 @@ from segnet.cli.options import (
 
 def evaluate(
     weights: WeightsOption,
-    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")] = "street",
+    data: DataOption = "street",
     split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
-    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+    data_format: FormatOption = "auto",
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,

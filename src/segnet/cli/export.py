@@ -9,14 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from segnet.cli.console import out_console, say
-from segnet.cli.options import command_line, one_of, size_px
+from segnet.cli.options import WeightsOption, command_line, names_in, one_of, size_px
 from segnet.errors import ConfigError
 
 if TYPE_CHECKING:
     from segnet.export.record import Exported
 
 
-WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
 PictureOption = Annotated[Path | None, typer.Option(help="To compare on, besides noise; none draws a street scene.")]
 
 
@@ -80,7 +79,7 @@ def benchmark_export(
     from segnet.benchmark.export import measure_exports, read_page, write_page, write_results
     from segnet.export import TARGETS
 
-    names = tuple(name.strip() for name in targets.split(",") if name.strip()) or tuple(TARGETS)
+    names = names_in(targets) or tuple(TARGETS)
     for name in names:
         one_of("export target", name, TARGETS)
     if page:

@@ -13,6 +13,8 @@ import typer
 from segnet.errors import ConfigError, nearest
 
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
+DataOption = Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")]
+FormatOption = Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")]
 BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compiled, openvino or onnxruntime.")]
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
@@ -51,6 +53,11 @@ def precision_name(value: str) -> Any:
 def backend_name(value: str) -> Any:
     """`auto`, `eager`, `compiled`, `openvino` or `onnxruntime`; errors as in `one_of`."""
     return one_of("backend", value, ("auto", "eager", "compiled", "openvino", "onnxruntime"))
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Names with commas between -> each; none for an empty text."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def size_px(text: str) -> tuple[int, int]:

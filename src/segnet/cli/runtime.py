@@ -8,7 +8,18 @@ import typer
 from rich.table import Table
 
 from segnet.cli.console import out_console, say
-from segnet.cli.options import DeviceOption, command_line, device_name, one_of, precision_name, size_px
+from segnet.cli.options import (
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    WeightsOption,
+    command_line,
+    device_name,
+    names_in,
+    one_of,
+    precision_name,
+    size_px,
+)
 from segnet.errors import ConfigError
 
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")]
@@ -18,7 +29,7 @@ OutOption = Annotated[Path, typer.Option(help="Folder for the table as Markdown 
 
 
 def tune(
-    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")],
+    weights: WeightsOption,
     size: SizeOption = "360x480",
     picture: Annotated[Path | None, typer.Option(help="To try on, at its own size; none draws a street scene.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Of each way to run the net.")] = 5,
@@ -48,15 +59,15 @@ def tune(
 
 
 def quantise(
-    weights: Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")],
-    data: Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")],
+    weights: WeightsOption,
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="The file to write, .safetensors.")],
     pictures: Annotated[int, typer.Option(min=1, help="To calibrate on, from the training split.")] = 45,
     split: Annotated[str, typer.Option(help="To calibrate on.")] = "train",
     score_split: Annotated[str, typer.Option(help="To score before and after on.")] = "val",
     score_pictures: Annotated[int, typer.Option(min=0, help="Of that split; 0 takes all.")] = 0,
     max_loss: Annotated[float, typer.Option(min=0, help="Points of mean IoU that int8 may cost.")] = 0.5,
-    data_format: Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")] = "auto",
+    data_format: FormatOption = "auto",
 ) -> None:
     """Bring a net to int8 with a few pictures; keeps it as one file, with its scores before and after inside."""
     from segnet.data import open_dataset
@@ -101,8 +112,8 @@ def benchmark_latency(
     size_hw = size_px(size)
     place = choose_place(device_name(device)).device
     known_ways = ways_on(place)
-    chosen_nets = [one_of("net", name, (*MODELS, SMP_UNET)) for name in _names(nets)] or NETS
-    chosen_ways = [one_of("backend and precision", way, known_ways) for way in _names(ways)] or known_ways
+    chosen_nets = [one_of("net", name, (*MODELS, SMP_UNET)) for name in names_in(nets)] or NETS
+    chosen_ways = [one_of("backend and precision", way, known_ways) for way in names_in(ways)] or known_ways
     cards = {path: read_quantised(path)[1] for path in quantised or []}
     int8 = {card.weights.model: path for path, card in cards.items()}
     if int8 and place.type != "cpu":
@@ -135,7 +146,7 @@ def benchmark_memory(
     from segnet.models import MODELS
 
     size_hw = size_px(size)
-    chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
+    chosen = [one_of("net", name, MODELS) for name in names_in(nets)] or ["segnet", "segnet-basic"]
     precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
     results = [measure_inference_memory(net, p, size_hw) for net in chosen for p in precisions]  # type: ignore[arg-type]
     show_and_write(memory_table(results, size_hw), [r.to_dict() for r in results], out, out_console, command_line())
@@ -156,7 +167,7 @@ def benchmark_profile(
     from segnet.models import MODELS
 
     size_hw = size_px(size)
-    chosen = [one_of("net", name, MODELS) for name in _names(nets)] or ["segnet", "segnet-basic"]
+    chosen = [one_of("net", name, MODELS) for name in names_in(nets)] or ["segnet", "segnet-basic"]
     place = choose_place(device_name(device)).device
     ways: tuple[Any, ...] = (None, "float32", "bfloat16") if place.type == "cpu" else (None, "float16", "bfloat16")
     results = [
@@ -169,7 +180,3 @@ def benchmark_profile(
     show_and_write(
         text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out, out_console, command_line()
     )
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
