@@ -13,18 +13,18 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# Trains on drawn street scenes, evaluates, predicts, and writes demo/report.html. PICTURE=... segments a picture of
+# Trains on drawn street scenes, evaluates, predicts, and writes demo/report.html. IMAGE=... segments an image of
 # your own with the weights that ship.
 demo: install
-	rm -rf $(DEMO)/run $(DEMO)/pictures $(DEMO)/predictions
+	rm -rf $(DEMO)/run $(DEMO)/images $(DEMO)/predictions
 	$(BIN)/segnet train --recipe street --out $(DEMO)/run
 	cp $(DEMO)/run/report.html $(DEMO)/report.html
-	$(BIN)/segnet data draw $(DEMO)/pictures --count 4 --seed 7
-	$(BIN)/segnet predict $(DEMO)/pictures/images --weights $(DEMO)/run/best.safetensors --out $(DEMO)/predictions
-ifdef PICTURE
-	$(BIN)/segnet predict "$(PICTURE)" --weights segnet-basic-camvid --out $(DEMO)/predictions
+	$(BIN)/segnet data draw $(DEMO)/images --count 4 --seed 7
+	$(BIN)/segnet predict $(DEMO)/images/images --weights $(DEMO)/run/best.safetensors --out $(DEMO)/predictions
+ifdef IMAGE
+	$(BIN)/segnet predict "$(IMAGE)" --weights segnet-basic-camvid --out $(DEMO)/predictions
 endif
-	@echo "Open $(DEMO)/report.html, and the pictures in $(DEMO)/predictions."
+	@echo "Open $(DEMO)/report.html, and the images in $(DEMO)/predictions."
 
 test: install
 	$(BIN)/python -m pytest --ignore=tests/unit/export

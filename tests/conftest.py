@@ -9,7 +9,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real data sets beside the checkout; the test is skipped where there are none."""
+    """The real datasets beside the checkout; the test is skipped where there are none."""
     root = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not root.is_dir():
         pytest.skip("no real data beside the checkout")
@@ -19,7 +19,7 @@ def shared_data() -> Path:
 def write_camvid(root: Path, *, train: int, val: int, size_px: tuple[int, int], seed: int = 0) -> Path:
     """A tiny CamVid in the released layout: sky above, a building or a car in front, road below, some void.
 
-    Each class has its own colour (with noise), so a net can learn it.
+    Each class has its own colour (with noise), so a model can learn it.
     """
     rng = np.random.default_rng(seed)
     height, width = size_px
@@ -46,5 +46,5 @@ def write_camvid(root: Path, *, train: int, val: int, size_px: tuple[int, int], 
 
 @pytest.fixture(scope="session")
 def tiny_camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six training and two validation pictures of 24x32 in CamVid's layout. Read only: it serves the whole session."""
+    """Six training and two validation images of 24x32 in CamVid's layout. Read only: it serves the whole session."""
     return write_camvid(tmp_path_factory.mktemp("camvid"), train=6, val=2, size_px=(24, 32))

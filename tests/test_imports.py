@@ -34,7 +34,7 @@ MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path 
 
 
 def room(module: str) -> str:
-    """The package or file directly below `segnet`: `segnet.data.camvid` -> `data`."""
+    """The package or file directly below `segnet`: `segnet.data.datasets.camvid` -> `data`."""
     return module.split(".")[1]
 
 
@@ -66,7 +66,7 @@ def test_no_module_imports_itself_round_a_corner() -> None:
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()  # raises CycleError
 
 
-def test_a_net_never_knows_what_it_is_trained_on() -> None:
+def test_a_model_never_knows_what_it_is_trained_on() -> None:
     for module in MODULES:
         if room(module) == "models":
             assert not {"data", "losses", "metrics", "boundary"} & set(map(room, imports(module))), module

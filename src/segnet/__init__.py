@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segnet.config import Config, load_config
     from segnet.data import open_dataset
-    from segnet.engine.device import Place, choose_place
-    from segnet.engine.evaluate import Scores, evaluate
-    from segnet.engine.predict import Predictor
-    from segnet.engine.prediction import Prediction
-    from segnet.engine.train import fit
-    from segnet.engine.uncertainty import Uncertainty, sample_uncertainty
+    from segnet.device import DeviceSpec, choose_device
     from segnet.errors import SegNetError
+    from segnet.inference.evaluate import Scores, evaluate
+    from segnet.inference.prediction import Prediction
+    from segnet.inference.predictor import Predictor
+    from segnet.inference.uncertainty import Uncertainty, sample_uncertainty
     from segnet.labels import VOID, LabelSet
     from segnet.models import MODELS, create_model
-    from segnet.models.weights import WEIGHTS, WeightsCard, load_weights, save_weights
     from segnet.pooling import PoolingIndices, max_pool, max_unpool
+    from segnet.training.train import fit
+    from segnet.weights.file import WEIGHTS, WeightsCard, load_weights, save_weights
 
 __version__ = "0.1.0"
 
@@ -37,7 +37,7 @@ __all__ = [
     "SegNetError",
     "Uncertainty",
     "WeightsCard",
-    "choose_place",
+    "choose_device",
     "create_model",
     "evaluate",
     "fit",
@@ -53,16 +53,16 @@ __all__ = [
 _HOMES = {
     "segnet.config": ("Config", "load_config"),
     "segnet.data": ("open_dataset",),
-    "segnet.engine.device": ("Place", "choose_place"),
-    "segnet.engine.evaluate": ("Scores", "evaluate"),
-    "segnet.engine.predict": ("Predictor",),
-    "segnet.engine.prediction": ("Prediction",),
-    "segnet.engine.train": ("fit",),
-    "segnet.engine.uncertainty": ("Uncertainty", "sample_uncertainty"),
+    "segnet.device": ("Place", "choose_device"),
+    "segnet.inference.evaluate": ("Scores", "evaluate"),
+    "segnet.inference.predictor": ("Predictor",),
+    "segnet.inference.prediction": ("Prediction",),
+    "segnet.training.train": ("fit",),
+    "segnet.inference.uncertainty": ("Uncertainty", "sample_uncertainty"),
     "segnet.errors": ("SegNetError",),
     "segnet.labels": ("VOID", "LabelSet"),
     "segnet.models": ("MODELS", "create_model"),
-    "segnet.models.weights": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
+    "segnet.weights.file": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
     "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
 }
 

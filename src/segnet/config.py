@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segnet.errors import ConfigError, nearest
-from segnet.text import read_text, toml_value
+from segnet.io.text import read_text, toml_value
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
@@ -23,27 +23,27 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """Which pictures."""
+    """Which images."""
 
     path: str = "street"
-    """Folder of the data set; `street` is the embedded drawn scenes."""
+    """Folder of the dataset; `street` is the embedded drawn scenes."""
     format: Literal["auto", "camvid", "camvid32", "folder", "street", "sunrgbd", "voc", "cityscapes"] = "auto"
     """How the folder is laid out; `auto` looks."""
     train_split: str = "train"
     val_split: str = "val"
     workers: int = Field(1, ge=0)
-    """Processes that read pictures ahead."""
+    """Processes that read images ahead."""
 
 
 class AugmentConfig(_Section):
-    """What chance may do to a training picture. The defaults do nothing, as in the paper."""
+    """What chance may do to a training image. The defaults do nothing, as in the paper."""
 
     flip: bool = False
     """Mirror left and right, half of the time."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Lowest and highest factor of resizing."""
     crop_px: tuple[int, int] | None = None
-    """(height, width) of the piece that is cut out, in pixels; none keeps the whole picture."""
+    """(height, width) of the piece that is cut out, in pixels; none keeps the whole image."""
     brightness: float = 0.0
     """Multiplied by 1 +- this."""
     contrast: float = 0.0
@@ -55,12 +55,12 @@ class AugmentConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """Which net, and where its weights begin."""
+    """Which model, and where its weights begin."""
 
     name: str = "segnet-basic"
     """A key of `segnet.models.MODELS`."""
     normalisation: Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"] | None = None
-    """Of the input; none takes the net's own."""
+    """Of the input; none takes the model's own."""
     vgg16: str = ""
     """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
     start: str = ""
@@ -87,9 +87,9 @@ class TrainConfig(_Section):
     """How training goes."""
 
     epochs: int = Field(10, ge=1)
-    """Walks through the training pictures."""
+    """Walks through the training images."""
     batch_size: int = Field(4, ge=1)
-    """Pictures per step, of all processes together; their number must divide it."""
+    """Images per step, of all processes together; their number must divide it."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(0.1, gt=0)
     """Learning rate at its highest."""
@@ -115,7 +115,7 @@ class TrainConfig(_Section):
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
     statistics_pass: bool = False
-    """After the last step, compute BN's statistics anew by a pass over the training pictures as they are; the weights
+    """After the last step, compute BN's statistics anew by a pass over the training images as they are; the weights
     with the better score are kept. The paper makes such a pass before every evaluation."""
     keep: Literal["mean_iou", "global_accuracy", "last"] = "mean_iou"
     """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
@@ -189,10 +189,10 @@ class Config(Settings):
 
 
 class AncestorConfig(_Section):
-    """The net that learns without labels: `models/autoencoder.py`."""
+    """The model that learns without labels: `models/autoencoder.py`."""
 
     normalisation: Literal["lcn", "mean_std"] = "lcn"
-    """Of the input, and so of what is rebuilt; the net that is started later must have the same. Those that give values
+    """Of the input, and so of what is rebuilt; the model that is started later must have the same. Those that give values
     up to 255 are not among them: tanh has no slope there."""
     licence: str = ""
     """Of the weights, written into their file."""
@@ -202,11 +202,11 @@ class RebuildConfig(_Section):
     """How training without labels goes."""
 
     layerwise: bool = True
-    """One stage after the other, each rebuilding what it is given; else all at once, rebuilding the picture."""
+    """One stage after the other, each rebuilding what it is given; else all at once, rebuilding the image."""
     epochs: int = Field(5, ge=1)
-    """Walks through the pictures, for each stage anew when layer by layer."""
+    """Walks through the images, for each stage anew when layer by layer."""
     batch_size: int = Field(4, ge=1)
-    """Pictures per step."""
+    """Images per step."""
     lr: float = Field(1e-3, gt=0)
     """Learning rate of AdamW at its highest, for each stage anew when layer by layer."""
     weight_decay: float = Field(0.0, ge=0)
@@ -292,14 +292,14 @@ def _apply(override: str, settings: dict[str, Any]) -> None:
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not equals or not dot or not name:
-        raise ConfigError(f"--set {override}: wanted section.key=value, for example train.lr=0.05")
+        raise ConfigError(f"--set {override}: expected section.key=value, for example train.lr=0.05")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
     values = settings.setdefault(section, {})
     if not isinstance(values, dict):
-        raise ConfigError(f"{section}: wanted a section of settings, [{section}], got {values!r}")
+        raise ConfigError(f"{section}: expected a section of settings, [{section}], got {values!r}")
     values[name] = value
 
 

@@ -4,12 +4,12 @@
     +-- ConfigError     (ValueError)          a recipe, a setting or a name that cannot be used
     +-- DataError       (OSError)             a file or folder that is missing, broken or empty; says the path
     +-- LabelError      (ValueError)          a class id or colour the label set does not know, and how many pixels
-    +-- ShapeError      (ValueError)          a tensor or picture of the wrong size
-    +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another net
+    +-- ShapeError      (ValueError)          a tensor or image of the wrong size
+    +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another model
     +-- NonFiniteError  (FloatingPointError)  a loss that is NaN or infinite, with the step and the files
     +-- ExportError     (ArithmeticError)     an export that runs, but does not say what PyTorch says
 
-A message says what was wanted, what came, and what to do. The command line prints it as one line and exits with 2.
+A message says what was expected, what came, and what to do. The command line prints it as one line and exits with 2.
 """
 
 from collections.abc import Iterable
@@ -33,11 +33,11 @@ class LabelError(SegNetError, ValueError):
 
 
 class ShapeError(SegNetError, ValueError):
-    """A tensor or picture of the wrong size."""
+    """A tensor or image of the wrong size."""
 
 
 class WeightsError(SegNetError, OSError):
-    """Weights or a checkpoint that cannot be read, or that fit another net."""
+    """Weights or a checkpoint that cannot be read, or that fit another model."""
 
 
 class NonFiniteError(SegNetError, FloatingPointError):

@@ -1,7 +1,7 @@
 """What the class ids mean: names, colours, and which pixels count for nothing.
 
 Inside the package a target holds class ids `0..K-1` and `VOID` (255). Files on disk number their classes otherwise
-(CamVid's void is 11, SUN RGB-D's is 0); the reader of each data set converts once, on reading.
+(CamVid's void is 11, SUN RGB-D's is 0); the reader of each dataset converts once, on reading.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes of a data set, in the order of their ids.
+    """The classes of a dataset, in the order of their ids.
 
     Args:
         name: what the set is called, for example `camvid-11`.
@@ -34,7 +34,7 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= VOID:
-            raise LabelError(f"label set '{self.name}': wanted 1 to {VOID} classes, got {len(self.names)}")
+            raise LabelError(f"label set '{self.name}': expected 1 to {VOID} classes, got {len(self.names)}")
         if len(self.names) != len(self.colours):
             raise LabelError(
                 f"label set '{self.name}': {len(self.names)} names but {len(self.colours)} colours; give each one"
@@ -63,9 +63,9 @@ class LabelSet:
         try:
             name, names, colours = record["name"], record["names"], record["colours"]
         except KeyError as missing:
-            raise LabelError(f"label set record without {missing}; wanted name, names and colours") from None
+            raise LabelError(f"label set record without {missing}; expected name, names and colours") from None
         if not isinstance(name, str) or not isinstance(names, list) or not isinstance(colours, list):
-            raise LabelError(f"label set record of another form: {record!r:.80}; wanted a name and two lists")
+            raise LabelError(f"label set record of another form: {record!r:.80}; expected a name and two lists")
         return cls(name, tuple(str(n) for n in names), tuple(_colour(c) for c in colours))
 
 
@@ -77,7 +77,7 @@ def _colour(value: object) -> Colour:
     """
     if isinstance(value, Sequence) and len(value) == 3 and all(isinstance(v, int) and 0 <= v <= 255 for v in value):
         return (value[0], value[1], value[2])
-    raise LabelError(f"colour {value!r}: wanted three integers 0..255 (red, green, blue)")
+    raise LabelError(f"colour {value!r}: expected three integers 0..255 (red, green, blue)")
 
 
 def distinct_colours(count: int) -> tuple[Colour, ...]:
@@ -148,7 +148,7 @@ _VOC_NAMES = (
 VOC_21 = LabelSet("voc-21", tuple(_VOC_NAMES), ((0, 0, 0), *distinct_colours(20)))
 
 _SUN_NAMES = (
-    "wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain dresser "
+    "wall floor cabinet bed chair sofa table door window bookshelf image counter blinds desk shelves curtain dresser "
     "pillow mirror floor_mat clothes ceiling books fridge tv paper towel shower_curtain box whiteboard person "
     "night_stand toilet sink lamp bathtub bag"
 ).split()

@@ -1,4 +1,4 @@
-"""Class ids <-> colours: the picture of a prediction, the overlay, the legend, and palette PNGs."""
+"""Class ids <-> colours: the image of a prediction, the overlay, the legend, and palette PNGs."""
 
 from collections.abc import Collection, Iterable, Mapping
 
@@ -65,7 +65,7 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
         ShapeError: not (H, W, 3).
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3:
-        raise ShapeError(f"wanted an RGB picture (height, width, 3), got {rgb.shape}")
+        raise ShapeError(f"expected an RGB image (height, width, 3), got {rgb.shape}")
     wide = rgb.astype(np.uint32)
     codes = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]  # (H, W)
     table = sorted((red << 16 | green << 8 | blue, class_id) for (red, green, blue), class_id in ids.items())
@@ -75,32 +75,32 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
     if strange.any():
         found, counts = np.unique(codes[strange], return_counts=True)
         names = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in found.tolist()]
-        raise LabelError(f"unknown colour {_counted(names, counts)}; wanted one of {len(known)} known colours")
+        raise LabelError(f"unknown colour {_counted(names, counts)}; expected one of {len(known)} known colours")
     mapped: Image8 = np.array([class_id for _, class_id in table], np.uint8)[places]
     return mapped
 
 
 def overlay(image: np.ndarray, prediction: np.ndarray, label_set: LabelSet, opacity: float = 0.5) -> Image8:
-    """The colours of the classes laid over the picture.
+    """The colours of the classes laid over the image.
 
     Args:
         image: RGB uint8 (H, W, 3).
         prediction: class ids or `VOID`, (H, W).
         label_set: its colours.
-        opacity: of the colours, 0..1; void pixels show the picture alone.
+        opacity: of the colours, 0..1; void pixels show the image alone.
 
     Returns:
         RGB uint8 (H, W, 3).
 
     Raises:
         LabelError: ids that the label set does not have.
-        ShapeError: picture and prediction differ in size.
+        ShapeError: image and prediction differ in size.
         ValueError: opacity outside 0..1.
     """
     if image.shape != (*prediction.shape, 3):
-        raise ShapeError(f"a prediction of {prediction.shape} cannot be laid over a picture of {image.shape}")
+        raise ShapeError(f"a prediction of {prediction.shape} cannot be laid over an image of {image.shape}")
     if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity: wanted 0..1, got {opacity}")
+        raise ValueError(f"opacity: expected 0..1, got {opacity}")
     share = np.where(prediction == VOID, np.float32(0), np.float32(opacity))[..., None]  # (H, W, 1)
     mixed = image * (1 - share) + to_rgb(prediction, label_set) * share
     result: Image8 = np.rint(mixed).astype(np.uint8)
@@ -114,9 +114,9 @@ def legend(
 
     Args:
         label_set: names and colours.
-        width_px: of the picture; more when one name alone needs more.
+        width_px: of the image; more when one name alone needs more.
         text_px: height of the letters.
-        class_ids: only these, `VOID` among them if wanted; None means all classes, without void.
+        class_ids: only these, `VOID` among them if expected; None means all classes, without void.
 
     Returns:
         RGB uint8 (h, w, 3), h as needed.
@@ -131,34 +131,34 @@ def legend(
     cell = swatch + gap + widest + 2 * gap
     columns = max((width_px - 2 * gap) // cell, 1)
     rows = -(-len(entries) // columns)
-    picture = Image.new("RGB", (max(width_px, cell + gap), rows * line + 2 * gap), _WHITE)
-    brush = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (max(width_px, cell + gap), rows * line + 2 * gap), _WHITE)
+    brush = ImageDraw.Draw(image)
     for place, (name, colour) in enumerate(entries):
         left, top = gap + place % columns * cell, gap + place // columns * line
         brush.rectangle((left, top, left + swatch, top + swatch), fill=colour, outline=_INK)
         brush.text((left + swatch + gap, top + swatch / 2), name, fill=_INK, font=font, anchor="lm")
-    return np.array(picture)
+    return np.array(image)
 
 
 def legend_below(width_px: int, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
-    """The legend in letters that suit a picture of that width; arguments and result as in `legend`."""
+    """The legend in letters that suit an image of that width; arguments and result as in `legend`."""
     return legend(label_set, width_px, min(max(width_px // 36, 11), 28), class_ids)
 
 
-def with_legend(picture: np.ndarray, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
-    """A picture with the legend below it; white at the right where the legend is wider.
+def with_legend(image: np.ndarray, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
+    """An image with the legend below it; white at the right where the legend is wider.
 
     Args:
-        picture: RGB uint8 (H, W, 3), for example an overlay.
+        image: RGB uint8 (H, W, 3), for example an overlay.
         label_set: names and colours.
         class_ids: which entries, as in `legend`.
 
     Returns:
         RGB uint8 (H + h, max(W, w), 3).
     """
-    below = legend_below(picture.shape[1], label_set, class_ids)
-    width = max(picture.shape[1], below.shape[1])
-    parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in (picture, below)]
+    below = legend_below(image.shape[1], label_set, class_ids)
+    width = max(image.shape[1], below.shape[1])
+    parts = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in (image, below)]
     return np.concatenate(parts)
 
 
@@ -167,8 +167,8 @@ def palette_bytes(label_set: LabelSet) -> bytes:
     return _palette(label_set).tobytes()
 
 
-def to_palette_picture(prediction: np.ndarray, label_set: LabelSet) -> Image.Image:
-    """A picture of mode P: its pixels are the class ids (255 is void), and viewers show their colours.
+def to_palette_image(prediction: np.ndarray, label_set: LabelSet) -> Image.Image:
+    """An image of mode P: its pixels are the class ids (255 is void), and viewers show their colours.
 
     Args:
         prediction: class ids or `VOID`, any integer type, (H, W).
@@ -177,9 +177,9 @@ def to_palette_picture(prediction: np.ndarray, label_set: LabelSet) -> Image.Ima
     Raises:
         LabelError: ids that the label set does not have.
     """
-    picture = Image.fromarray(_known_ids(prediction, label_set))
-    picture.putpalette(palette_bytes(label_set))  # turns grey (L) into palette (P)
-    return picture
+    image = Image.fromarray(_known_ids(prediction, label_set))
+    image.putpalette(palette_bytes(label_set))  # turns grey (L) into palette (P)
+    return image
 
 
 def _palette(label_set: LabelSet) -> Image8:

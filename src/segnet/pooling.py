@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnet.errors import ShapeError
-from segnet.recompute import Rebuild, again, is_recomputing, remember
+from segnet.nn.recompute import Rebuild, again, is_recomputing, remember
 
 _PLACES_PER_BYTE = 4
 
@@ -67,7 +67,7 @@ class PoolingIndices(NamedTuple):
         pooled_size = (-(-height // 2), -(-width // 2))
         if tuple(flat.shape[2:]) != pooled_size:
             raise ShapeError(
-                f"flat indices of {tuple(flat.shape[2:])} do not belong to a map of {size}: wanted {pooled_size}"
+                f"flat indices of {tuple(flat.shape[2:])} do not belong to a map of {size}: expected {pooled_size}"
             )
         rows = flat // width - 2 * torch.arange(pooled_size[0], device=flat.device)[:, None]
         columns = flat % width - 2 * torch.arange(pooled_size[1], device=flat.device)
@@ -134,10 +134,10 @@ def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
     Raises:
         ShapeError: `pooled` is not of the shape the indices were made from.
     """
-    wanted = (indices.packed.shape[0], indices.channels, *indices.packed.shape[2:])
-    if tuple(pooled.shape) != wanted:
+    expected = (indices.packed.shape[0], indices.channels, *indices.packed.shape[2:])
+    if tuple(pooled.shape) != expected:
         raise ShapeError(
-            f"max_unpool got a map of {tuple(pooled.shape)} but indices of {wanted}; "
+            f"max_unpool got a map of {tuple(pooled.shape)} but indices of {expected}; "
             "unpool with the indices of the pooling at the same level"
         )
     if not torch.is_grad_enabled() or not pooled.requires_grad:
@@ -246,17 +246,17 @@ def _gather(image: Tensor, packed: Tensor) -> Tensor:
     if image.is_contiguous():
         return image.flatten(2).gather(2, flat.flatten(2)).view_as(places)
     planes = image.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-    wanted = flat.permute(0, 2, 3, 1).reshape(batch, -1, channels)
-    return planes.gather(1, wanted).view(batch, *places.shape[2:], channels).permute(0, 3, 1, 2)
+    expected = flat.permute(0, 2, 3, 1).reshape(batch, -1, channels)
+    return planes.gather(1, expected).view(batch, *places.shape[2:], channels).permute(0, 3, 1, 2)
 
 
-def _pool_again(image: Rebuild, packed: Tensor, pictures: slice) -> Tensor:
-    return _gather(image(pictures), packed[pictures])
+def _pool_again(image: Rebuild, packed: Tensor, images: slice) -> Tensor:
+    return _gather(image(images), packed[images])
 
 
-def _unpool_again(pooled: Rebuild, indices: PoolingIndices, pictures: slice) -> Tensor:
-    """Picture by picture: 64-bit indices of all at once would be as large as the map."""
-    values, packed = pooled(pictures), indices.packed[pictures]
+def _unpool_again(pooled: Rebuild, indices: PoolingIndices, images: slice) -> Tensor:
+    """Image by image: 64-bit indices of all at once would be as large as the map."""
+    values, packed = pooled(images), indices.packed[images]
     layout = torch.channels_last if values.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
     result = torch.empty(
         (*values.shape[:2], *indices.size), dtype=values.dtype, device=values.device, memory_format=layout

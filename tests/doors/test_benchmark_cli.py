@@ -10,7 +10,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp_path: Path) -> None:
-    arguments = ("quick", "--smallest", "--nets", "bilinear-interpolation,deeplab-largefov", "--out", tmp_path / "r")
+    arguments = ("quick", "--smallest", "--models", "bilinear-interpolation,deeplab-largefov", "--out", tmp_path / "r")
     code, out, err = run("benchmark", *arguments)
     assert code == 0, err
     for table in ("table1", "table3", "table6"):
@@ -20,7 +20,7 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
         assert stored["command"].startswith("segnet benchmark quick --smallest")
         assert (tmp_path / "r" / f"{table}.md").read_text().startswith(f"## Table {table[-1]}")
     table1 = json.loads((tmp_path / "r" / "table1.json").read_text())
-    assert [(r["net"], r["weighting"]) for r in table1["rows"]] == [
+    assert [(r["model"], r["weighting"]) for r in table1["rows"]] == [
         ("bilinear-interpolation", "median"),
         ("bilinear-interpolation", "natural"),
     ]
@@ -43,7 +43,7 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
     code, _, err = run(
         "benchmark",
         "table6",
-        "--nets",
+        "--models",
         "deeplab-largefov",
         "--size",
         "40x40",
@@ -58,12 +58,12 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
 
 
 def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
-    arguments = ["all", "--data", tiny_camvid, "--nets", "bilinear-interpolation", "--size", "16x20", "--epochs", 1]
+    arguments = ["all", "--data", tiny_camvid, "--models", "bilinear-interpolation", "--size", "16x20", "--epochs", 1]
     arguments += ["--set", "train.batch_size=2", "--repeats", 1, "--device", "cpu", "--out", tmp_path / "r"]
     code, out, err = run("benchmark", *arguments)
     assert code == 0, err
     made = sorted(path.name for path in (tmp_path / "r").iterdir())
-    tables = ["table1.json", "table1.md", "table6.json", "table6.md"]  # the net is not one of table 3's
+    tables = ["table1.json", "table1.md", "table6.json", "table6.md"]  # the model is not one of table 3's
     assert made == ["accuracy-memory.svg", "cells", "data-16x20", "report.html", *tables]
     record = json.loads((tmp_path / "r" / "table6.json").read_text())
     memory = record["rows"][0]["cost"]["training"]
@@ -76,13 +76,13 @@ def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["table6", "--nets", "segnett"], ["unknown net 'segnett'", "did you mean 'segnet'?"]),
-        (["table1", "--data", "street", "--nets", "fcn-basik"], ["did you mean 'fcn-basic'?"]),
-        (["all", "--data", "street", "--nets", "unett"], ["did you mean 'unet'?"]),
-        (["quick", "--nets", "unett"], ["did you mean 'unet'?"]),
+        (["table6", "--models", "segnett"], ["unknown model 'segnett'", "did you mean 'segnet'?"]),
+        (["table1", "--data", "street", "--models", "fcn-basik"], ["did you mean 'fcn-basic'?"]),
+        (["all", "--data", "street", "--models", "unett"], ["did you mean 'unet'?"]),
+        (["quick", "--models", "unett"], ["did you mean 'unet'?"]),
         (["table6", "--size", "big"], ["HEIGHTxWIDTH"]),
         (["table6", "--device", "gpu"], ["unknown device 'gpu'"]),
-        (["table6", "--nets", "fcn-32s", "--size", "20x20"], ["net 'fcn-32s'", "smallest square is 33x33"]),
+        (["table6", "--models", "fcn-32s", "--size", "20x20"], ["model 'fcn-32s'", "smallest square is 33x33"]),
         (["table1", "--data", "nowhere"], ["nowhere does not exist"]),
         (["table3", "--data", "street", "--val-split", "tset"], ["no split 'tset'"]),
         (["table3", "--data", "street", "--set", "train.lrr=1"], ["did you mean 'lr'?"]),

@@ -7,9 +7,9 @@ from shutil import copyfile
 import pytest
 import torch
 
-from segnet.data.folder import write_folder
-from segnet.data.street import Street
-from segnet.models.weights import find_weights, load_weights, read_card
+from segnet.data.datasets.folder import write_folder
+from segnet.data.street.scenes import Street
+from segnet.weights.file import find_weights, load_weights, read_card
 
 Run = Callable[..., tuple[int, str, str]]
 NAME = "segnet-basic-camvid"

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from segnet import cli
-from segnet.engine.log import read_log
-from segnet.models.weights import load_weights
+from segnet.training.log import read_log
+from segnet.weights.file import load_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -72,21 +72,21 @@ def test_evaluate_gives_the_scores_of_training_again(
     assert sorted(p.name for p in (tmp_path / "predictions").iterdir()) == ["val0.png", "val1.png"]
     prediction = np.array(Image.open(tmp_path / "predictions" / "val0.png"))
     target = np.array(Image.open(tiny_camvid / "valannot" / "val0.png"))
-    picture = next(p for p in scores["pictures"] if p["name"] == "val0")
-    assert picture["global_accuracy"] == pytest.approx((prediction == target)[target != 11].mean())
+    image = next(p for p in scores["images"] if p["name"] == "val0")
+    assert image["global_accuracy"] == pytest.approx((prediction == target)[target != 11].mean())
 
 
-def test_predict_a_folder_with_a_broken_picture(run: Run, trained: Path, tiny_camvid: Path, tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    shutil.copytree(tiny_camvid / "val", pictures)
-    (pictures / "broken.png").write_bytes((pictures / "val0.png").read_bytes()[:60])
+def test_predict_a_folder_with_a_broken_image(run: Run, trained: Path, tiny_camvid: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(tiny_camvid / "val", images)
+    (images / "broken.png").write_bytes((images / "val0.png").read_bytes()[:60])
     code, out, err = run(
-        "predict", pictures, "--weights", trained / "best.safetensors", "--out", tmp_path / "out", "--confidence",
+        "predict", images, "--weights", trained / "best.safetensors", "--out", tmp_path / "out", "--confidence",
         "--probabilities", "--batch-size", 2,
     )  # fmt: skip
     assert code == 2
     assert "broken.png" in err
-    assert "2 of 3 pictures" in out
+    assert "2 of 3 images" in out
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         f"val{i}-{what}" for i in (0, 1) for what in ("classes.png", "confidence.png", "overlay.png", "probability.npz")
     ]
@@ -100,7 +100,7 @@ def test_data_commands(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
     assert "road" in out
     data = tmp_path / "data"
     shutil.copytree(tiny_camvid, data)
-    missing_picture(data)
+    missing_image(data)
     (data / "trainannot" / "train2.png").unlink()
     code, out, _ = run("data", "check", data)
     assert code == 2
@@ -132,7 +132,7 @@ def test_models_and_doctor(run: Run) -> None:
 
 
 def test_benchmarks_write_their_figures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segnet.benchmark import pooling
+    from segnet.benchmark.measure import pooling
 
     monkeypatch.setattr(pooling, "SEGNET_MAPS", ((8, 9, 12),))
     code, out, _ = run("benchmark", "pooling", "--repeats", 1, "--out", tmp_path / "pooling.json")
@@ -143,7 +143,7 @@ def test_benchmarks_write_their_figures(run: Run, tmp_path: Path, monkeypatch: p
     code, out, _ = run(
         "benchmark",
         "training",
-        "--net",
+        "--model",
         "segnet-basic",
         "--size",
         "16x16",
@@ -153,16 +153,16 @@ def test_benchmarks_write_their_figures(run: Run, tmp_path: Path, monkeypatch: p
         tmp_path / "t.json",
     )
     assert code == 0
-    assert json.loads((tmp_path / "t.json").read_text())["results"][0]["pictures_per_s"] > 0
+    assert json.loads((tmp_path / "t.json").read_text())["results"][0]["images_per_s"] > 0
     assert "segnet-basic" in out
 
 
-def corrupt_picture(data: Path) -> None:
+def corrupt_image(data: Path) -> None:
     path = data / "train" / "train1.png"
     path.write_bytes(path.read_bytes()[:100])
 
 
-def missing_picture(data: Path) -> None:
+def missing_image(data: Path) -> None:
     (data / "train" / "train1.png").unlink()
 
 
@@ -193,13 +193,13 @@ def empty_list(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (corrupt_picture, ["train1.png"]),
-        (missing_picture, ["train1.png", "missing"]),
+        (corrupt_image, ["train1.png"]),
+        (missing_image, ["train1.png", "missing"]),
         (label_of_another_size, ["train1.png", "(3, 4)", "(24, 32)"]),
         (class_id_out_of_range, ["train1.png", "6 pixels", "77"]),
-        (no_labelled_pixel, ["no labelled pixel in any of the 6 pictures"]),
-        (no_labelled_pixel_to_validate_on, ["no labelled pixel in any of the 2 pictures"]),
-        (empty_list, ["no picture"]),
+        (no_labelled_pixel, ["no labelled pixel in any of the 6 images"]),
+        (no_labelled_pixel_to_validate_on, ["no labelled pixel in any of the 2 images"]),
+        (empty_list, ["no image"]),
     ],
 )
 def test_bad_data_is_one_clear_line_and_leaves_nothing(
@@ -222,10 +222,10 @@ def test_bad_data_is_one_clear_line_and_leaves_nothing(
     assert not list(out.glob("*.tmp*")) if out.exists() else True
 
 
-def test_a_broken_picture_in_a_worker_is_one_clear_line_too(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
+def test_a_broken_image_in_a_worker_is_one_clear_line_too(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny_camvid, data)
-    corrupt_picture(data)
+    corrupt_image(data)
     code, _, err = run(
         "train", "--data", data, "--out", tmp_path / "out", "--recipe", "street", "--set", "data.format=camvid",
         "--set", "loss.class_weights=none", "--set", "data.workers=1",
@@ -278,7 +278,7 @@ def test_names_and_files_from_any_system(run: Run, tmp_path: Path, monkeypatch: 
         assert f"{tmp_path / 'run[/b]'}/report.html" in text
     recipe.write_text("train = 1")
     code, _, err = run("train", "--recipe", recipe, "--set", "train.lr=1", "--out", tmp_path / "x")
-    assert (code, "train: wanted a section of settings" in err) == (2, True)
+    assert (code, "train: expected a section of settings" in err) == (2, True)
     labels.write_bytes(labels.read_bytes().replace(b"pole", b"p\xf6le"))
     code, _, err = run("train", "--data", data, "--out", tmp_path / "x")
     assert (code, err.count("\n")) == (2, 1)
@@ -296,7 +296,7 @@ def test_names_and_files_from_any_system(run: Run, tmp_path: Path, monkeypatch: 
 def test_what_no_room_has_words_for_is_one_line_too(
     raised: Exception, said: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("segnet.data.listing.find_pictures", lambda _: (_ for _ in ()).throw(raised))
+    monkeypatch.setattr("segnet.data.reading.listing.find_images", lambda _: (_ for _ in ()).throw(raised))
     code, _, err = run("predict", "p.png", "--out", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
     assert said in err
@@ -320,7 +320,7 @@ def test_evaluation_without_a_labelled_pixel(run: Run, trained: Path, tiny_camvi
     no_labelled_pixel_to_validate_on(data)
     code, _, err = run("evaluate", "--weights", trained / "best.safetensors", "--data", data, "--out", tmp_path / "out")
     assert (code, err.count("\n")) == (2, 1)
-    assert "no labelled pixel in any of the 2 pictures" in err
+    assert "no labelled pixel in any of the 2 images" in err
     assert not (tmp_path / "out").exists()
 
 

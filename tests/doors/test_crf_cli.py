@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from segnet.engine import crf_search
-from segnet.engine.crf import CRFParameters
-from segnet.engine.crf_file import read_crf, write_crf
+from segnet.crf import search as crf_search
+from segnet.crf.dense_crf import CRFParameters
+from segnet.crf.file import read_crf, write_crf
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, save_weights
+from segnet.weights.file import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -31,13 +31,13 @@ def test_search_then_evaluate_then_predict(
     grid = {name: (value,) for name, value in zip(crf_search.COARSE_GRID, (0.5, 3.0, 20.0, 8.0), strict=True)}
     monkeypatch.setattr(crf_search, "COARSE_GRID", grid)
     file = tmp_path / "crf.toml"
-    searched = ("--weights", weights, "--data", tiny_camvid, "--pictures", 2, "--rounds", 1, "--iterations", 2)
+    searched = ("--weights", weights, "--data", tiny_camvid, "--images", 2, "--rounds", 1, "--iterations", 2)
     code, out, err = run("crf", "search", *searched, "--measure", "mean_iou", "--out", file)
     assert code == 0, err
     assert read_crf(file) == CRFParameters(0.5, 3.0, 3.0, 20.0, 8.0, iterations=2)
     first = file.read_text().splitlines()[0]
     assert first.startswith("# mean_iou ")
-    assert first.endswith(f" points over the net alone on 2 pictures of train of {tiny_camvid}")
+    assert first.endswith(f" points over the model alone on 2 images of train of {tiny_camvid}")
     assert "no CRF" in out
 
     on = ("evaluate", "--weights", weights, "--data", tiny_camvid)

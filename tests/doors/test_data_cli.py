@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.annotation_files import write_coco, write_labelme
-from segnet.data.folder import Folder
+from segnet.data.datasets.folder import Folder
+from segnet.data.exporters.annotation_files import write_coco, write_labelme
 from segnet.data.sample import Dataset
-from segnet.data.street import Street
+from segnet.data.street.scenes import Street
 from segnet.labels import CAMVID_11
 
 Run = Callable[..., tuple[int, str, str]]
@@ -26,18 +26,18 @@ def test_import_check_train_and_predict_are_four_commands(
 
     code, out, err = run("data", "import", "labelled", "--from", tool, "--out", "mine", "--rest", "void")
     assert (code, err) == (0, "")
-    assert "8 pictures in " in out and "road 8" in out
+    assert "8 images in " in out and "road 8" in out
     code, out, _ = run("data", "check", "mine")
     assert code == 0
-    assert re.search(r"\d pictures: ok", out)
+    assert re.search(r"\d images: ok", out)
     code, out, err = run("train", "--data", "mine", "--set", "train.epochs=1", "--set", "data.workers=0")
     assert (code, err) == (0, "")
-    assert "net: segnet-basic, begun from the weights segnet-basic-camvid; keeps what it knows of " in out
+    assert "model: segnet-basic, begun from the weights segnet-basic-camvid; keeps what it knows of " in out
     assert f"({CAMVID_11.num_classes} of {CAMVID_11.num_classes} classes)" in out
     assert 'start = "segnet-basic-camvid"' in (tmp_path / "runs" / "mine" / "config.toml").read_text()
     code, out, _ = run("predict", "mine/images", "--weights", "runs/mine/best.safetensors", "--out", "predictions")
     assert code == 0
-    assert "8 of 8 pictures" in out
+    assert "8 of 8 images" in out
 
     with Image.open("predictions/street-1-0000-classes.png") as classes:
         assert classes.size == (64, 48)
@@ -69,8 +69,8 @@ def test_split_keeps_groups_together_and_says_how(run: Run, tmp_path: Path) -> N
         Image.new("RGB", (2, 2)).save(tmp_path / "images" / f"{name}.png")
     code, out, _ = run("data", "split", tmp_path)
     assert code == 0
-    assert "20 pictures in 5 groups (the name without the number at its end); the largest: a 4, b 4, c 4" in out
-    assert "train: 16 pictures, 80%" in out
+    assert "20 images in 5 groups (the name without the number at its end); the largest: a 4, b 4, c 4" in out
+    assert "train: 16 images, 80%" in out
     val = (tmp_path / "val.txt").read_text().split()
     assert len(val) == 4 and len({name[0] for name in val}) == 1
     code, _, err = run("data", "split", tmp_path)
@@ -78,26 +78,26 @@ def test_split_keeps_groups_together_and_says_how(run: Run, tmp_path: Path) -> N
     assert "train.txt exists" in err
     code, out, _ = run("data", "split", tmp_path, "--overwrite", "--group", r".-(\d)", "--test", 0.25, "--val", 0.25)
     assert code == 0
-    assert "20 pictures in 4 groups (the pattern '.-(\\d)')" in out
+    assert "20 images in 4 groups (the pattern '.-(\\d)')" in out
     assert (tmp_path / "test.txt").is_file()
 
 
 @pytest.mark.parametrize("suffix", [".html", ".png"])
-def test_show_writes_a_sheet_of_pictures_and_labels(run: Run, suffix: str, tmp_path: Path) -> None:
+def test_show_writes_a_sheet_of_images_and_labels(run: Run, suffix: str, tmp_path: Path) -> None:
     run("data", "draw", tmp_path / "d", "--count", 12, "--size", "24x32")
     sheet = tmp_path / f"sheet{suffix}"
     code, out, _ = run("data", "show", tmp_path / "d", "--count", 3, "--out", sheet)
     assert code == 0
-    assert f"3 of 12 pictures (train, val) in {sheet}" in out
+    assert f"3 of 12 images (train, val) in {sheet}" in out
     if suffix == ".html":
         page = sheet.read_text()
         assert page.count("<img ") == 9
-        assert "d, train, val: 3 of 12 pictures" in page
+        assert "d, train, val: 3 of 12 images" in page
         assert re.search(r"road \d+\.\d%", page)
         assert "http" not in page.replace("http-equiv", "")
     else:
-        with Image.open(sheet) as picture:
-            colours = {tuple(c) for c in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
+        with Image.open(sheet) as image:
+            colours = {tuple(c) for c in np.asarray(image.convert("RGB")).reshape(-1, 3).tolist()}
         assert CAMVID_11.colours[CAMVID_11.names.index("road")] in colours  # in the legend
 
 
@@ -105,7 +105,7 @@ def test_show_of_one_split_says_which(run: Run, tmp_path: Path) -> None:
     run("data", "draw", tmp_path / "d", "--count", 12, "--size", "24x32")
     code, out, _ = run("data", "show", tmp_path / "d", "--split", "val", "--out", tmp_path / "x.png")
     assert code == 0
-    assert "4 of 4 pictures (val) in " in out
+    assert "4 of 4 images (val) in " in out
 
 
 def test_check_reads_every_split_by_name(run: Run, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_check_reads_every_split_by_name(run: Run, tmp_path: Path) -> None:
         for other, block in blocks.items():
             assert (label.name in block) == (other == split)
             verdict = "not ok: see above" if other == split else "ok"
-            assert block.endswith(f"\n{len(parts[other])} pictures: {verdict}\n")
+            assert block.endswith(f"\n{len(parts[other])} images: {verdict}\n")
             code, out, _ = run("data", "check", tmp_path, "--split", other)
             assert (code, out) == (2 if other == split else 0, block)
         label.write_bytes(whole)
@@ -153,8 +153,8 @@ def test_check_of_cityscapes_leaves_its_test_split_alone(run: Run, tmp_path: Pat
     for split in ("train", "val", "test"):
         for kind, suffix in (("leftImg8bit", "leftImg8bit"), ("gtFine", "gtFine_labelIds")):
             (tmp_path / kind / split / "ulm").mkdir(parents=True)
-            picture = Image.new("RGB" if kind == "leftImg8bit" else "L", (4, 4), "#000000" if kind[0] == "l" else 7)
-            picture.save(tmp_path / kind / split / "ulm" / f"ulm_0_{suffix}.png")
+            image = Image.new("RGB" if kind == "leftImg8bit" else "L", (4, 4), "#000000" if kind[0] == "l" else 7)
+            image.save(tmp_path / kind / split / "ulm" / f"ulm_0_{suffix}.png")
     code, out, _ = run("data", "check", tmp_path)
     assert code == 0
     assert re.findall(r"^\w+:$", out, flags=re.MULTILINE) == ["train:", "val:"]
@@ -167,7 +167,7 @@ def test_check_and_show_without_any_split(run: Run, tmp_path: Path) -> None:
     for command in ("check", "show"):
         code, _, err = run("data", command, tmp_path)
         assert (code, err.count("\n")) == (2, 1)
-        assert f"no picture in the split 'train' of {tmp_path}" in err
+        assert f"no image in the split 'train' of {tmp_path}" in err
     code, _, err = run("data", "check", tmp_path, "--split", "test")
     assert code == 2
     assert "no split 'test'" in err

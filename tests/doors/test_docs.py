@@ -9,7 +9,7 @@ import pytest
 import torch
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = ("pooling-in-your-net.md",)
+PAGES = ("pooling-in-your-model.md",)
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -24,15 +24,15 @@ def test_every_block_prints_what_stands_below_it(page: str) -> None:
     code = [(i, text) for i, (language, text) in enumerate(blocks(page)) if language == "python"]
     assert len(code) >= 3
     for place, text in code:
-        language, wanted = blocks(page)[place + 1]
+        language, expected = blocks(page)[place + 1]
         assert language == "text", f"{page}: what does this print?\n{text}"
         with redirect_stdout(StringIO()) as printed:
             exec(compile(text, page, "exec"), names)
-        assert printed.getvalue() == wanted
+        assert printed.getvalue() == expected
 
 
-def test_the_change_in_another_net_is_the_difference_of_its_two_forms_and_ten_lines_at_most() -> None:
-    found = blocks("pooling-in-your-net.md")
+def test_the_change_in_another_model_is_the_difference_of_its_two_forms_and_ten_lines_at_most() -> None:
+    found = blocks("pooling-in-your-model.md")
     before, after = [text.splitlines() for language, text in found if language == "python"][:2]
     (change,) = [text.splitlines() for language, text in found if language == "diff"]
     assert len(change) <= 10

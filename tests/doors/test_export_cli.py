@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from segnet.benchmark.export import BEGIN, END, read_page
+from segnet.benchmark.measure.exports import BEGIN, END, read_page
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, save_weights
+from segnet.weights.file import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -24,7 +24,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_export_says_what_was_compared(run: Run, weights: Path, tmp_path: Path) -> None:
-    out = tmp_path / "net.pt2"
+    out = tmp_path / "model.pt2"
     code, told, err = run("export", "--weights", weights, "--to", "torch-export", "--size", "20x30", "--out", out)
     assert code == 0, err
     for words in ("noise 20x30", "drawn street 20x30", "0.0000%", "conv2d", "ran in PyTorch", "as in PyTorch"):
@@ -35,12 +35,12 @@ def test_export_says_what_was_compared(run: Run, weights: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--to", "onx", "--out", "net.onnx"], ["unknown export target 'onx'", "did you mean 'onnx'?"]),
-        (["--to", "onnx", "--out", "net.pt"], ["give the file that suffix"]),
-        (["--to", "ncnn", "--out", "net.param", "--size", "dynamic"], ["give --size HEIGHTxWIDTH"]),
-        (["--to", "onnx", "--out", "net.onnx", "--size", "big"], ["HEIGHTxWIDTH"]),
-        (["--to", "onnx", "--out", "net.onnx", "--answer", "class"], ["did you mean 'classes'?"]),
-        (["--to", "onnx", "--out", "net.onnx", "--picture", "nowhere.png"], ["nowhere.png"]),
+        (["--to", "onx", "--out", "model.onnx"], ["unknown export target 'onx'", "did you mean 'onnx'?"]),
+        (["--to", "onnx", "--out", "model.pt"], ["give the file that suffix"]),
+        (["--to", "ncnn", "--out", "model.param", "--size", "dynamic"], ["give --size HEIGHTxWIDTH"]),
+        (["--to", "onnx", "--out", "model.onnx", "--size", "big"], ["HEIGHTxWIDTH"]),
+        (["--to", "onnx", "--out", "model.onnx", "--answer", "class"], ["did you mean 'classes'?"]),
+        (["--to", "onnx", "--out", "model.onnx", "--image", "nowhere.png"], ["nowhere.png"]),
     ],
 )
 def test_wrong_words_are_refused_and_leave_nothing(
@@ -57,7 +57,7 @@ def test_wrong_words_are_refused_and_leave_nothing(
 def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     export = ["export", "--weights", weights, "--size", "20x30"]
-    for target, name in (("onnx", "net.onnx"), ("coreml", "net.mlpackage")):
+    for target, name in (("onnx", "model.onnx"), ("coreml", "model.mlpackage")):
         precious = tmp_path / name / "precious.txt"
         precious.parent.mkdir()
         precious.write_text("mine")
@@ -65,14 +65,14 @@ def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path
         assert (code, err.count("\n")) == (2, 1)
         assert f"{name} is a folder, and not of {target}" in err
         assert precious.read_text() == "mine"
-    (tmp_path / "net.bin").write_text("of ncnn")
-    code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "net.xml")
+    (tmp_path / "model.bin").write_text("of ncnn")
+    code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "model.xml")
     assert (code, err.count("\n")) == (2, 1)
-    assert "net.bin is there without net.xml" in err
-    assert (tmp_path / "net.bin").read_text() == "of ncnn"
-    (tmp_path / "net.bin").unlink()
+    assert "model.bin is there without model.xml" in err
+    assert (tmp_path / "model.bin").read_text() == "of ncnn"
+    (tmp_path / "model.bin").unlink()
     for _ in range(2):  # and over its own it may go
-        code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "net.xml")
+        code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "model.xml")
         assert code == 0, err
 
 
@@ -82,7 +82,7 @@ def test_a_file_that_differs_is_an_error_and_gone(
     from segnet.export import comparison
 
     monkeypatch.setattr(comparison, "MEAN_LIMIT", -1.0)
-    out = tmp_path / "net.pt2"
+    out = tmp_path / "model.pt2"
     code, _, err = run("export", "--weights", weights, "--to", "torch-export", "--size", "20x30", "--out", out)
     assert code == 2
     assert "ExportError: noise 20x30: logits differ" in err
@@ -105,7 +105,7 @@ def test_benchmark_fills_the_page_and_goes_on(run: Run, weights: Path, tmp_path:
     text = page.read_text()
     assert text.startswith("# Export\n") and text.endswith("\nrest\n") and "older" not in text
     assert "| `torch-export` | PyTorch" in text and "0.0000%" in text and "conv2d" in text
-    assert "Pictures of 20x30." in text
+    assert "Images of 20x30." in text
     assert "| `ncnn` | pnnx is not installed | - |" in text
     assert "    segnet benchmark export --targets ncnn\n    segnet benchmark export --weights" in text
 
@@ -114,7 +114,7 @@ def test_benchmark_wants_its_marks_before_it_measures(run: Run, weights: Path, t
     (tmp_path / "page.md").write_text("# Export\n")
     code, told, err = run("benchmark", "export", "--weights", weights, "--page", tmp_path / "page.md")
     assert code == 2
-    assert "wanted a page with the lines" in err
+    assert "expected a page with the lines" in err
     assert "ms" not in told
     assert run("benchmark", "export", "--targets", "onx")[0] == 2
 

@@ -13,11 +13,11 @@ from queue import Empty, Queue
 import numpy as np
 import pytest
 
-from segnet.data.street import Street
+from segnet.data.street.scenes import Street
 from segnet.data.transforms import image_to_tensor
 from segnet.errors import ConfigError
 from segnet.export import export_weights
-from segnet.serve.runtime import find_runtime
+from segnet.serve.browser_runtime import find_runtime
 
 PAGE = Path(__file__).with_name("onnx_in_browser.html")
 TYPES = {".mjs": "text/javascript", ".wasm": "application/wasm", ".html": "text/html"}
@@ -39,13 +39,13 @@ def served(files: dict[str, Path | bytes], folder: Path) -> Iterator[tuple[str, 
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            wanted = files.get(self.path, folder / Path(self.path).name)
-            if isinstance(wanted, Path) and not wanted.is_file():
+            expected = files.get(self.path, folder / Path(self.path).name)
+            if isinstance(expected, Path) and not expected.is_file():
                 self.send_error(404)
                 return
-            body = wanted.read_bytes() if isinstance(wanted, Path) else wanted
+            body = expected.read_bytes() if isinstance(expected, Path) else expected
             self.send_response(200)
-            suffix = wanted.suffix if isinstance(wanted, Path) else ""
+            suffix = expected.suffix if isinstance(expected, Path) else ""
             self.send_header("Content-Type", TYPES.get(suffix, "application/octet-stream"))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -78,12 +78,12 @@ def test_the_browser_says_the_same_classes(runtime_files: Path, size: tuple[int,
         pytest.skip("no Chromium")
     for tool in ("onnxscript", "onnxruntime"):
         pytest.importorskip(tool)
-    net = tmp_path / "net.onnx"
-    exported = export_weights("segnet-basic-camvid", "onnx", net, size_px=size, answer="classes")
+    model = tmp_path / "model.onnx"
+    exported = export_weights("segnet-basic-camvid", "onnx", model, size_px=size, answer="classes")
     image = image_to_tensor(Street(1, (61, 83), seed=3)[0].image)[None].numpy()
     assert exported.run is not None
-    wanted = exported.run(image)
-    files = {"/": PAGE, "/net.onnx": net, "/image": image.tobytes(), "/size": json.dumps([61, 83]).encode()}
+    expected = exported.run(image)
+    files = {"/": PAGE, "/model.onnx": model, "/image": image.tobytes(), "/size": json.dumps([61, 83]).encode()}
     with served(files, runtime_files) as (address, answers):
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
         process = subprocess.Popen([browser, *options, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -95,5 +95,5 @@ def test_the_browser_says_the_same_classes(runtime_files: Path, size: tuple[int,
             process.terminate()
             process.wait()
     assert not answer.startswith(b"error"), answer.decode()
-    assert len(np.unique(wanted)) >= 3
-    np.testing.assert_array_equal(np.frombuffer(answer, np.uint8).reshape(wanted.shape), wanted)
+    assert len(np.unique(expected)) >= 3
+    np.testing.assert_array_equal(np.frombuffer(answer, np.uint8).reshape(expected.shape), expected)

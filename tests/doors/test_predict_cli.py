@@ -1,4 +1,4 @@
-"""`segnet predict` on pictures of any size: in tiles when they are large, refused when they would unfold too far."""
+"""`segnet predict` on images of any size: in tiles when they are large, refused when they would unfold too far."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.street import Street
-from segnet.engine.predict import Predictor
-from segnet.png import PNGRows
+from segnet.data.street.scenes import Street
+from segnet.inference.predictor import Predictor
+from segnet.io.png import PNGRows
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -20,7 +20,7 @@ def street() -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_a_large_picture_goes_in_tiles_and_says_so(run: Run, street: np.ndarray, tmp_path: Path, suffix: str) -> None:
+def test_a_large_image_goes_in_tiles_and_says_so(run: Run, street: np.ndarray, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"street.{suffix}"
     Image.fromarray(street).save(path)
     code, out, err = run(
@@ -40,7 +40,7 @@ def test_a_large_picture_goes_in_tiles_and_says_so(run: Run, street: np.ndarray,
     assert (classes == whole.classes).mean() > 0.998
 
 
-def test_a_small_picture_goes_whole(run: Run, tmp_path: Path) -> None:
+def test_a_small_image_goes_whole(run: Run, tmp_path: Path) -> None:
     Image.fromarray(Street(1, (48, 64))[0].image).save(tmp_path / "p.png")
     _, out, _ = run("predict", tmp_path / "p.png", "--out", tmp_path / "o")
     assert "tiles" not in out
@@ -62,7 +62,7 @@ def test_little_memory_and_what_tiles_cannot(run: Run, street: np.ndarray, tmp_p
         assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
 
 
-def test_the_longest_side_that_the_net_sees(run: Run, street: np.ndarray, tmp_path: Path) -> None:
+def test_the_longest_side_that_the_model_sees(run: Run, street: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "street.png"
     Image.fromarray(street).save(path)
     code, out, _ = run("predict", path, "--out", tmp_path / "o", "--longest-side", 96, "--tile", 128)
@@ -83,7 +83,7 @@ def test_a_bomb_is_one_clear_line_and_the_others_are_kept(run: Run, street: np.n
     assert code == 2
     assert "50000x50000 = 2500 megapixels, the limit is 250; if you trust the file, raise it (--max-megapixels" in err
     assert err.count("\n") == 1
-    assert "1 of 2 pictures" in out
+    assert "1 of 2 images" in out
     code, _, err = run("predict", tmp_path / "p.png", "--out", tmp_path / "o2", "--max-megapixels", 0.001)
     assert code == 2
     assert "40x40 = 0 megapixels, the limit is 0.001" in err
@@ -93,7 +93,7 @@ def test_a_bomb_is_one_clear_line_and_the_others_are_kept(run: Run, street: np.n
 
 
 @pytest.mark.parametrize(
-    ("pictures", "out", "named"),
+    ("images", "out", "named"),
     [
         (["."], ".", "p-classes.png"),
         (["p.png", "p-overlay.png"], ".", "p-overlay.png"),
@@ -101,14 +101,14 @@ def test_a_bomb_is_one_clear_line_and_the_others_are_kept(run: Run, street: np.n
     ],
 )
 def test_results_never_replace_what_is_predicted(
-    pictures: list[str], out: str, named: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: list[str], out: str, named: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
     for name in ("p.png", "p-classes.png", "p-overlay.png", "folder/p-confidence.png"):
         Image.new("RGB", (16, 16)).save(name)
     before = {path: path.read_bytes() for path in Path().rglob("*.png")}
-    code, _, err = run("predict", *pictures, "--out", out, "--confidence")
+    code, _, err = run("predict", *images, "--out", out, "--confidence")
     assert (code, err.count("\n")) == (2, 1)
     assert f"{named} would be written over" in err
     assert {path: path.read_bytes() for path in Path().rglob("*.png")} == before
@@ -120,18 +120,18 @@ def test_amounts_are_amounts(option: str, value: str, run: Run, tmp_path: Path) 
     Image.new("RGB", (16, 16)).save(tmp_path / "p.png")
     code, _, err = run("predict", tmp_path / "p.png", "--out", tmp_path / "o", option, value)
     assert (code, err.count("\n")) == (2, 1)
-    assert f"{option} {value}: wanted a number above 0" in err
+    assert f"{option} {value}: expected a number above 0" in err
 
 
 def test_brackets_in_names_are_no_markup(run: Run, tmp_path: Path) -> None:
     path, out = tmp_path / "in[bold]" / "p[red].png", tmp_path / "out[" / "b]x"
     path.parent.mkdir()
     Image.new("RGB", (16, 16)).save(path)
-    (path.parent / "b[nob].png").write_text("no picture")
+    (path.parent / "b[nob].png").write_text("no image")
     code, text, err = run("predict", path.parent, "--out", out)
     assert code == 2
-    assert f"1 of 2 pictures in {out}, on" in text
-    assert "b[nob].png is not a picture" in err
+    assert f"1 of 2 images in {out}, on" in text
+    assert "b[nob].png is not an image" in err
     assert (out / "p[red]-classes.png").is_file()
 
 
@@ -141,7 +141,7 @@ def test_hidden_files_and_links_to_nothing(run: Run, tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(folder / "p.png")
     (folder / "._p.png").write_bytes(b"what macOS leaves")
     code, text, _ = run("predict", folder, "--out", tmp_path / "o")
-    assert (code, "1 of 1 pictures" in text) == (0, True)
+    assert (code, "1 of 1 images" in text) == (0, True)
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
     code, _, err = run("predict", folder, "--out", tmp_path / "o")
     assert (code, "gone.png does not exist" in err) == (2, True)

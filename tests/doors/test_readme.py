@@ -10,7 +10,7 @@ from PIL import Image
 from typer.main import get_command
 
 from segnet.cli import app
-from segnet.data.street import Street
+from segnet.data.street.scenes import Street
 from segnet.models import MODELS, create_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, save_weights
+from segnet.weights.file import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -20,7 +20,7 @@ def test_predict_says_what_it_runs_on(run: Run, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "p.png")
     code, out, err = run("predict", tmp_path / "p.png", "--out", tmp_path / "o", "--precision", "float32")
     assert code == 0, err
-    assert "1 of 1 pictures in" in out
+    assert "1 of 1 images in" in out
     assert out.strip().endswith("on eager, cpu, float32")
     assert not (tmp_path / "o" / "p-confidence.png").exists()
 
@@ -33,7 +33,7 @@ def test_predict_says_what_it_runs_on(run: Run, tmp_path: Path) -> None:
             "unknown backend 'openvin'; did you mean 'openvino'?",
         ),
         (("predict", "p.png", "--out", "x", "--precision", "int8"), "precision int8 is that of a quantised file"),
-        (("benchmark", "latency", "--nets", "segnt"), "unknown net 'segnt'; did you mean 'segnet'?"),
+        (("benchmark", "latency", "--models", "segnt"), "unknown model 'segnt'; did you mean 'segnet'?"),
         (("benchmark", "latency", "--backends", "eager"), "unknown backend and precision 'eager'"),
     ],
 )

@@ -14,13 +14,13 @@ from live_server import live_server
 from PIL import Image
 
 from segnet import palette
-from segnet.data.street import Street
+from segnet.data.street.scenes import Street
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, load_weights, save_weights
 from segnet.serve.app import create_app
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded, load_models
+from segnet.weights.file import WeightsCard, load_weights, save_weights
 
 URL = "/v1/segment"
 IMAGE = Street(1, (48, 64), seed=3)[0].image
@@ -45,7 +45,7 @@ def chunk(content: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
-    """The net that ships, and a Bayesian one with the same numbers."""
+    """The model that ships, and a Bayesian one with the same numbers."""
     model, card = load_weights("segnet-basic-camvid")
     bayesian = create_model("bayesian-segnet-basic", 11, card.normalisation)
     bayesian.load_state_dict(model.state_dict())
@@ -62,7 +62,7 @@ def client(models: dict[str, Loaded]) -> Iterator[Client]:
 
 
 def post(client: Client, query: str = "", data: bytes | None = None, **headers: str) -> Response:
-    form = {"picture": ("../../etc/passwd", encoded(IMAGE) if data is None else data, "image/png")}
+    form = {"image": ("../../etc/passwd", encoded(IMAGE) if data is None else data, "image/png")}
     return client.post(URL + query, files=form, headers=headers)
 
 
@@ -71,17 +71,17 @@ def post(client: Client, query: str = "", data: bytes | None = None, **headers: 
 
 def test_the_summary_says_what_the_predictor_says(client: Client, models: dict[str, Loaded]) -> None:
     answer = post(client, "?maps=classes&maps=confidence").json()
-    wanted = models["segnet-basic-camvid"].predictor(IMAGE, confidence=True)
+    expected = models["segnet-basic-camvid"].predictor(IMAGE, confidence=True)
     assert (answer["model"], answer["label_set"]) == ("segnet-basic-camvid", "camvid-11")
     assert answer["backend"] == "eager, cpu, float32"
     assert (answer["width"], answer["height"]) == (64, 48)
-    assert {c["name"]: c["share"] for c in answer["classes"]} == wanted.shares()
+    assert {c["name"]: c["share"] for c in answer["classes"]} == expected.shares()
     assert all(CAMVID_11.names[c["id"]] == c["name"] for c in answer["classes"])
     classes = Image.open(BytesIO(base64.b64decode(answer["maps"]["classes"])))
     assert classes.mode == "P"
-    np.testing.assert_array_equal(np.array(classes), wanted.classes)
+    np.testing.assert_array_equal(np.array(classes), expected.classes)
     confidence = np.array(Image.open(BytesIO(base64.b64decode(answer["maps"]["confidence"]))))
-    np.testing.assert_allclose(confidence / 255, wanted.confidence, atol=0.5 / 255 + 1e-6)  # 8 bits
+    np.testing.assert_allclose(confidence / 255, expected.confidence, atol=0.5 / 255 + 1e-6)  # 8 bits
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "BMP", "GIF", "TIFF"])
@@ -99,41 +99,44 @@ def test_raw_bytes_are_as_good_as_a_form(client: Client, kind: str) -> None:
 
 
 def test_accept_and_query_choose_the_answer(client: Client, models: dict[str, Loaded]) -> None:
-    wanted = models["segnet-basic-camvid"].predictor(IMAGE, probabilities=True)
+    expected = models["segnet-basic-camvid"].predictor(IMAGE, probabilities=True)
     answer = post(client, Accept="image/png")
     assert answer.headers["content-type"] == "image/png"
-    np.testing.assert_array_equal(np.array(Image.open(BytesIO(answer.content))), wanted.classes)
+    np.testing.assert_array_equal(np.array(Image.open(BytesIO(answer.content))), expected.classes)
     answer = post(client, "?answer=overlay&opacity=0.25", Accept="application/json")  # the query goes first
-    overlay = palette.overlay(IMAGE, wanted.classes, CAMVID_11, 0.25)
+    overlay = palette.overlay(IMAGE, expected.classes, CAMVID_11, 0.25)
     np.testing.assert_array_equal(np.array(Image.open(BytesIO(answer.content))), overlay)
     for answer in (post(client, "?answer=probabilities"), post(client, Accept="text/html, application/x-npy;q=0.9")):
         assert answer.headers["content-type"] == "application/x-npy"
-        np.testing.assert_array_equal(np.load(BytesIO(answer.content)), wanted.probability)
+        np.testing.assert_array_equal(np.load(BytesIO(answer.content)), expected.probability)
     assert post(client, Accept="text/html,*/*;q=0.8").json()["width"] == 64
 
 
-def test_a_bayesian_net_tells_its_uncertainty(client: Client) -> None:
+def test_a_bayesian_model_tells_its_uncertainty(client: Client) -> None:
     answer = post(client, "?model=bayesian&samples=3&maps=entropy&maps=variance").json()
     maps = {name: np.array(Image.open(BytesIO(base64.b64decode(data)))) for name, data in answer["maps"].items()}
     assert answer["model"] == "bayesian"
     assert set(maps) == {"entropy", "variance"}
     assert maps["entropy"].shape == (48, 64)
-    assert maps["entropy"].max() > 20  # of 255: the net is unsure somewhere
+    assert maps["entropy"].max() > 20  # of 255: the model is unsure somewhere
 
 
 def test_models_health_and_metrics(client: Client) -> None:
-    nets = client.get("/v1/models").json()
-    assert [(net["name"], net["bayesian"]) for net in nets] == [("segnet-basic-camvid", False), ("bayesian", True)]
-    assert nets[0]["class_names"] == list(CAMVID_11.names)
-    assert nets[0]["scores"]["mean_iou"] > 0.5
+    models = client.get("/v1/models").json()
+    assert [(model["name"], model["bayesian"]) for model in models] == [
+        ("segnet-basic-camvid", False),
+        ("bayesian", True),
+    ]
+    assert models[0]["class_names"] == list(CAMVID_11.names)
+    assert models[0]["scores"]["mean_iou"] > 0.5
     assert client.get("/healthz").json() == {"status": "ok"}
     before = counted(client, 'segnet_requests_total{status="200"}')
-    pictures = counted(client, 'segnet_pictures_total{model="segnet-basic-camvid"}')
+    images = counted(client, 'segnet_images_total{model="segnet-basic-camvid"}')
     refused = counted(client, 'segnet_requests_total{status="422"}')
     assert post(client).status_code == 200
     assert post(client, "?opacity=2").status_code == 422
     assert counted(client, 'segnet_requests_total{status="200"}') == before + 1
-    assert counted(client, 'segnet_pictures_total{model="segnet-basic-camvid"}') == pictures + 1
+    assert counted(client, 'segnet_images_total{model="segnet-basic-camvid"}') == images + 1
     assert counted(client, 'segnet_requests_total{status="422"}') == refused + 1
     assert counted(client, "segnet_places_taken") == 0
 
@@ -149,7 +152,7 @@ def test_openapi_shows_the_bodies_and_an_example(client: Client) -> None:
     assert {"multipart/form-data", "image/png", "image/jpeg"} <= set(segment["requestBody"]["content"])
     assert segment["responses"]["200"]["content"]["application/json"]["example"]["classes"][0]["name"] == "road"
     assert {"400", "404", "406", "408", "413", "415", "422", "429", "503"} <= set(segment["responses"])
-    assert "curl -F picture=@street.jpg" in segment["description"]
+    assert "curl -F image=@street.jpg" in segment["description"]
 
 
 def test_every_answer_carries_the_headers_of_safety(client: Client) -> None:
@@ -165,18 +168,18 @@ def test_every_answer_carries_the_headers_of_safety(client: Client) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "error", "words"),
     [
-        (b"", 400, "not_a_picture", "no bytes at all"),
-        (b"x", 400, "not_a_picture", "1 byte that begins with 78"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "not_a_picture", "bytes that begin with"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not_a_picture", "bytes that begin with"),
-        (encoded(IMAGE)[:400], 400, "broken_picture", "whole"),
+        (b"", 400, "not_a_image", "no bytes at all"),
+        (b"x", 400, "not_a_image", "1 byte that begins with 78"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "not_a_image", "bytes that begin with"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not_a_image", "bytes that begin with"),
+        (encoded(IMAGE)[:400], 400, "broken_image", "whole"),
         (png_header(50_000, 50_000), 413, "too_many_pixels", "at most 40,000 pixels"),
         (png_header(300, 200), 413, "too_many_pixels", "300 x 200"),
         (b"\x00" * 120_000, 413, "too_many_bytes", "at most 100,000 bytes"),
     ],
     ids="empty one-byte svg postscript cut bomb large many-bytes".split(),
 )
-def test_what_is_no_picture_is_refused(client: Client, data: bytes, status: int, error: str, words: str) -> None:
+def test_what_is_no_image_is_refused(client: Client, data: bytes, status: int, error: str, words: str) -> None:
     answer = post(client, data=data)
     assert refusal(answer, status, error)
     assert words in answer.text
@@ -239,11 +242,11 @@ def test_content_types(client: Client, content_type: str, status: int, error: st
     ("form", "error", "words"),
     [
         ({"files": {"file": ("a.png", encoded(IMAGE))}}, "missing_field", "fields: file"),
-        ({"files": {"x": ("a.png", b"")}, "data": {"picture": "text"}}, "missing_field", "fields: picture, x"),
-        ({"files": [("picture", ("a", b"x")), ("picture", ("b", b"x"))]}, "broken_form", "Too many files"),
+        ({"files": {"x": ("a.png", b"")}, "data": {"image": "text"}}, "missing_field", "fields: image, x"),
+        ({"files": [("image", ("a", b"x")), ("image", ("b", b"x"))]}, "broken_form", "Too many files"),
     ],
 )
-def test_forms_without_the_picture(client: Client, form: dict[str, object], error: str, words: str) -> None:
+def test_forms_without_the_image(client: Client, form: dict[str, object], error: str, words: str) -> None:
     answer = client.post(URL, **form)  # type: ignore[arg-type]
     assert refusal(answer, 400, error)
     assert words in answer.text
@@ -269,7 +272,7 @@ def refusal(answer: Response, status: int, error: str) -> bool:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     body = json.loads(answer.text)
-    assert set(body) == {"error", "wanted", "came", "do"}
+    assert set(body) == {"error", "expected", "came", "do"}
     assert all(body.values())
     assert body["error"] == error
     return True

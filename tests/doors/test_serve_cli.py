@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from segnet.models.weights import find_weights
 from segnet.serve import run as service
+from segnet.serve.browser_runtime import RUNTIME_FILES, VERSION, find_runtime
 from segnet.serve.run import listen
-from segnet.serve.runtime import RUNTIME_FILES, VERSION, find_runtime
 from segnet.serve.static_site import write_site
+from segnet.weights.file import find_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_serve_says_a_port_in_use_before_it_loads_a_net(run: Run, tmp_path: Path) -> None:
+def test_serve_says_a_port_in_use_before_it_loads_a_model(run: Run, tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         code, _, err = run("serve", "--port", port, "--weights", tmp_path / "nowhere.safetensors")
@@ -27,14 +27,14 @@ def test_serve_says_a_port_in_use_before_it_loads_a_net(run: Run, tmp_path: Path
     ("arguments", "words"),
     [
         (["--weights", "segnet-basic-camvit"], "did you mean 'segnet-basic-camvid'?"),
-        (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "wanted weights, each once"),
-        (["--places", "0"], "places: wanted more than 0, and finite, got 0"),
-        (["--max-megapixels", "-1"], "--max-megapixels -1: wanted a number above 0"),
-        (["--max-megapixels", "nan"], "--max-megapixels nan: wanted a number above 0"),
-        (["--max-megapixels", "1e-7"], "max_pixels: wanted more than 0"),
-        (["--max-megabytes", "inf"], "--max-megabytes inf: wanted a number above 0"),
-        (["--max-megabytes", "1e305"], "--max-megabytes inf: wanted a number above 0"),
-        (["--timeout-s", "nan", "--weights", "nowhere.safetensors"], "--timeout-s nan: wanted a number above 0"),
+        (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "expected weights, each once"),
+        (["--places", "0"], "places: expected more than 0, and finite, got 0"),
+        (["--max-megapixels", "-1"], "--max-megapixels -1: expected a number above 0"),
+        (["--max-megapixels", "nan"], "--max-megapixels nan: expected a number above 0"),
+        (["--max-megapixels", "1e-7"], "max_pixels: expected more than 0"),
+        (["--max-megabytes", "inf"], "--max-megabytes inf: expected a number above 0"),
+        (["--max-megabytes", "1e305"], "--max-megabytes inf: expected a number above 0"),
+        (["--timeout-s", "nan", "--weights", "nowhere.safetensors"], "--timeout-s nan: expected a number above 0"),
         (["--host", "a" * 70 + ".com", "--weights", "nowhere.safetensors"], "give another --host or --port"),
         (["--runtime", "nowhere"], "is not in nowhere: no ort.wasm.min.mjs"),
         (["--backend", "tensorrt"], "unknown backend 'tensorrt'"),
@@ -99,10 +99,10 @@ def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monke
         (tmp_path / name).write_text("")
 
     def fails(_: str) -> bytes:
-        raise ValueError("no net")
+        raise ValueError("no model")
 
     monkeypatch.setattr(site, "_exported", fails)
-    with pytest.raises(ValueError, match="no net"):
+    with pytest.raises(ValueError, match="no model"):
         write_site("segnet-basic-camvid", out, runtime=str(tmp_path))
     assert [path.name for path in out.iterdir()] == ["site.json"]
     assert (out / "site.json").read_text() == "earlier"
@@ -112,13 +112,13 @@ def test_benchmark_serve_wants_numbers_of_clients(run: Run) -> None:
     for clients in ("0", "1,many", "", "²", "1" * 5000):
         code, _, err = run("benchmark", "serve", "--clients", clients)
         assert code == 2
-        assert "wanted numbers from 1 with commas between" in err
+        assert "expected numbers from 1 with commas between" in err
 
 
 def test_benchmark_serve_wants_seconds_that_end(run: Run) -> None:
     code, _, err = run("benchmark", "serve", "--seconds", "inf")
     assert (code, err.count("\n")) == (2, 1)
-    assert "--seconds inf: wanted a number above 0" in err
+    assert "--seconds inf: expected a number above 0" in err
 
 
 def test_serve_prints_names_as_they_are(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The service against what nobody meant: requests made from its own OpenAPI, and pictures with broken bytes."""
+"""The service against what nobody meant: requests made from its own OpenAPI, and images with broken bytes."""
 
 import struct
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from live_server import live_server
 from PIL import Image
 
-from segnet.data.street import Street
-from segnet.serve import picture
+from segnet.data.street.scenes import Street
+from segnet.serve import decoding as image
 from segnet.serve.app import create_app
+from segnet.serve.decoding import FORMATS, decode_image
 from segnet.serve.limits import Limits
 from segnet.serve.models import load_models
-from segnet.serve.picture import FORMATS, decode_picture
 from segnet.serve.refusal import RefusalError
 
 
@@ -32,7 +32,7 @@ def test_requests_made_from_the_own_openapi(address: str) -> None:
     schemathesis = pytest.importorskip("schemathesis")
     checks = schemathesis.checks
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
-    wanted = [
+    expected = [
         checks.not_a_server_error,
         schemathesis.specs.openapi.checks.status_code_conformance,
         schemathesis.specs.openapi.checks.content_type_conformance,
@@ -54,14 +54,14 @@ def test_requests_made_from_the_own_openapi(address: str) -> None:
         def ask(case: object) -> None:
             response = case.call()  # type: ignore[attr-defined]
             statuses.add(response.status_code)
-            case.validate_response(response, checks=wanted)  # type: ignore[attr-defined]
+            case.validate_response(response, checks=expected)  # type: ignore[attr-defined]
 
         ask()
     assert {200, 400} <= statuses
     assert httpx.get(f"{address}/healthz").status_code == 200
 
 
-def pictures() -> dict[str, bytes]:
+def images() -> dict[str, bytes]:
     image, made, exif = Image.fromarray(Street(1, (24, 32), seed=1)[0].image), {}, Image.Exif()
     exif[274], exif[282], exif[306] = 6, 72.0, "2026"  # orientation, resolution, date
     for kind in FORMATS:
@@ -71,7 +71,7 @@ def pictures() -> dict[str, bytes]:
     return made
 
 
-PICTURES = pictures()
+IMAGES = images()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # what Pillow says of broken tags, to nobody's use here
@@ -81,16 +81,16 @@ PICTURES = pictures()
     cut=st.floats(0, 1),
     places=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
 )
-def test_a_picture_with_broken_bytes_is_a_picture_or_a_refusal(
+def test_an_image_with_broken_bytes_is_an_image_or_a_refusal(
     kind: str, cut: float, places: list[tuple[float, int]]
 ) -> None:
-    data = bytearray(PICTURES[kind])
+    data = bytearray(IMAGES[kind])
     for place, value in places:
         data[int(place**2 * len(data))] = value  # more often near the beginning, where headers are
     if cut < 0.5:
         del data[int(2 * cut * len(data)) :]
     try:
-        image = decode_picture(bytes(data), 1_000_000)
+        image = decode_image(bytes(data), 1_000_000)
     except RefusalError as refusal:
         assert refusal.status in (400, 413)
     else:
@@ -100,12 +100,12 @@ def test_a_picture_with_broken_bytes_is_a_picture_or_a_refusal(
 @pytest.mark.parametrize(
     "cause", [struct.error("4 bytes"), AttributeError("no tag"), MemoryError(), KeyError(6)], ids=repr
 )
-def test_whatever_fails_in_decoding_is_a_broken_picture(cause: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_fails_in_decoding_is_a_broken_image(cause: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_: Image.Image) -> np.ndarray:
         raise cause
 
-    monkeypatch.setattr(picture, "as_rgb", fails)
+    monkeypatch.setattr(image, "as_rgb", fails)
     with pytest.raises(RefusalError) as refusal:
-        decode_picture(PICTURES["PNG"], 1_000_000)
-    assert (refusal.value.status, refusal.value.body.error) == (400, "broken_picture")
-    assert refusal.value.body.came == f"a broken one: {cause if str(cause) else 'MemoryError'}"
+        decode_image(IMAGES["PNG"], 1_000_000)
+    assert (refusal.value.status, refusal.value.body.error) == (400, "broken_image")
+    assert refusal.value.body.got == f"a broken one: {cause if str(cause) else 'MemoryError'}"

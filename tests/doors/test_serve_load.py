@@ -21,15 +21,15 @@ import pytest
 from live_server import live_server
 from PIL import Image
 
-from segnet.benchmark.load import load_table, measure_load
-from segnet.engine.prediction import Prediction
+from segnet.benchmark.measure.service_load import load_table, measure_load
 from segnet.errors import ConfigError
+from segnet.inference.prediction import Prediction
 from segnet.labels import CAMVID_11
-from segnet.models.weights import WeightsCard
 from segnet.serve.app import create_app
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.run import listen
+from segnet.weights.file import WeightsCard
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,13 +45,13 @@ class Slow:
         self.batches: list[list[tuple[int, ...]]] = []
         self.error: Exception | None = None
 
-    def batch(self, pictures: list[np.ndarray], **_: Any) -> list[Prediction]:
+    def batch(self, images: list[np.ndarray], **_: Any) -> list[Prediction]:
         self.begun.set()
         assert self.go.wait(60)
-        self.batches.append([picture.shape[:2] for picture in pictures])
+        self.batches.append([image.shape[:2] for image in images])
         if self.error:
             raise self.error
-        return [Prediction(p, np.full(p.shape[:2], p[0, 0, 0], np.uint8), CAMVID_11) for p in pictures]
+        return [Prediction(p, np.full(p.shape[:2], p[0, 0, 0], np.uint8), CAMVID_11) for p in images]
 
 
 def png(height: int, width: int, class_id: int = 0) -> bytes:
@@ -81,12 +81,12 @@ def slow_app(slow: Slow, **limits: Any) -> Any:
     return create_app({"slow": Loaded("slow", "", slow, False, False)}, Limits(**limits), {})  # type: ignore[arg-type]
 
 
-def test_pictures_of_one_size_run_together_and_each_gets_its_own_answer() -> None:
+def test_images_of_one_size_run_together_and_each_gets_its_own_answer() -> None:
     slow = Slow()
     sizes = [(8, 9), (8, 9), (5, 5), (8, 9), (8, 9), (8, 9)]
     with live_server(slow_app(slow, batch_size=3)) as address, ThreadPoolExecutor(8) as clients:
         first = clients.submit(post, address, png(2, 2))
-        slow.begun.wait(30)  # the net is busy: the others wait together
+        slow.begun.wait(30)  # the model is busy: the others wait together
         answers = []
         for number, size in enumerate(sizes):
             answers.append(clients.submit(post, address, png(*size, number)))
@@ -102,7 +102,7 @@ def test_pictures_of_one_size_run_together_and_each_gets_its_own_answer() -> Non
     assert batches[2] == 1
 
 
-def test_a_batch_has_no_more_pixels_than_one_picture_may() -> None:
+def test_a_batch_has_no_more_pixels_than_one_image_may() -> None:
     slow = Slow()
     with live_server(slow_app(slow, batch_size=4, max_pixels=200)) as address, ThreadPoolExecutor(8) as clients:
         first = clients.submit(post, address, png(2, 2))
@@ -140,7 +140,7 @@ def test_a_client_that_is_still_sending_sees_the_refusal() -> None:
         connection.close()
 
 
-def test_a_net_that_takes_too_long_is_503_and_its_picture_is_dropped() -> None:
+def test_a_model_that_takes_too_long_is_503_and_its_image_is_dropped() -> None:
     slow = Slow()
     with live_server(slow_app(slow, answer_s=0.3)) as address, ThreadPoolExecutor(8) as clients:
         running, waits = clients.submit(post, address, png(4, 4)), clients.submit(post, address, png(5, 5))
@@ -152,7 +152,7 @@ def test_a_net_that_takes_too_long_is_503_and_its_picture_is_dropped() -> None:
     assert len(slow.batches) == 2  # the one that ran, and the last; the one that waited was not run for nobody
 
 
-def test_an_error_of_the_net_is_500_and_the_service_lives() -> None:
+def test_an_error_of_the_model_is_500_and_the_service_lives() -> None:
     slow = Slow()
     slow.go.set()
     with live_server(slow_app(slow)) as address:
@@ -229,10 +229,10 @@ def test_a_port_in_use_is_said() -> None:
 
 
 def test_limits_that_let_nothing_through_are_refused() -> None:
-    with pytest.raises(ConfigError, match="places: wanted more than 0, and finite, got 0"):
+    with pytest.raises(ConfigError, match="places: expected more than 0, and finite, got 0"):
         Limits(places=0)
     for seconds in (float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match=f"answer_s: wanted more than 0, and finite, got {seconds}"):
+        with pytest.raises(ConfigError, match=f"answer_s: expected more than 0, and finite, got {seconds}"):
             Limits(answer_s=seconds)
 
 

@@ -1,4 +1,4 @@
-"""The web demo in headless Chromium: every control does what it says, on the server and with the net in the browser."""
+"""The web demo in headless Chromium: every control does what it says, on the server and with the model in the browser."""
 
 import json
 import shutil
@@ -15,19 +15,19 @@ import pytest
 from live_server import live_server
 from PIL import Image
 
-from segnet.data.street import Street
-from segnet.engine.predict import Predictor
+from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError
+from segnet.inference.predictor import Predictor
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, load_weights, save_weights
 from segnet.palette import overlay, to_rgb
 from segnet.serve.app import create_app
+from segnet.serve.browser_runtime import find_runtime
 from segnet.serve.limits import Limits
 from segnet.serve.models import load_models
-from segnet.serve.runtime import find_runtime
 from segnet.serve.site import Offer, site_assets
 from segnet.serve.static_site import write_site
+from segnet.weights.file import WeightsCard, load_weights, save_weights
 
 pytestmark = pytest.mark.browser
 IMAGE = Street(1, (61, 83), seed=3)[0].image
@@ -84,17 +84,17 @@ def site(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(site: Path, runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`segnet serve` with two nets; the net for the browser is the one exported already."""
+    """`segnet serve` with two models; the model for the browser is the one exported already."""
     model, card = load_weights("segnet-basic-camvid")
     bayesian = create_model("bayesian-segnet-basic", 11, card.normalisation)
     bayesian.load_state_dict(model.state_dict())
     path = tmp_path_factory.mktemp("weights") / "bayesian.safetensors"
     save_weights(path, bayesian, WeightsCard("bayesian-segnet-basic", CAMVID_11))
     models = load_models(["segnet-basic-camvid", str(path)], device="cpu", precision="float32")
-    limits = Limits(max_pixels=20_000)  # the page scales its pictures to that, which keeps these tests quick
+    limits = Limits(max_pixels=20_000)  # the page scales its images to that, which keeps these tests quick
     offers = [Offer(m.name, m.weights, m.predictor.card, str(m.predictor), m.bayesian) for m in models.values()]
     assets = site_assets(offers, samples=None, runtime=runtime, max_pixels=limits.max_pixels)
-    assets["nets/0.onnx"] = assets["nets/0.onnx"]._replace(read=(site / "nets/0.onnx").read_bytes)
+    assets["models/0.onnx"] = assets["models/0.onnx"]._replace(read=(site / "models/0.onnx").read_bytes)
     with live_server(create_app(models, limits, assets)) as address:
         yield address
 
@@ -116,7 +116,7 @@ def page(browser: Any) -> Iterator[Any]:
 
 
 def drop(page: Any, image: np.ndarray) -> None:
-    """Drops a PNG onto the page as a person would, and waits for what the net says of it."""
+    """Drops a PNG onto the page as a person would, and waits for what the model says of it."""
     file = BytesIO()
     Image.fromarray(image).save(file, format="PNG")
     page.evaluate(
@@ -153,19 +153,19 @@ def downloaded(page: Any, button: str) -> bytes:
     return Path(waited.value.path()).read_bytes()
 
 
-def test_a_picture_dropped_and_every_control(page: Any, server: str, predictor: Predictor) -> None:
+def test_an_image_dropped_and_every_control(page: Any, server: str, predictor: Predictor) -> None:
     page.goto(server)
     page.wait_for_selector("#told:not(:empty)")  # the first sample comes by itself
     assert len(page.query_selector_all("#samples button")) == 4
     drop(page, IMAGE)
-    wanted = predictor(IMAGE, confidence=True)
+    expected = predictor(IMAGE, confidence=True)
     view(page, "classes")
-    np.testing.assert_array_equal(canvas(page)[..., :3], to_rgb(wanted.classes, CAMVID_11))
+    np.testing.assert_array_equal(canvas(page)[..., :3], to_rgb(expected.classes, CAMVID_11))
     view(page, "both")
     page.locator("#opacity").fill("50")
-    mixed = canvas(page)[..., :3].astype(int) - overlay(IMAGE, wanted.classes, CAMVID_11, 0.5)
+    mixed = canvas(page)[..., :3].astype(int) - overlay(IMAGE, expected.classes, CAMVID_11, 0.5)
     assert np.abs(mixed).max() <= 1  # the half of an odd sum
-    view(page, "picture")
+    view(page, "image")
     np.testing.assert_array_equal(canvas(page)[..., :3], IMAGE)
     view(page, "side")
     assert canvas(page).shape == (61, 2 * 83 + 8, 4)
@@ -173,13 +173,13 @@ def test_a_picture_dropped_and_every_control(page: Any, server: str, predictor: 
 
     view(page, "classes")
     names = page.locator("#legend span").all_text_contents()
-    assert names == list(wanted.shares())  # largest first
-    share = wanted.shares()[names[0]]
+    assert names == list(expected.shares())  # largest first
+    share = expected.shares()[names[0]]
     assert page.locator("#legend b").first.text_content() == f"{100 * share:.1f} %"
     first = page.locator("#legend button").first
     first.click()
     assert first.get_attribute("aria-pressed") == "false"
-    gone = wanted.classes == CAMVID_11.names.index(names[0])
+    gone = expected.classes == CAMVID_11.names.index(names[0])
     np.testing.assert_array_equal(canvas(page)[..., 3] == 0, gone)
     page.click("#none")
     assert not canvas(page)[..., 3].any()
@@ -188,28 +188,28 @@ def test_a_picture_dropped_and_every_control(page: Any, server: str, predictor: 
 
     index = Image.open(BytesIO(downloaded(page, "#save-classes")))
     assert index.mode == "P"
-    np.testing.assert_array_equal(np.array(index), wanted.classes)
-    np.testing.assert_array_equal(np.array(index.convert("RGB")), to_rgb(wanted.classes, CAMVID_11))
+    np.testing.assert_array_equal(np.array(index), expected.classes)
+    np.testing.assert_array_equal(np.array(index.convert("RGB")), to_rgb(expected.classes, CAMVID_11))
     summary = json.loads(downloaded(page, "#save-json"))
-    assert {c["name"]: c["share"] for c in summary["classes"]} == pytest.approx(wanted.shares())
+    assert {c["name"]: c["share"] for c in summary["classes"]} == pytest.approx(expected.shares())
     laid = np.array(Image.open(BytesIO(downloaded(page, "#save-overlay"))).convert("RGB")).astype(int)
-    assert np.abs(laid - overlay(IMAGE, wanted.classes, CAMVID_11, 0.5)).max() <= 1
+    assert np.abs(laid - overlay(IMAGE, expected.classes, CAMVID_11, 0.5)).max() <= 1
 
 
 def test_the_keyboard_tells_the_class_and_how_sure(page: Any, server: str, predictor: Predictor) -> None:
     page.goto(server)
     page.wait_for_selector("#told:not(:empty)")
     drop(page, IMAGE)
-    wanted = predictor(IMAGE, confidence=True)
+    expected = predictor(IMAGE, confidence=True)
     page.focus("#canvas")
     page.keyboard.press("Shift+ArrowRight")
     for _ in range(3):
         page.keyboard.press("ArrowUp")
     x, y = 83 // 2 + 1, 61 // 2 - 24
-    assert wanted.confidence is not None
-    sure = round(100 * round(255 * float(wanted.confidence[y, x])) / 255)
+    assert expected.confidence is not None
+    sure = round(100 * round(255 * float(expected.confidence[y, x])) / 255)
     told = page.text_content("#readout")
-    assert told == f"{CAMVID_11.names[wanted.classes[y, x]]}, {sure} % sure (x {x}, y {y})"
+    assert told == f"{CAMVID_11.names[expected.classes[y, x]]}, {sure} % sure (x {x}, y {y})"
     for _ in range(200):  # from the canvas on, all that can be used is reached by Tab
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "save-json":
@@ -217,7 +217,7 @@ def test_the_keyboard_tells_the_class_and_how_sure(page: Any, server: str, predi
     assert page.evaluate("document.activeElement.id") == "save-json"
 
 
-def test_uncertainty_is_for_bayesian_nets_on_the_server(page: Any, server: str) -> None:
+def test_uncertainty_is_for_bayesian_models_on_the_server(page: Any, server: str) -> None:
     page.goto(server)
     page.wait_for_selector("#told:not(:empty)")
     assert page.is_disabled("input[value=uncertainty]")
@@ -230,7 +230,7 @@ def test_uncertainty_is_for_bayesian_nets_on_the_server(page: Any, server: str) 
     assert "nats" in page.text_content("#readout")
 
 
-def test_the_net_in_the_browser_says_what_the_server_says(page: Any, server: str, predictor: Predictor) -> None:
+def test_the_model_in_the_browser_says_what_the_server_says(page: Any, server: str, predictor: Predictor) -> None:
     page.goto(server)
     page.wait_for_selector("#told:not(:empty)")
     drop(page, IMAGE)
@@ -240,7 +240,7 @@ def test_the_net_in_the_browser_says_what_the_server_says(page: Any, server: str
     page.on("request", lambda request: posts.append(request.url) if request.method == "POST" else None)
     page.locator("input[name=where][value=browser]").check(force=True)
     page.wait_for_function("() => document.getElementById('told').textContent.includes('in this browser')")
-    assert posts == []  # no picture leaves the machine
+    assert posts == []  # no image leaves the machine
     differ = (canvas(page) != on_server).any(-1).mean()
     assert differ <= 0.001  # as an export may: a maximum that another one equals but for rounding
     assert page.evaluate("crossOriginIsolated")
@@ -308,7 +308,7 @@ def test_clicks_on_the_camera_while_it_starts(page: Any, server: str) -> None:
     assert page.is_hidden("#message")
 
 
-def test_a_picture_under_way_when_the_camera_starts(page: Any, server: str) -> None:
+def test_an_image_under_way_when_the_camera_starts(page: Any, server: str) -> None:
     page.add_init_script(SLOW_SERVER)
     page.goto(server)
     busy_is(page, True)
@@ -322,17 +322,17 @@ def test_a_picture_under_way_when_the_camera_starts(page: Any, server: str) -> N
     page.click("#camera")
     busy_is(page, False)  # the camera has begun
     page.click("#camera")
-    wait_for_told(page, "scaled from 480 x 360")  # before it gave a frame: the picture is there again
+    wait_for_told(page, "scaled from 480 x 360")  # before it gave a frame: the image is there again
     assert page.is_hidden("#busy")
 
 
-def test_the_last_frame_stays_the_picture(page: Any, server: str) -> None:
+def test_the_last_frame_stays_the_image(page: Any, server: str) -> None:
     page.goto(server)
     page.wait_for_selector("#told:not(:empty)")
     page.click("#camera")
     wait_for_told(page, "163 x 122, scaled from 640 x 480")
     page.click("#camera")
-    view(page, "picture")
+    view(page, "image")
     before = canvas(page)
     page.evaluate("document.getElementById('told').textContent = ''")
     page.select_option("#detail", "640")
@@ -349,8 +349,8 @@ def test_what_goes_wrong_is_said(page: Any, server: str) -> None:
     page.click("#camera")
     page.wait_for_selector("#message:visible")
     assert "The camera was refused. Allow it" in page.text_content("#message")
-    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
-    page.wait_for_function("() => document.getElementById('message').textContent.includes('not a picture')")
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no image"})
+    page.wait_for_function("() => document.getElementById('message').textContent.includes('not an image')")
     drop(page, IMAGE)
     assert page.is_hidden("#message")
 
@@ -383,8 +383,8 @@ def test_static_files_are_enough(page: Any, site: Path, predictor: Predictor) ->
         assert page.is_disabled("input[name=where][value=server]")
         drop(page, IMAGE)
         view(page, "classes")
-        wanted = to_rgb(predictor(IMAGE).classes, CAMVID_11)
-        assert (canvas(page)[..., :3] != wanted).any(-1).mean() <= 0.001
+        expected = to_rgb(predictor(IMAGE).classes, CAMVID_11)
+        assert (canvas(page)[..., :3] != expected).any(-1).mean() <= 0.001
     finally:
         files.shutdown()
         thread.join()

@@ -10,12 +10,12 @@ from PIL import Image
 
 from segnet.data import open_dataset
 from segnet.data.sample import Image8
-from segnet.data.street import Street
+from segnet.data.street.scenes import Street
 from segnet.data.transforms import image_to_tensor
-from segnet.engine.evaluate import evaluate
-from segnet.engine.predict import Predictor
+from segnet.inference.evaluate import evaluate
+from segnet.inference.predictor import Predictor
 from segnet.labels import CAMVID_11, VOID
-from segnet.models.weights import find_weights, read_card
+from segnet.weights.file import find_weights, read_card
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 NAME = "segnet-basic-camvid"
@@ -29,11 +29,11 @@ def claimed(weights: str = NAME) -> dict[str, float]:
     return dict(zip(("global_accuracy", "class_average_accuracy", "mean_iou", "boundary_f1"), numbers, strict=True))
 
 
-@pytest.mark.parametrize(("weights", "net"), [(NAME, "segnet-basic"), ("segnet-camvid", "segnet")])
-def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, net: str) -> None:
+@pytest.mark.parametrize(("weights", "model"), [(NAME, "segnet-basic"), ("segnet-camvid", "segnet")])
+def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, model: str) -> None:
     card = read_card(find_weights(weights))
     assert card.label_set == CAMVID_11
-    assert card.model == net
+    assert card.model == model
     assert card.licence == "Apache-2.0"
     assert "epochs" in card.recipe
     assert len(card.class_iou) == 11
@@ -53,29 +53,29 @@ def test_evaluation_gives_the_claimed_scores(shared_data: Path) -> None:
 
 
 def same_share(weights: str, image: Image8) -> float:
-    """Of the pixels whose class by default, on the fast path, is that of the net itself in float32."""
+    """Of the pixels whose class by default, on the fast path, is that of the model itself in float32."""
     predictor = Predictor(weights)
     with torch.inference_mode():
-        wanted = predictor.model(image_to_tensor(image)[None].to(predictor.place.device)).argmax(1)[0]
-    return float((predictor(image).classes == wanted.cpu().numpy()).mean())
+        expected = predictor.model(image_to_tensor(image)[None].to(predictor.place.device)).argmax(1)[0]
+    return float((predictor(image).classes == expected.cpu().numpy()).mean())
 
 
 @pytest.mark.parametrize("weights", [NAME, "segnet-camvid"])
-def test_the_fast_path_gives_the_classes_of_the_net(weights: str) -> None:
-    # a drawn scene, which no net of CamVid is sure of; bfloat16 moves a pixel in a hundred
+def test_the_fast_path_gives_the_classes_of_the_model(weights: str) -> None:
+    # a drawn scene, which no model of CamVid is sure of; bfloat16 moves a pixel in a hundred
     assert same_share(weights, Street(1, (180, 240))[0].image) > 0.97
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("weights", [NAME, "segnet-camvid"])
-def test_the_fast_path_gives_the_classes_of_the_net_on_camvid(weights: str, shared_data: Path) -> None:
+def test_the_fast_path_gives_the_classes_of_the_model_on_camvid(weights: str, shared_data: Path) -> None:
     # bfloat16 moved 6 pixels in a thousand; float32 moves none
     assert same_share(weights, open_dataset(shared_data / "camvid", "val", "camvid")[30].image) > 0.99
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("size", [(360, 480), (241, 319), (377, 501)])
-def test_a_validation_picture_at_odd_sizes(shared_data: Path, size: tuple[int, int]) -> None:
+def test_a_validation_image_at_odd_sizes(shared_data: Path, size: tuple[int, int]) -> None:
     sample = open_dataset(shared_data / "camvid", "val", "camvid")[30]
     image = np.asarray(Image.fromarray(sample.image).resize(size[::-1], Image.Resampling.BILINEAR))
     target = np.asarray(Image.fromarray(sample.target).resize(size[::-1], Image.Resampling.NEAREST))
@@ -85,7 +85,7 @@ def test_a_validation_picture_at_odd_sizes(shared_data: Path, size: tuple[int, i
 
 
 def test_a_drawn_street_has_its_road_below() -> None:
-    """Without any real data: what the net learnt of streets holds for a drawn one where it is plainest."""
+    """Without any real data: what the model learnt of streets holds for a drawn one where it is plainest."""
     sample = Street(1, (360, 480), seed=7)[0]
     prediction = Predictor(NAME)(sample.image)
     road = CAMVID_11.names.index("road")

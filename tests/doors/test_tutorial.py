@@ -1,4 +1,4 @@
-"""`docs/your-own-pictures.md` does what it says: its commands run one after the other and print what stands below."""
+"""`docs/own-data.md` does what it says: its commands run one after the other and print what stands below."""
 
 import re
 import shlex
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from segnet.models.weights import read_card
+from segnet.weights.file import read_card
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "your-own-pictures.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "own-data.md").read_text()
 
 
 def test_the_way_from_labels_to_predictions(
@@ -36,13 +36,13 @@ def test_the_way_from_labels_to_predictions(
     assert read_card(Path("runs/street/best.safetensors")).scores["mean_iou"] > 0.2
     assert "road" in Path("street.html").read_text()
     names = {path.name for path in Path("predictions").iterdir()}
-    assert len(names) == 48  # classes and overlay of 24 pictures
+    assert len(names) == 48  # classes and overlay of 24 images
     with Image.open("predictions/street-0-0000-overlay.png") as overlay:
         assert overlay.width >= 128
     assert Path("runs/street/report.html").is_file() and Path("runs/street/validation/scores.json").is_file()
 
 
 def test_every_format_of_the_page_is_one_of_the_importers() -> None:
-    from segnet.data.importing import IMPORT_FORMATS
+    from segnet.data.importers import IMPORT_FORMATS
 
     assert tuple(re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE)) == IMPORT_FORMATS

@@ -1,4 +1,4 @@
-"""What a Bayesian net adds: maps of `segnet predict --uncertainty`, calibration in the report of `segnet evaluate`."""
+"""What a Bayesian model adds: maps of `segnet predict --uncertainty`, calibration in the report of `segnet evaluate`."""
 
 import json
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from segnet.data.folder import write_folder
-from segnet.data.street import Street
+from segnet.data.datasets.folder import write_folder
+from segnet.data.street.scenes import Street
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, save_weights
+from segnet.weights.file import WeightsCard, save_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -70,9 +70,9 @@ def test_the_report_shows_calibration(run: Run, bayesian: Path, streets: Path, t
     assert errors[0] != errors[1]  # of the softmax, and of the mean softmax of the samples
 
 
-def test_a_net_without_dropout_is_refused(run: Run, streets: Path, tmp_path: Path) -> None:
+def test_a_model_without_dropout_is_refused(run: Run, streets: Path, tmp_path: Path) -> None:
     code, _, err = run(
         "evaluate", "--weights", "segnet-basic-camvid", "--data", streets, "--out", tmp_path / "o", "--uncertainty", 2
     )
     assert (code, err.count("\n")) == (2, 1)
-    assert "SegNetBasic has no dropout to sample; use a Bayesian net such as bayesian-segnet-basic" in err
+    assert "SegNetBasic has no dropout to sample; use a Bayesian model such as bayesian-segnet-basic" in err

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.street import Street
-from segnet.engine.predict import Predictor
+from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError, DataError
+from segnet.inference.predictor import Predictor
 from segnet.labels import CAMVID_11
 from segnet.palette import overlay
 from segnet.video.overlay import predict_video
@@ -89,8 +89,8 @@ def test_frames_times_and_sound_arrive(
         classes = predictor(image).classes
         with Image.open(tmp_path / "o" / "street-frames" / f"{number:06}.png") as kept:
             assert np.array_equal(np.array(kept), classes)
-        wanted = overlay(image, classes, CAMVID_11, 1.0).astype(int)
-        assert np.abs(shown - wanted).mean() < 25  # H.264 halves the resolution of colours; see the next test
+        expected = overlay(image, classes, CAMVID_11, 1.0).astype(int)
+        assert np.abs(shown - expected).mean() < 25  # H.264 halves the resolution of colours; see the next test
         assert np.abs(shown - image.astype(int)).mean() > 40
     lines = (tmp_path / "o" / "street-frames" / "times.csv").read_text().splitlines()
     assert lines[:3] == ["frame,seconds", "1,0.000000", "2,0.040000"]
@@ -154,11 +154,11 @@ def test_ctrl_c_keeps_what_was_done(images: list[np.ndarray], tmp_path: Path, pr
         def __init__(self) -> None:
             self.calls = 0
 
-        def __call__(self, picture: Any, **_: Any) -> Any:
+        def __call__(self, image: Any, **_: Any) -> Any:
             self.calls += 1
             if self.calls == 4:
                 raise KeyboardInterrupt
-            return predictor(picture)
+            return predictor(image)
 
         @property
         def label_set(self) -> Any:
@@ -182,7 +182,7 @@ def test_ctrl_c_before_the_first_frame_is_ctrl_c(
     assert [path.name for path in tmp_path.iterdir()] == ["street.mp4"]
 
 
-def test_an_error_of_the_net_or_of_the_disk_leaves_nothing(
+def test_an_error_of_the_model_or_of_the_disk_leaves_nothing(
     images: list[np.ndarray], tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_video(tmp_path / "street.mp4", images)
@@ -207,7 +207,7 @@ def test_what_is_no_video_is_refused(run: Run, images: list[np.ndarray], tmp_pat
     (tmp_path / "empty.mp4").touch()
     Image.fromarray(images[0]).save(tmp_path / "p.png")
     for name, words in (
-        ("sound.avi", "sound.avi has no stream of pictures that can be decoded, only audio; wanted a video"),
+        ("sound.avi", "sound.avi has no stream of images that can be decoded, only audio; expected a video"),
         ("one.mp4", "one.mp4 cannot be read as a video"),
         ("empty.mp4", "empty.mp4 cannot be read as a video"),
         ("none.mp4", "none.mp4 does not exist"),
@@ -221,7 +221,7 @@ def test_what_is_no_video_is_refused(run: Run, images: list[np.ndarray], tmp_pat
     for arguments, words in (
         (("--out", tmp_path / "o.avi"), "a video is written as one of .mp4, .m4v, .mov, .mkv, .webm"),
         (("--out", tmp_path / "o.webm"), "a .webm file cannot hold sound as aac; write .mkv, which can"),
-        ((tmp_path / "p.png", "--out", tmp_path / "o.mp4"), "wanted a folder for pictures or several files"),
+        ((tmp_path / "p.png", "--out", tmp_path / "o.mp4"), "expected a folder for images or several files"),
         (("--confidence", "--out", tmp_path / "o"), "a video has no --probabilities"),
     ):
         code, _, err = run("predict", source, *arguments)

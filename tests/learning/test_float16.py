@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from segnet.config import load_config
-from segnet.engine import train
-from segnet.engine.checkpoint import load_checkpoint
-from segnet.engine.log import read_log
-from segnet.engine.train import fit
+from segnet.training import train
+from segnet.training.checkpoint import load_checkpoint
+from segnet.training.log import read_log
+from segnet.training.train import fit
 
 SETTINGS = [
     "model.name=segnet-basic",

@@ -1,20 +1,20 @@
-"""Each net learns two tiny pictures by heart, and class weights lift a rare class."""
+"""Each model learns two tiny images by heart, and class weights lift a rare class."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from segnet import metrics
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import collate
-from segnet.losses import cross_entropy, dice
+from segnet.metrics import confusion as metrics
 from segnet.models import MODELS
+from segnet.nn.losses import cross_entropy, dice
 
-# Nets whose fully connected layers hold 70 million parameters and more: few units do for two pictures.
+# Models whose fully connected layers hold 70 million parameters and more: few units do for two images.
 NARROW = {key: {"fc_channels": 64} for key in ("fcn-32s", "fcn-16s", "fcn-8s", "fcn-8s-learnt", "deconvnet")}
-# Nets without a decoder that sees fine maps get the pictures twice as large, or one cell would be half the picture.
+# Models without a decoder that sees fine maps get the images twice as large, or one cell would be half the image.
 COARSE = (
     "bilinear-interpolation",
     "fcn-basic-no-addition",
@@ -24,10 +24,10 @@ COARSE = (
     "fcn-8s-learnt",
     "deeplab-largefov",
 )
-# Nets that take long to sharpen (BN right before the logits, filters of one channel, 22 bottlenecks): larger steps.
+# Models that take long to sharpen (BN right before the logits, filters of one channel, 22 bottlenecks): larger steps.
 LR = {"segnet-basic-single-channel-decoder": 2e-2, "fcn-basic": 2e-2, "fcn-basic-no-addition": 2e-2, "enet": 2e-2}
-# Four classes of strongly different colour: a net that can learn at all has nearly all of them right. Dropout nets are
-# still noisy after 30 steps. Four classes drawn as one would score below 0.15; FCN-32s has 2x2 cells for a picture.
+# Four classes of strongly different colour: a model that can learn at all has nearly all of them right. Dropout models are
+# still noisy after 30 steps. Four classes drawn as one would score below 0.15; FCN-32s has 2x2 cells for an image.
 LEAST_MEAN_IOU = {
     "bayesian-segnet": 0.6,
     "bayesian-segnet-basic": 0.6,
@@ -40,7 +40,7 @@ LEAST_MEAN_IOU = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_overfits_two_pictures(name: str, tiny_camvid: Path) -> None:
+def test_overfits_two_images(name: str, tiny_camvid: Path) -> None:
     torch.manual_seed(0)
     dataset = open_dataset(tiny_camvid, "train", "camvid")
     batch = collate([dataset[0], dataset[1]])
@@ -55,7 +55,7 @@ def test_overfits_two_pictures(name: str, tiny_camvid: Path) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    for module in model.modules():  # dropout off, BN on the statistics of these two pictures
+    for module in model.modules():  # dropout off, BN on the statistics of these two images
         if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
             module.eval()
     with torch.no_grad():

@@ -14,12 +14,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from segnet.config import Config, load_config
-from segnet.data.folder import write_folder
-from segnet.data.street import Street
-from segnet.engine.checkpoint import load_checkpoint, save_checkpoint
-from segnet.engine.log import read_log
-from segnet.engine.train import fit
+from segnet.data.datasets.folder import write_folder
+from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError, NonFiniteError, WeightsError
+from segnet.training.checkpoint import load_checkpoint, save_checkpoint
+from segnet.training.log import read_log
+from segnet.training.train import fit
 
 SETTINGS = [
     "model.name=bayesian-segnet-basic",  # its dropout draws by seed and step, so a checkpoint holds no random state
@@ -61,7 +61,7 @@ def test_resume_equals_no_interruption(
     config = settings(tiny_camvid)
     whole = fit(config, tmp_path / "whole")
 
-    from segnet.engine import train
+    from segnet.training import train
 
     learn = train._Run.learn
 
@@ -83,7 +83,7 @@ def test_resume_equals_no_interruption(
     logs = [read_log(tmp_path / run / "log.jsonl") for run in ("whole", "parts")]
     for log in logs:
         for record in log:
-            record.pop("pictures_per_s", None)
+            record.pop("images_per_s", None)
     assert logs[0] == logs[1]
     assert [r["step"] for r in logs[0]] == [6, 10, 12]
 
@@ -92,7 +92,7 @@ def test_ctrl_c_saves_the_step_in_hand(tiny_camvid: Path, tmp_path: Path, monkey
     config = settings(tiny_camvid, "data.workers=1")
     whole = fit(config, tmp_path / "whole")
 
-    from segnet.engine import train
+    from segnet.training import train
 
     learn = train._Run.learn
 
@@ -143,7 +143,7 @@ def test_other_classes_do_not_go_on(tmp_path: Path) -> None:
 
 def test_one_value_per_channel_is_nothing_to_normalise(tiny_camvid: Path, tmp_path: Path) -> None:
     config = settings(tiny_camvid, "augment.crop_px=[8, 8]", "train.batch_size=1")
-    with pytest.raises(ConfigError, match=r"1 picture of 8x8 pixels .*raise train.batch_size"):
+    with pytest.raises(ConfigError, match=r"1 image of 8x8 pixels .*raise train.batch_size"):
         fit(config, tmp_path)
 
 
@@ -153,7 +153,7 @@ def test_kill_minus_9_and_resume(tiny_camvid: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     code = (
         "import time\nfrom pathlib import Path\n"
-        "import segnet.engine.train as t\nfrom segnet.config import load_config\n"
+        "import segnet.training.train as t\nfrom segnet.config import load_config\n"
         "learn = t._Run.learn\n"
         "t._Run.learn = lambda run, *a: (time.sleep(0.2), learn(run, *a))[1]\n"
         f"t.fit(load_config({str(tmp_path / 'whole' / 'config.toml')!r}), Path({str(out)!r}))"
@@ -209,10 +209,10 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_camvid: Path, tmp_path: Pa
 
 def test_the_callers_random_numbers_go_on(tiny_camvid: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    wanted = torch.rand(3)
+    expected = torch.rand(3)
     torch.manual_seed(5)
     drawn = []
     for name in "abc":
         drawn.append(torch.rand(()))
         fit(settings(tiny_camvid, "train.epochs=1"), str(tmp_path / name))
-    assert torch.equal(torch.stack(drawn), wanted)
+    assert torch.equal(torch.stack(drawn), expected)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from segnet.config import Config, load_config
-from segnet.engine.checkpoint import load_checkpoint
-from segnet.engine.log import read_log
-from segnet.engine.train import fit
+from segnet.training.checkpoint import load_checkpoint
+from segnet.training.log import read_log
+from segnet.training.train import fit
 
 SETTINGS = [
     "model.name=segnet-basic",  # no dropout, which would draw other numbers

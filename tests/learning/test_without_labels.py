@@ -11,15 +11,15 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from segnet.config import PretrainConfig, load_pretrain_config
-from segnet.data.unlabelled import open_pictures
-from segnet.engine import pretrain as engine
-from segnet.engine.checkpoint import load_checkpoint
-from segnet.engine.device import Place
-from segnet.engine.log import read_log
-from segnet.engine.pretrain import pretrain
-from segnet.engine.rebuild import Span, measure
+from segnet.data.datasets.unlabelled import open_images
+from segnet.device import DeviceSpec
 from segnet.models.autoencoder import Autoencoder
-from segnet.models.weights import load_weights
+from segnet.training import pretrain as engine
+from segnet.training.checkpoint import load_checkpoint
+from segnet.training.log import read_log
+from segnet.training.pretrain import pretrain
+from segnet.training.reconstruction import Span, measure
+from segnet.weights.file import load_weights
 
 
 def settings(root: Path, *more: str) -> PretrainConfig:
@@ -28,26 +28,26 @@ def settings(root: Path, *more: str) -> PretrainConfig:
 
 
 @pytest.mark.parametrize("layerwise", ["true", "false"])
-def test_the_error_of_rebuilding_two_pictures_falls(layerwise: str, tiny_camvid: Path, tmp_path: Path) -> None:
+def test_the_error_of_rebuilding_two_images_falls(layerwise: str, tiny_camvid: Path, tmp_path: Path) -> None:
     for number in (0, 1):
-        target = tmp_path / "pictures" / f"{number}.png"
+        target = tmp_path / "images" / f"{number}.png"
         target.parent.mkdir(exist_ok=True)
         shutil.copy(tiny_camvid / "train" / f"train{number}.png", target)
-    config = settings(tmp_path / "pictures", f"train.layerwise={layerwise}", "train.epochs=30")
+    config = settings(tmp_path / "images", f"train.layerwise={layerwise}", "train.epochs=30")
     weights = pretrain(config, tmp_path / "run")
     torch.manual_seed(config.train.seed)
-    fresh, place = Autoencoder(3, normalisation="mean_std"), Place(torch.device("cpu"), "float32")
-    pictures = open_pictures(config.data.path, "train")
+    fresh, device_spec = Autoencoder(3, normalisation="mean_std"), DeviceSpec(torch.device("cpu"), "float32")
+    images = open_images(config.data.path, "train")
     records = read_log(tmp_path / "run" / "log.jsonl")
     spans = sorted({tuple(r["stages"]) for r in records})
     assert spans == ([(1, 1), (2, 2), (3, 3), (4, 4)] if layerwise == "true" else [(1, 4)])
     for span in spans:
         last = [r["lost_share"] for r in records if tuple(r["stages"]) == span and "epoch" in r][-1]
-        assert last < 0.5 * measure(fresh, pictures, place, Span(*span)).lost_share, span
-        assert last < 0.6, span  # 1 would be one colour for each picture
+        assert last < 0.5 * measure(fresh, images, device_spec, Span(*span)).lost_share, span
+        assert last < 0.6, span  # 1 would be one colour for each image
     kept, card = load_weights(weights)
     assert isinstance(kept, Autoencoder)
-    whole = measure(kept, pictures, place, Span(1, 4)).lost_share
+    whole = measure(kept, images, device_spec, Span(1, 4)).lost_share
     assert whole < 0.9  # layer by layer, the errors of the stages add up
     assert (card.model, card.normalisation, card.label_set.names) == (
         "autoencoder",
@@ -86,7 +86,7 @@ def test_resume_equals_no_interruption(
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
     logs = [read_log(tmp_path / run / "log.jsonl") for run in ("whole", "parts")]
     for record in (*logs[0], *logs[1]):
-        record.pop("pictures_per_s", None)
+        record.pop("images_per_s", None)
     assert logs[0] == logs[1]
     assert [r["step"] for r in logs[0] if "epoch" in r] == list(range(3, 25, 3))
 

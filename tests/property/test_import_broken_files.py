@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.annotation_files import write_coco, write_labelme
-from segnet.data.folder import Folder
-from segnet.data.importing import import_folder
-from segnet.data.street import Street
+from segnet.data.datasets.folder import Folder
+from segnet.data.exporters.annotation_files import write_coco, write_labelme
+from segnet.data.importers import import_folder
+from segnet.data.street.scenes import Street
 from segnet.errors import SegNetError
 
 WRONG = (None, True, -1, 0, 10**30, 1e300, float("nan"), "", "x", "../../x.png", "\x00", [], {}, [[]], [0], [[0, 0]])

@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from segnet.boundary import boundary_f1
 from segnet.labels import VOID
-from segnet.metrics import class_average_accuracy, confusion_counts, global_accuracy, iou, mean_iou
+from segnet.metrics.boundary import boundary_f1
+from segnet.metrics.confusion import class_average_accuracy, confusion_counts, global_accuracy, iou, mean_iou
 
 
 @st.composite
-def pictures(draw: st.DrawFn) -> tuple[Tensor, Tensor, int]:
+def images(draw: st.DrawFn) -> tuple[Tensor, Tensor, int]:
     """Prediction and target (N, H, W) with any share of void, and K."""
     num_classes = draw(st.integers(1, 40))
     shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)))
@@ -23,7 +23,7 @@ def pictures(draw: st.DrawFn) -> tuple[Tensor, Tensor, int]:
 
 
 @settings(deadline=None)
-@given(pictures(), st.data())
+@given(images(), st.data())
 def test_counts_of_parts_add_up(records: tuple[Tensor, Tensor, int], data: st.DataObject) -> None:
     prediction, target, num_classes = records
     axis = data.draw(st.integers(0, 2))
@@ -37,7 +37,7 @@ def test_counts_of_parts_add_up(records: tuple[Tensor, Tensor, int], data: st.Da
 
 
 @settings(deadline=None)
-@given(pictures(), st.randoms(use_true_random=False))
+@given(images(), st.randoms(use_true_random=False))
 def test_scores_lie_in_0_to_1_and_do_not_depend_on_how_classes_are_numbered(
     records: tuple[Tensor, Tensor, int], random: Random
 ) -> None:
@@ -54,11 +54,11 @@ def test_scores_lie_in_0_to_1_and_do_not_depend_on_how_classes_are_numbered(
 
 
 @settings(deadline=None)
-@given(pictures())
+@given(images())
 def test_boundary_f1_lies_in_0_to_1_and_is_1_for_the_target_itself(records: tuple[Tensor, Tensor, int]) -> None:
     prediction, target, num_classes = records
-    ids, wanted = prediction[0].numpy(), target[0].numpy()
-    value = boundary_f1(ids, wanted, num_classes)
+    ids, expected = prediction[0].numpy(), target[0].numpy()
+    value = boundary_f1(ids, expected, num_classes)
     assert math.isnan(value) or 0 <= value <= 1
-    own = boundary_f1(wanted, wanted, num_classes)
+    own = boundary_f1(expected, expected, num_classes)
     assert math.isnan(own) or own == 1

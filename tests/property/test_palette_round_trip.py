@@ -26,6 +26,6 @@ def test_colours_and_back_is_the_same_map(drawn):
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(predictions())
-def test_a_palette_picture_holds_the_same_map(drawn):
+def test_a_palette_image_holds_the_same_map(drawn):
     label_set, prediction = drawn
-    assert np.array_equal(np.asarray(palette.to_palette_picture(prediction, label_set)), prediction)
+    assert np.array_equal(np.asarray(palette.to_palette_image(prediction, label_set)), prediction)

@@ -17,13 +17,13 @@ def test_pair_equals_torchs(shape: tuple[int, ...], dtype: torch.dtype, channels
     image = torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
     if channels_last:
         image = image.contiguous(memory_format=torch.channels_last)
-    wanted, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
+    expected, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
     pooled, indices = max_pool(image)
     assert pooled.dtype == dtype
-    assert torch.equal(pooled, wanted)
+    assert torch.equal(pooled, expected)
     assert torch.equal(indices.to_flat(), flat)
     restored = max_unpool(pooled, indices)
-    assert torch.equal(restored, F.max_unpool2d(wanted, flat, 2, 2, output_size=shape[2:]))
+    assert torch.equal(restored, F.max_unpool2d(expected, flat, 2, 2, output_size=shape[2:]))
     # pooling what was unpooled gives it back wherever the zeros beside it are not larger
     assert torch.equal(max_pool(restored)[0].clamp_min(0), pooled.clamp_min(0))
 

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from segnet.boundary import boundary_f1, boundary_f1_authors, trimap
 from segnet.labels import VOID
-from segnet.metrics import confusion_counts
+from segnet.metrics.boundary import boundary_f1, boundary_f1_authors, trimap
+from segnet.metrics.confusion import confusion_counts
 
 NUM_CLASSES = 4
 Ids = NDArray[np.integer]
 
 
-def pictures(seed: int, size: tuple[int, int]) -> tuple[Ids, Ids]:
+def images(seed: int, size: tuple[int, int]) -> tuple[Ids, Ids]:
     """A blocky target with void, and a prediction that is the target shifted by a pixel, with mistakes."""
     rng = np.random.default_rng(seed)
     height, width = size
@@ -46,13 +46,13 @@ def slow_boundary_f1(prediction: Ids, target: Ids, tolerance: float) -> float:
     limit = tolerance * math.sqrt(target.shape[0] ** 2 + target.shape[1] ** 2)
     scores = []
     for class_id in sorted(set(target.flatten().tolist()) - {VOID}):
-        wanted, got = (loop_boundary(ids, target, class_id) for ids in (target, prediction))
-        if not wanted and not got:
+        expected, got = (loop_boundary(ids, target, class_id) for ids in (target, prediction))
+        if not expected and not got:
             continue
-        if not wanted or not got:
+        if not expected or not got:
             scores.append(0.0)
             continue
-        distance = cdist(got, wanted)
+        distance = cdist(got, expected)
         precision, recall = (distance.min(1) <= limit).mean(), (distance.min(0) <= limit).mean()
         scores.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
     return float(np.mean(scores)) if scores else math.nan
@@ -62,7 +62,7 @@ def slow_boundary_f1(prediction: Ids, target: Ids, tolerance: float) -> float:
 @pytest.mark.parametrize("size", [(1, 20), (16, 12), (23, 31)])
 @pytest.mark.parametrize("tolerance", [0.0, 0.0075, 0.03, 0.06, 0.2])
 def test_the_papers_form_against_all_pairs(seed: int, size: tuple[int, int], tolerance: float) -> None:
-    prediction, target = pictures(seed, size)
+    prediction, target = images(seed, size)
     ours = boundary_f1(prediction, target, NUM_CLASSES, tolerance)
     # the same quotients of integers in float64
     assert ours == pytest.approx(slow_boundary_f1(prediction, target, tolerance), rel=1e-12, nan_ok=True)
@@ -87,20 +87,20 @@ def slow_authors_f1(prediction: Ids, target: Ids, tolerance: float) -> float:
     alone = 100 * limit
     total, classes = 0.0, 0
     for class_id in range(NUM_CLASSES):
-        wanted, got = (np.argwhere(berkeley_boundary(ids == class_id)) for ids in (target, prediction))
-        classes += bool(len(wanted) or len(got))
-        if not len(wanted) or not len(got):
+        expected, got = (np.argwhere(berkeley_boundary(ids == class_id)) for ids in (target, prediction))
+        classes += bool(len(expected) or len(got))
+        if not len(expected) or not len(got):
             continue
-        distance = cdist(got, wanted)
+        distance = cdist(got, expected)
         impossible = 1e9
-        cost = np.full((len(got) + len(wanted),) * 2, impossible)
-        cost[: len(got), : len(wanted)] = np.where(distance <= limit, distance, impossible)
-        cost[: len(got), len(wanted) :][np.diag_indices(len(got))] = alone
-        cost[len(got) :, : len(wanted)][np.diag_indices(len(wanted))] = alone
-        cost[len(got) :, len(wanted) :] = 0
+        cost = np.full((len(got) + len(expected),) * 2, impossible)
+        cost[: len(got), : len(expected)] = np.where(distance <= limit, distance, impossible)
+        cost[: len(got), len(expected) :][np.diag_indices(len(got))] = alone
+        cost[len(got) :, : len(expected)][np.diag_indices(len(expected))] = alone
+        cost[len(got) :, len(expected) :] = 0
         rows, columns = linear_sum_assignment(cost)
-        matched = ((rows < len(got)) & (columns < len(wanted))).sum()
-        precision, recall = matched / len(got), matched / len(wanted)
+        matched = ((rows < len(got)) & (columns < len(expected))).sum()
+        precision, recall = matched / len(got), matched / len(expected)
         total += 2 * precision * recall / (precision + recall) if matched else 0.0
     return total / classes if classes else 0.0
 
@@ -109,14 +109,14 @@ def slow_authors_f1(prediction: Ids, target: Ids, tolerance: float) -> float:
 @pytest.mark.parametrize("size", [(1, 20), (16, 12), (21, 26)])
 @pytest.mark.parametrize("tolerance", [0.02, 0.05, 0.1])
 def test_the_authors_form_against_a_full_assignment(seed: int, size: tuple[int, int], tolerance: float) -> None:
-    prediction, target = pictures(seed, size)
+    prediction, target = images(seed, size)
     ours = boundary_f1_authors(prediction, target, NUM_CLASSES, tolerance)
     assert ours == pytest.approx(slow_authors_f1(prediction, target, tolerance), rel=1e-12)
 
 
 @pytest.mark.parametrize("band_px", [1, 2, 3.5])
 def test_trimap_against_all_pairs(band_px: float) -> None:
-    prediction, target = pictures(3, (23, 31))
+    prediction, target = images(3, (23, 31))
     height, width = target.shape
     contour = [
         (y, x)

@@ -1,4 +1,4 @@
-"""SegNet-Basic against the authors' own Caffe: the same weights, the same picture, their pooling places and logits."""
+"""SegNet-Basic against the authors' own Caffe: the same weights, the same image, their pooling places and logits."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ def caffe(shared_data: Path) -> Outputs:
 
 
 def image(caffe: Outputs, dtype: torch.dtype) -> Tensor:
-    """BGR uint8 as Caffe had it -> RGB in [0, 1] as our nets take it."""
+    """BGR uint8 as Caffe had it -> RGB in [0, 1] as our models take it."""
     return torch.from_numpy(caffe["data_bgr_u8"]).flip(1).to(dtype) / 255
 
 
 def load(shared_data: Path, dtype: torch.dtype) -> SegNetBasic:
-    net = SegNetBasic(11, normalisation="lrn").to(dtype).eval()
-    load_caffemodel(net, shared_data / "caffe" / "segnet_basic.caffemodel")
-    return net
+    model = SegNetBasic(11, normalisation="lrn").to(dtype).eval()
+    load_caffemodel(model, shared_data / "caffe" / "segnet_basic.caffemodel")
+    return model
 
 
 def every_2nd(logits: Tensor) -> NDArray[np.float64]:
@@ -40,10 +40,10 @@ def every_2nd(logits: Tensor) -> NDArray[np.float64]:
 
 
 @torch.inference_mode()
-def answer(net: SegNetBasic, picture: Tensor) -> Answer:
+def answer(model: SegNetBasic, image: Tensor) -> Answer:
     """Logits, and the pooling indices on the way."""
-    features, indices = net.encoder(net.normalisation(picture))
-    logits = net.classifier(net.decoder(features, indices))
+    features, indices = model.encoder(model.normalisation(image))
+    logits = model.classifier(model.decoder(features, indices))
     return logits, indices
 
 
@@ -58,9 +58,9 @@ def in_float32(shared_data: Path, caffe: Outputs) -> Answer:
 
 
 def different_places(indices: list[PoolingIndices], caffe: Outputs) -> list[int]:
-    wanted = [caffe[f"pool{level}_window_place"] for level in range(1, 5)]
-    assert [w.shape[2:] for w in wanted] == [(180, 240), (90, 120), (45, 60), (23, 30)]
-    return [int((i.places().numpy() != w).sum()) for i, w in zip(indices, wanted, strict=True)]
+    expected = [caffe[f"pool{level}_window_place"] for level in range(1, 5)]
+    assert [w.shape[2:] for w in expected] == [(180, 240), (90, 120), (45, 60), (23, 30)]
+    return [int((i.places().numpy() != w).sum()) for i, w in zip(indices, expected, strict=True)]
 
 
 def test_in_float64_no_pooling_place_differs(in_float64: Answer, caffe: Outputs) -> None:
@@ -68,34 +68,34 @@ def test_in_float64_no_pooling_place_differs(in_float64: Answer, caffe: Outputs)
 
 
 def test_in_float64_the_logits_are_caffes(in_float64: Answer, caffe: Outputs) -> None:
-    wanted = caffe["logits_every_2nd"]
-    assert wanted.shape == (1, 11, 180, 240) and np.abs(wanted).mean() > 0.1
+    expected = caffe["logits_every_2nd"]
+    assert expected.shape == (1, 11, 180, 240) and np.abs(expected).mean() > 0.1
     # Caffe's float64 logits were stored as float32, which moved each by up to half a last place; beyond that nothing
     # but the order of float64 sums differs (1.3e-14 was measured).
-    rounding = np.spacing(np.abs(wanted)).astype(np.float64) / 2
-    assert (np.abs(every_2nd(in_float64[0]) - wanted) - rounding).max() <= 1e-12
+    rounding = np.spacing(np.abs(expected)).astype(np.float64) / 2
+    assert (np.abs(every_2nd(in_float64[0]) - expected) - rounding).max() <= 1e-12
 
 
 def test_in_float32_a_few_near_ties_fall_otherwise_and_the_rest_agrees(in_float32: Answer, caffe: Outputs) -> None:
     # Each different place moves the logits around it by up to 0.5, so means and classes are compared, not the maximum.
     assert sum(different_places(in_float32[1], caffe)) <= 60  # 14 of 3.7 million were measured; kernels differ
-    got, wanted = every_2nd(in_float32[0]), caffe["logits_every_2nd"].astype(np.float64)
-    assert np.abs(got - wanted).mean() <= 2e-3
-    assert abs(got.mean() - wanted.mean()) <= 1e-4
-    assert (got.argmax(1) == wanted.argmax(1)).mean() >= 0.999
+    got, expected = every_2nd(in_float32[0]), caffe["logits_every_2nd"].astype(np.float64)
+    assert np.abs(got - expected).mean() <= 2e-3
+    assert abs(got.mean() - expected.mean()) <= 1e-4
+    assert (got.argmax(1) == expected.argmax(1)).mean() >= 0.999
 
 
 @torch.inference_mode()
 def test_in_float32_with_caffes_places_the_logits_are_near(shared_data: Path, caffe: Outputs) -> None:
-    net = load(shared_data, torch.float32)
-    features, forced = net.normalisation(image(caffe, torch.float32)), []
+    model = load(shared_data, torch.float32)
+    features, forced = model.normalisation(image(caffe, torch.float32)), []
     for level in range(1, 5):
-        features = net.encoder.get_submodule(f"stage{level}")(features)
+        features = model.encoder.get_submodule(f"stage{level}")(features)
         places = torch.from_numpy(caffe[f"pool{level}_window_place"])
         indices = PoolingIndices.from_places(places, (features.shape[2], features.shape[3]))
         flat = indices.to_flat()
         features = features.flatten(2).gather(2, flat.flatten(2)).view(flat.shape)
         forced.append(indices)
-    got = every_2nd(net.classifier(net.decoder(features, forced)))
+    got = every_2nd(model.classifier(model.decoder(features, forced)))
     # float32 sums of 49 * 64 products over 8 layers: 9e-6 was measured
     assert np.abs(got - caffe["logits_every_2nd"]).max() <= 1e-4

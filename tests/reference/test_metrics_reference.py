@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from segnet.labels import VOID
-from segnet.metrics import class_accuracy, class_average_accuracy, confusion_counts, global_accuracy, iou, mean_iou
+from segnet.metrics.confusion import (
+    class_accuracy,
+    class_average_accuracy,
+    confusion_counts,
+    global_accuracy,
+    iou,
+    mean_iou,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what torchmetrics says about its own optional parts
@@ -23,7 +30,7 @@ NUM_CLASSES = 6
 FLOAT64, FLOAT32 = 1e-12, 1e-6
 
 
-def pictures(seed: int, absent: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor]:
+def images(seed: int, absent: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor]:
     """Prediction and target that agree half of the time, with void; `absent` classes occur in neither."""
     rng = np.random.default_rng(seed)
     classes = [c for c in range(NUM_CLASSES) if c not in absent]
@@ -35,16 +42,16 @@ def pictures(seed: int, absent: tuple[int, ...] = ()) -> tuple[torch.Tensor, tor
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("absent", [(), (2,), (0, 5)])
 def test_against_a_loop(seed: int, absent: tuple[int, ...]) -> None:
-    prediction, target = pictures(seed, absent)
+    prediction, target = images(seed, absent)
     pairs = [(t, p) for t, p in zip(target.flatten().tolist(), prediction.flatten().tolist(), strict=True) if t != VOID]
     accuracies, ious = {}, {}
     for class_id in range(NUM_CLASSES):
-        wanted = {n for n, (t, _) in enumerate(pairs) if t == class_id}
+        expected = {n for n, (t, _) in enumerate(pairs) if t == class_id}
         got = {n for n, (_, p) in enumerate(pairs) if p == class_id}
-        if wanted:
-            accuracies[class_id] = len(wanted & got) / len(wanted)
-        if wanted | got:
-            ious[class_id] = len(wanted & got) / len(wanted | got)
+        if expected:
+            accuracies[class_id] = len(expected & got) / len(expected)
+        if expected | got:
+            ious[class_id] = len(expected & got) / len(expected | got)
     counts = confusion_counts(prediction, target, NUM_CLASSES)
     assert [(t, p) in set(pairs) for t in range(6) for p in range(6)] == (counts > 0).flatten().tolist()
     assert global_accuracy(counts) == pytest.approx(sum(t == p for t, p in pairs) / len(pairs), rel=FLOAT64)
@@ -56,7 +63,7 @@ def test_against_a_loop(seed: int, absent: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_against_torchmetrics(seed: int) -> None:
-    prediction, target = pictures(seed)
+    prediction, target = images(seed)
     counts = confusion_counts(prediction, target, NUM_CLASSES)
     options = {"num_classes": NUM_CLASSES, "ignore_index": VOID}
     assert torch.equal(counts, MulticlassConfusionMatrix(**options)(prediction, target))

@@ -40,27 +40,27 @@ def loop_pool(image: Tensor) -> tuple[Tensor, Tensor]:
     return pooled, flat
 
 
-def assert_same(ours: Tensor, wanted: Tensor) -> None:
-    torch.testing.assert_close(ours, wanted, rtol=0, atol=0, equal_nan=True)
+def assert_same(ours: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(ours, expected, rtol=0, atol=0, equal_nan=True)
 
 
 def check(image: Tensor) -> None:
     """Values, places, unpooled map and gradient: all equal to torch's, bit by bit."""
     size = (image.shape[2], image.shape[3])
     image, own = image.detach().requires_grad_(), image.detach().clone().requires_grad_()
-    wanted, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
-    restored = F.max_unpool2d(wanted, flat, 2, 2, output_size=size)
+    expected, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
+    restored = F.max_unpool2d(expected, flat, 2, 2, output_size=size)
     pooled, indices = max_pool(own)
     unpooled = max_unpool(pooled, indices)
-    assert_same(pooled, wanted)
+    assert_same(pooled, expected)
     assert torch.equal(indices.to_flat(), flat)
     assert indices.size == size
     assert unpooled.dtype == image.dtype
     assert_same(unpooled, restored)
     direction = torch.randn(size).to(image.dtype)
     (gradient,) = torch.autograd.grad(unpooled, own, direction.expand_as(unpooled))
-    (wanted_gradient,) = torch.autograd.grad(restored, image, direction.expand_as(restored))
-    assert_same(gradient, wanted_gradient)
+    (expected_gradient,) = torch.autograd.grad(restored, image, direction.expand_as(restored))
+    assert_same(gradient, expected_gradient)
     with torch.no_grad():
         assert_same(max_unpool(*max_pool(own)), restored)
 
@@ -69,12 +69,12 @@ def check(image: Tensor) -> None:
 def test_against_a_loop(size: tuple[int, int]) -> None:
     image = torch.randint(-2, 3, (2, 3, *size)).float()  # five values only: many ties
     pooled, indices = max_pool(image)
-    wanted, flat = loop_pool(image)
-    assert torch.equal(pooled, wanted)
+    expected, flat = loop_pool(image)
+    assert torch.equal(pooled, expected)
     assert torch.equal(indices.to_flat(), flat)
     restored = torch.zeros(2, 3, size[0] * size[1])
     for n, c, row, column in torch.ones(flat.shape).nonzero().tolist():
-        restored[n, c, flat[n, c, row, column]] = wanted[n, c, row, column]
+        restored[n, c, flat[n, c, row, column]] = expected[n, c, row, column]
     assert torch.equal(max_unpool(pooled, indices), restored.view(2, 3, *size))
 
 
@@ -83,8 +83,8 @@ def test_nan_against_a_loop(size: tuple[int, int]) -> None:
     image = torch.randn(2, 4, *size)
     image[torch.rand(image.shape) < 0.4] = math.nan
     pooled, indices = max_pool(image)
-    wanted, flat = loop_pool(image)
-    assert_same(pooled, wanted)
+    expected, flat = loop_pool(image)
+    assert_same(pooled, expected)
     assert torch.equal(indices.to_flat(), flat)
 
 

@@ -90,8 +90,8 @@ def test_every_data_format_can_be_named_in_a_recipe() -> None:
 
 
 def test_settings_of_a_run_without_labels() -> None:
-    config = load_pretrain_config(["train.layerwise=false", "model.normalisation=mean_std", "data.path=pictures"])
-    assert (config.train.layerwise, config.model.normalisation, config.data.path) == (False, "mean_std", "pictures")
+    config = load_pretrain_config(["train.layerwise=false", "model.normalisation=mean_std", "data.path=images"])
+    assert (config.train.layerwise, config.model.normalisation, config.data.path) == (False, "mean_std", "images")
     assert PretrainConfig.model_validate(tomllib.loads(config.to_toml())) == config
     assert load_pretrain_config() == PretrainConfig()
 

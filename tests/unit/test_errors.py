@@ -18,10 +18,10 @@ from segnet.errors import SegNetError, nearest
 )
 def test_each_error_is_also_its_builtin(name: str, builtin: type[Exception]) -> None:
     error = getattr(errors, name)
-    with pytest.raises(builtin, match="wanted a, got b"):
-        raise error("wanted a, got b")
-    with pytest.raises(SegNetError, match="wanted a, got b"):
-        raise error("wanted a, got b")
+    with pytest.raises(builtin, match="expected a, got b"):
+        raise error("expected a, got b")
+    with pytest.raises(SegNetError, match="expected a, got b"):
+        raise error("expected a, got b")
 
 
 def test_the_tree_in_the_docstring_names_every_error() -> None:
@@ -30,8 +30,8 @@ def test_the_tree_in_the_docstring_names_every_error() -> None:
     assert errors.__doc__ is not None
     for error in classes:
         builtin = error.__bases__[-1].__name__
-        wanted = error.__name__ if error is SegNetError else f"+-- {error.__name__:<15} ({builtin})"
-        assert wanted in errors.__doc__
+        expected = error.__name__ if error is SegNetError else f"+-- {error.__name__:<15} ({builtin})"
+        assert expected in errors.__doc__
 
 
 @pytest.mark.parametrize(

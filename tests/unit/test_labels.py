@@ -50,8 +50,8 @@ def test_round_trip_through_json(label_set: LabelSet) -> None:
 @pytest.mark.parametrize(
     ("names", "colours", "message"),
     [
-        ((), (), "wanted 1 to 255 classes, got 0"),
-        (tuple(map(str, range(256))), (*distinct_colours(255), (0, 0, 0)), "wanted 1 to 255 classes, got 256"),
+        ((), (), "expected 1 to 255 classes, got 0"),
+        (tuple(map(str, range(256))), (*distinct_colours(255), (0, 0, 0)), "expected 1 to 255 classes, got 256"),
         (("a", "b"), (RED,), "2 names but 1 colours"),
         (("a", "a"), (RED, BLUE), "name used twice: a"),
         (("a", "b"), (RED, RED), r"colour used twice: \(255, 0, 0\)"),
@@ -70,10 +70,10 @@ def test_sets_that_make_no_sense(
         ({"name": "x", "names": ["a"]}, "without 'colours'"),
         ({"name": "x", "names": "a", "colours": [[0, 0, 0]]}, "of another form"),
         ({"name": 3, "names": ["a"], "colours": [[0, 0, 0]]}, "of another form"),
-        ({"name": "x", "names": ["a"], "colours": [[0, 0, 256]]}, "wanted three integers 0..255"),
-        ({"name": "x", "names": ["a"], "colours": [[0, 0]]}, "wanted three integers 0..255"),
-        ({"name": "x", "names": ["a"], "colours": [[0, 0, 0.5]]}, "wanted three integers 0..255"),
-        ({"name": "x", "names": ["a"], "colours": ["red"]}, "wanted three integers 0..255"),
+        ({"name": "x", "names": ["a"], "colours": [[0, 0, 256]]}, "expected three integers 0..255"),
+        ({"name": "x", "names": ["a"], "colours": [[0, 0]]}, "expected three integers 0..255"),
+        ({"name": "x", "names": ["a"], "colours": [[0, 0, 0.5]]}, "expected three integers 0..255"),
+        ({"name": "x", "names": ["a"], "colours": ["red"]}, "expected three integers 0..255"),
     ],
 )
 def test_records_that_are_not_a_label_set(record: dict[str, object], message: str) -> None:

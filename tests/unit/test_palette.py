@@ -56,8 +56,8 @@ def test_overlay_refuses_other_sizes_and_opacities():
 
 
 def test_legend_shows_every_colour_asked_for_and_no_other():
-    def colours(picture):
-        return {tuple(c) for c in picture.reshape(-1, 3).tolist()}
+    def colours(image):
+        return {tuple(c) for c in image.reshape(-1, 3).tolist()}
 
     shown = colours(palette.legend(CAMVID_11, 300))
     assert set(CAMVID_11.colours) <= shown
@@ -73,23 +73,23 @@ def test_legend_is_as_wide_as_asked_and_grows_for_a_long_name():
     assert palette.legend(CAMVID_11, 100).shape[0] > palette.legend(CAMVID_11, 800).shape[0]
 
 
-def test_with_legend_keeps_the_picture_on_top():
-    picture = np.random.default_rng(0).integers(0, 256, (40, 400, 3), np.uint8)
-    both = palette.with_legend(picture, CAMVID_11)
+def test_with_legend_keeps_the_image_on_top():
+    image = np.random.default_rng(0).integers(0, 256, (40, 400, 3), np.uint8)
+    both = palette.with_legend(image, CAMVID_11)
     assert both.shape[0] > 50
     assert both.shape[1] == 400
-    assert np.array_equal(both[:40], picture)
+    assert np.array_equal(both[:40], image)
 
 
-def test_palette_picture_holds_ids_and_shows_colours(tmp_path):
+def test_palette_image_holds_ids_and_shows_colours(tmp_path):
     from PIL import Image
 
     prediction = np.array([[0, 10], [3, VOID]], np.int64)
-    palette.to_palette_picture(prediction, CAMVID_11).save(tmp_path / "p.png")
-    with Image.open(tmp_path / "p.png") as picture:
-        assert picture.mode == "P"
-        assert np.asarray(picture).tolist() == [[0, 10], [3, VOID]]
-        assert np.array_equal(np.asarray(picture.convert("RGB")), palette.to_rgb(prediction, CAMVID_11))
+    palette.to_palette_image(prediction, CAMVID_11).save(tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as image:
+        assert image.mode == "P"
+        assert np.asarray(image).tolist() == [[0, 10], [3, VOID]]
+        assert np.array_equal(np.asarray(image.convert("RGB")), palette.to_rgb(prediction, CAMVID_11))
 
 
 def test_palette_bytes_are_256_colours_with_black_for_void():

@@ -25,7 +25,7 @@ def formulation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 class PoolAndUnpool(nn.Module):
-    """An encoder and a decoder of one stage, as a net uses the pair."""
+    """An encoder and a decoder of one stage, as a model uses the pair."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ def test_a_channels_last_map_stays_channels_last(formulation: str) -> None:
 def test_works_where_torch_demands_determinism(formulation: str) -> None:
     image = torch.randn(1, 3, 5, 6)
     pooled, indices = max_pool(image)
-    wanted = max_unpool(pooled, indices)
+    expected = max_unpool(pooled, indices)
     torch.use_deterministic_algorithms(True)
     try:
-        assert torch.equal(max_unpool(*max_pool(image)), wanted)
+        assert torch.equal(max_unpool(*max_pool(image)), expected)
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -173,16 +173,16 @@ def test_indices_hold_a_thirtieth_of_flat_ones_at_most(formulation: str) -> None
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_under_autocast(formulation: str, dtype: torch.dtype) -> None:
-    net, image = PoolAndUnpool(), torch.randn(1, 3, 9, 11)
+    model, image = PoolAndUnpool(), torch.randn(1, 3, 9, 11)
     other = TorchPoolAndUnpool()
-    other.load_state_dict(net.state_dict())
+    other.load_state_dict(model.state_dict())
     with torch.autocast("cpu", dtype=dtype):
-        logits, wanted = net(image), other(image)
+        logits, expected = model(image), other(image)
     assert logits.dtype == dtype
-    assert torch.equal(logits, wanted)
+    assert torch.equal(logits, expected)
     logits.float().sum().backward()
-    wanted.float().sum().backward()
-    for ours, theirs in zip(net.parameters(), other.parameters(), strict=True):
+    expected.float().sum().backward()
+    for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
         assert ours.grad is not None
         assert theirs.grad is not None
         assert torch.equal(ours.grad, theirs.grad)
@@ -201,7 +201,7 @@ def test_under_a_default_device_and_type(formulation: str) -> None:
         again = PoolingIndices.from_flat(flat, indices.size)
         return [pooled, unpooled, gradient, flat, indices.places(), again.places()]
 
-    wanted = run()
+    expected = run()
     with torch.device("meta"):
         on_meta = run()
     torch.set_default_dtype(torch.float64)
@@ -210,20 +210,20 @@ def test_under_a_default_device_and_type(formulation: str) -> None:
     finally:
         torch.set_default_dtype(torch.float32)
     for ours in (on_meta, in_double):
-        torch.testing.assert_close(ours, wanted, rtol=0, atol=0)
+        torch.testing.assert_close(ours, expected, rtol=0, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # torch's own, inside export
 def test_exported_program_gives_the_same(tmp_path: Path) -> None:
-    net, image = PoolAndUnpool().eval(), torch.randn(1, 3, 9, 11)
-    program = torch.export.export(net, (image,))
+    model, image = PoolAndUnpool().eval(), torch.randn(1, 3, 9, 11)
+    program = torch.export.export(model, (image,))
     assert not any("max_pool2d" in str(node.target) or "unpool" in str(node.target) for node in program.graph.nodes)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     buffer.seek(0)
     loaded = torch.export.load(buffer).module()
     # two ways through the same convolutions in float32: equal up to the order of a 54-term sum
-    torch.testing.assert_close(loaded(image), net(image), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loaded(image), model(image), rtol=1e-5, atol=1e-6)
 
 
 def has_compiler() -> bool:
@@ -232,12 +232,12 @@ def has_compiler() -> bool:
 
 
 def compiled_and_eager(backend: str) -> list[tuple[Tensor, ...]]:
-    """The logits and all gradients of a small net, compiled and not."""
-    net, image = PoolAndUnpool(), torch.randn(2, 3, 9, 11)
+    """The logits and all gradients of a small model, compiled and not."""
+    model, image = PoolAndUnpool(), torch.randn(2, 3, 9, 11)
     results = []
-    for run in (torch.compile(net, backend=backend, fullgraph=True), net):
+    for run in (torch.compile(model, backend=backend, fullgraph=True), model):
         logits = run(image)
-        results.append((logits.detach(), *torch.autograd.grad(logits.square().sum(), list(net.parameters()))))
+        results.append((logits.detach(), *torch.autograd.grad(logits.square().sum(), list(model.parameters()))))
     return results
 
 
@@ -251,7 +251,7 @@ def compiled_and_eager(backend: str) -> list[tuple[Tensor, ...]]:
         ),
     ],
 )
-def test_compiled_net_gives_the_same_values_and_gradients(backend: str) -> None:
+def test_compiled_model_gives_the_same_values_and_gradients(backend: str) -> None:
     # in a process of its own: after hundreds of tests in one, the compiler has ended in a segmentation fault
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         compiled, eager = process.submit(compiled_and_eager, backend).result()
@@ -272,7 +272,7 @@ def test_flat_round_trip(size: tuple[int, int]) -> None:
 
 
 def test_flat_indices_of_another_size_are_refused() -> None:
-    with pytest.raises(ShapeError, match=r"\(2, 2\) do not belong to a map of \(5, 4\): wanted \(3, 2\)"):
+    with pytest.raises(ShapeError, match=r"\(2, 2\) do not belong to a map of \(5, 4\): expected \(3, 2\)"):
         PoolingIndices.from_flat(torch.zeros(1, 1, 2, 2, dtype=torch.int64), (5, 4))
 
 

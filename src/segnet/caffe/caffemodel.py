@@ -2,7 +2,7 @@
 
 The authors' BN layer has two arrays only, scale and shift. In a released file the statistics are folded into them, so
 BN is `scale * x + shift`. A snapshot taken while training looks the same but is not folded: its BN needs a pass over
-the training pictures first, which the authors' compute_bn_statistics script makes.
+the training images first, which the authors' compute_bn_statistics script makes.
 
 Source:
     Caffe's and caffe-segnet's caffe.proto for the field numbers; the authors' prototxts for the layer names.
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from segnet.caffe.protobuf import Field, read_fields, read_varints
 from segnet.errors import WeightsError, nearest
-from segnet.layers import ConvBN, Normalisation, normalisation_name
 from segnet.models.segnet import SegNet, SegNetBasic
 from segnet.models.vgg import VGG16_STAGES
+from segnet.nn.layers import ConvBN, Normalisation, normalisation_name
 
 Blobs = dict[str, list[NDArray[np.floating]]]
 
@@ -36,7 +36,7 @@ _DIM = 1
 
 
 class CaffeLayer(NamedTuple):
-    """A convolution of the authors' net and its place in ours.
+    """A convolution of the authors' model and its place in ours.
 
     Attributes:
         module: path of our ConvBN, or of the bare classifier.
@@ -77,7 +77,7 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
     """Fills SegNet or SegNet-Basic with the authors' weights, so that in eval mode it computes what Caffe computes.
 
     BN becomes exactly `scale * x + shift`: its running mean is 0 and its running variance 1 minus its epsilon. The
-    bias of a convolution before BN moves into the shift. A `.double()` net keeps every digit of it.
+    bias of a convolution before BN moves into the shift. A `.double()` model keeps every digit of it.
 
     Args:
         model: SegNet (of input normalisation `raw_bgr`) or SegNet-Basic (`lrn`), or their Bayesian forms.
@@ -85,14 +85,14 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
 
     Raises:
         WeightsError: the file is missing or broken, a layer is missing or of another shape (as with another number of
-            classes), or the net is another one or normalises its input otherwise. The net is then untouched.
+            classes), or the model is another one or normalises its input otherwise. The model is then untouched.
     """
-    layers, wanted = _layers_of(model)
+    layers, expected = _layers_of(model)
     has = normalisation_name(model.get_submodule("normalisation"))
-    if has != wanted:
+    if has != expected:
         raise WeightsError(
-            f"{path}: the authors' {type(model).__name__} wants the input normalisation '{wanted}', the net has "
-            f"'{has}'; set model.normalisation to '{wanted}'"
+            f"{path}: the authors' {type(model).__name__} wants the input normalisation '{expected}', the model has "
+            f"'{has}'; set model.normalisation to '{expected}'"
         )
     blobs = read_caffemodel(path)
     states = [(layer.module, _state(model.get_submodule(layer.module), layer, blobs, path)) for layer in layers]
@@ -126,8 +126,8 @@ def _read_blob(message: memoryview, layer: str) -> NDArray[np.floating]:
     else:
         legacy = {part.number: part.varint for part in parts}
         shape = [legacy.get(number, 0) for number in _LEGACY_SHAPE]
-    values_wanted = math.prod(shape)
-    if len(data) != values_wanted * (8 if double else 4):
+    values_expected = math.prod(shape)
+    if len(data) != values_expected * (8 if double else 4):
         raise WeightsError(f"layer {layer}: an array of shape {tuple(shape)} in {len(data)} bytes")
     return np.frombuffer(data, "<f8" if double else "<f4").reshape(shape)
 
@@ -137,11 +137,11 @@ def _sides(dim: Field) -> list[int]:
     return read_varints(dim.content) if len(dim.content) else [dim.varint]
 
 
-# ------------------------------------------------------------------------------------------------ the nets
+# ------------------------------------------------------------------------------------------------ the models
 
 
 def _layers_of(model: nn.Module) -> tuple[list[CaffeLayer], Normalisation]:
-    """Every convolution of the net with the authors' name for it, and the input they fed it.
+    """Every convolution of the model with the authors' name for it, and the input they fed it.
 
     Raises:
         WeightsError: neither SegNet nor SegNet-Basic.
@@ -184,7 +184,7 @@ def _state(module: nn.Module, layer: CaffeLayer, blobs: Blobs, path: Path) -> di
 
 
 def _arrays(blobs: Blobs, name: str, shapes: Sequence[tuple[int, ...]], path: Path) -> list[Tensor]:
-    """The arrays of a layer, float64, in the shapes wanted; sides of 1 in front or behind do not count.
+    """The arrays of a layer, float64, in the shapes expected; sides of 1 in front or behind do not count.
 
     Raises:
         WeightsError: no such layer, or other arrays in it.
@@ -192,11 +192,11 @@ def _arrays(blobs: Blobs, name: str, shapes: Sequence[tuple[int, ...]], path: Pa
     if name not in blobs:
         raise WeightsError(f"{path} has no layer '{name}'; {nearest(name, blobs)}")
     arrays = blobs[name]
-    came = [array.shape for array in arrays]
-    if [_without_ones(shape) for shape in came] != [_without_ones(shape) for shape in shapes]:
+    got = [array.shape for array in arrays]
+    if [_without_ones(shape) for shape in got] != [_without_ones(shape) for shape in shapes]:
         raise WeightsError(
-            f"{path}: layer '{name}': wanted arrays of {' and '.join(map(str, shapes))}, got "
-            f"{' and '.join(map(str, came))}; the file is of another net or another number of classes"
+            f"{path}: layer '{name}': expected arrays of {' and '.join(map(str, shapes))}, got "
+            f"{' and '.join(map(str, got))}; the file is of another model or another number of classes"
         )
     return [torch.from_numpy(a.astype(np.float64).reshape(s)) for a, s in zip(arrays, shapes, strict=True)]
 

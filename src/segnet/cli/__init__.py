@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from segnet.cli.about import doctor, models
+from segnet.cli.acceleration import benchmark_latency, benchmark_memory, benchmark_profile, quantise, tune
 from segnet.cli.benchmark import benchmark_app
 from segnet.cli.blend import blend
 from segnet.cli.console import complain
@@ -18,7 +19,6 @@ from segnet.cli.data import data_app
 from segnet.cli.evaluate import evaluate
 from segnet.cli.export import benchmark_export, export
 from segnet.cli.predict import predict
-from segnet.cli.runtime import benchmark_latency, benchmark_memory, benchmark_profile, quantise, tune
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
 from segnet.errors import ConfigError, SegNetError

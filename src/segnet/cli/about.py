@@ -8,20 +8,20 @@ from segnet.errors import SegNetError
 
 
 def models() -> None:
-    """List the nets, the weights and the recipes."""
+    """List the models, the weights and the recipes."""
     import torch
 
     from segnet.config import recipe_names
     from segnet.models import MODELS, create_model
-    from segnet.models.weights import WEIGHTS, find_weights, read_card
+    from segnet.weights.file import WEIGHTS, find_weights, read_card
 
-    table = Table("net", "parameters at 11 classes")
+    table = Table("model", "parameters at 11 classes")
     for name in MODELS:
         with torch.device("meta"):  # shapes without numbers: nothing is drawn
-            net = create_model(name, 11)
-        table.add_row(name, f"{sum(p.numel() for p in net.parameters()):,}")
+            model = create_model(name, 11)
+        table.add_row(name, f"{sum(p.numel() for p in model.parameters()):,}")
     out_console.print(table)
-    table = Table("weights", "net", "classes", "mean IoU", "file")
+    table = Table("weights", "model", "classes", "mean IoU", "file")
     for name in WEIGHTS:
         try:
             path = find_weights(name)
@@ -36,8 +36,8 @@ def models() -> None:
 
 def doctor() -> None:
     """Say what this machine is and how SegNet would run on it."""
-    from segnet.engine.device import choose_place
-    from segnet.engine.machine import machine_facts
+    from segnet.device import choose_device
+    from segnet.machine import machine_facts
 
-    for name, value in {**machine_facts(), "Runs on": str(choose_place())}.items():
+    for name, value in {**machine_facts(), "Runs on": str(choose_device())}.items():
         say(f"{name:>12}  {value}")

@@ -22,20 +22,20 @@ from segnet.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from segnet.benchmark.options import Options
-    from segnet.benchmark.tables import TableText
-    from segnet.engine.crf import CRFParameters
+    from segnet.benchmark.paper_tables.options import Options
+    from segnet.benchmark.paper_tables.tables import TableText
+    from segnet.crf.dense_crf import CRFParameters
 
 benchmark_app = typer.Typer(no_args_is_help=True, help="The paper's tables, measured here; and single parts.")
 
 OutOption = Annotated[Path, typer.Option(help="Folder for tables, page and cells; a stopped benchmark goes on there.")]
-NetsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
-SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH to which pictures are brought; empty keeps theirs.")]
-EpochsOption = Annotated[int | None, typer.Option(min=1, help="Of every net; none takes the table's own.")]
+ModelsOption = Annotated[str, typer.Option(help="Names with commas between; empty takes the table's own.")]
+SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH to which images are brought; empty keeps theirs.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Of every model; none takes the table's own.")]
 TrainSplitOption = Annotated[str, typer.Option(help="To train on.")]
 ValSplitOption = Annotated[str, typer.Option(help="To score.")]
-VggOption = Annotated[str, typer.Option("--vgg16", help="ImageNet weights for nets on VGG16: oxford, a file, ...")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all nets alike.")]
+VggOption = Annotated[str, typer.Option("--vgg16", help="ImageNet weights for models on VGG16: oxford, a file, ...")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all models alike.")]
 RepeatsOption = Annotated[int, typer.Option(min=1, help="Of each time that is measured.")]
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Of the rows + CRF in tables 3 and 4: a file of `segnet crf search`.")
@@ -45,14 +45,16 @@ CRFOption = Annotated[
 # ------------------------------------------------------------------------------------------------ tables
 
 
-@benchmark_app.command("table4", help="Deep nets on indoor scenes, scored at three stages, DeepLab also with the CRF.")
-@benchmark_app.command("table3", help="Deep nets on road scenes, scored at three stages, DeepLab also with the CRF.")
+@benchmark_app.command(
+    "table4", help="Deep models on indoor scenes, scored at three stages, DeepLab also with the CRF."
+)
+@benchmark_app.command("table3", help="Deep models on road scenes, scored at three stages, DeepLab also with the CRF.")
 @benchmark_app.command("table1", help="Decoder variants: parameters, storage, time, scores with and without balancing.")
 def trained_table(
     context: typer.Context,
     data: DataOption,
     out: OutOption = Path("results"),
-    nets: NetsOption = "",
+    models: ModelsOption = "",
     size: SizeOption = "",
     epochs: EpochsOption = None,
     data_format: FormatOption = "auto",
@@ -65,24 +67,24 @@ def trained_table(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:
-    """Three commands of one form, one for each table whose nets are trained; the name says which."""
+    """Three commands of one form, one for each table whose models are trained; the name says which."""
     table = str(context.info_name)
     more: dict[str, Any] = {"data_format": data_format, "splits": (train_split, val_split), "vgg16": vgg16}
     more |= {"crf": _crf(crf), "settings": tuple(settings or ()), "repeats": repeats}
-    _show(_run(table, _options(out, nets, size, device, precision, data=data, epochs=epochs, **more)), out)
+    _show(_run(table, _options(out, models, size, device, precision, data=data, epochs=epochs, **more)), out)
 
 
 @benchmark_app.command()
 def table6(
     out: OutOption = Path("results"),
-    nets: NetsOption = "",
+    models: ModelsOption = "",
     size: SizeOption = "360x480",
     repeats: RepeatsOption = 9,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:
-    """Time forward and backward, memory in training and inference, size of the file; random pictures."""
-    _show(_run("table6", _options(out, nets, size, device, precision, repeats=repeats)), out)
+    """Time forward and backward, memory in training and inference, size of the file; random images."""
+    _show(_run("table6", _options(out, models, size, device, precision, repeats=repeats)), out)
 
 
 @benchmark_app.command("all")
@@ -90,7 +92,7 @@ def all_tables(
     data: DataOption,
     indoor: Annotated[str, typer.Option(help="Folder of indoor scenes for table 4; empty leaves it out.")] = "",
     out: OutOption = Path("results"),
-    nets: NetsOption = "",
+    models: ModelsOption = "",
     size: SizeOption = "",
     epochs: EpochsOption = None,
     vgg16: VggOption = "",
@@ -100,14 +102,14 @@ def all_tables(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "float32",
 ) -> None:
-    """Table 6, then 1 and 3 on DATA, then 4 on indoor scenes; each net where it belongs."""
-    from segnet.benchmark.nets import NETS
+    """Table 6, then 1 and 3 on DATA, then 4 on indoor scenes; each model where it belongs."""
+    from segnet.benchmark.paper_tables.table_models import TABLE_MODELS
 
     sources = {"table6": data, "table1": data, "table3": data} | ({"table4": indoor} if indoor else {})
-    asked = names_in(nets)
-    _known_nets(asked)
+    asked = names_in(models)
+    _known_models(asked)
     for table, source in sources.items():
-        mine = [net for net in asked if net in NETS[table]]
+        mine = [model for model in asked if model in TABLE_MODELS[table]]
         if mine or not asked:
             more: dict[str, Any] = {"data": source, "epochs": epochs, "vgg16": vgg16, "repeats": repeats}
             more |= {"crf": _crf(crf), "settings": tuple(settings or ())}
@@ -117,16 +119,16 @@ def all_tables(
 @benchmark_app.command()
 def quick(
     out: OutOption = Path("results/quick"),
-    nets: NetsOption = "",
+    models: ModelsOption = "",
     smallest: Annotated[bool, typer.Option("--smallest", help="Still smaller, for tests.")] = False,
     device: DeviceOption = "cpu",
     precision: PrecisionOption = "float32",
 ) -> None:
     """Tables 1, 3 and 6 on drawn street scenes, small: the whole report within minutes."""
-    from segnet.benchmark.quick import run_quick
+    from segnet.benchmark.paper_tables.quick import run_quick
 
-    _known_nets(names_in(nets))
-    for text in run_quick(_options(out, nets, "", device, precision), smallest=smallest):
+    _known_models(names_in(models))
+    for text in run_quick(_options(out, models, "", device, precision), smallest=smallest):
         _print(text.to_rich())
     say(f"{out}/report.html", "dim")
 
@@ -142,7 +144,7 @@ def benchmark_pooling(
     """Pool + unpool, forward and backward, against PyTorch's own pair: time and bytes held."""
     import torch
 
-    from segnet.benchmark.pooling import SEGNET_MAPS, compare_pooling
+    from segnet.benchmark.measure.pooling import SEGNET_MAPS, compare_pooling
 
     title = "max pooling + unpooling, ours / PyTorch, medians of one run"
     table = Table("map (C, H, W)", "type", "fwd+bwd ms", "ratio", "fwd ms", "ratio", "saved MB", "indices", title=title)
@@ -169,7 +171,9 @@ def benchmark_pooling(
 
 @benchmark_app.command("training")
 def benchmark_training(
-    nets: Annotated[list[str] | None, typer.Option("--net", help="As often as needed; both SegNets if none.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="As often as needed; both SegNets if none.")
+    ] = None,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "180x240",
     batch_size: Annotated[int, typer.Option(min=1)] = 4,
     steps: Annotated[int, typer.Option(min=1, help="That are timed, after one that warms up.")] = 5,
@@ -177,26 +181,26 @@ def benchmark_training(
     precision: PrecisionOption = "auto",
     out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
 ) -> None:
-    """A training step of the naive port, ours, and ours in low memory: pictures per second, peak memory."""
+    """A training step of the naive port, ours, and ours in low memory: images per second, peak memory."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from segnet.benchmark.training import FORMS, measure_training
-    from segnet.engine.device import choose_place
+    from segnet.benchmark.measure.training_step import FORMS, measure_training
+    from segnet.device import choose_device
 
-    place = choose_place(device_name(device), precision_name(precision))
-    columns = ("net", "form", "pictures/s", "x naive", "tensors MiB", "x naive", "process MiB")
-    table = Table(*columns, title=f"training step, {size}, batch {batch_size}, {place}")
+    device_spec = choose_device(device_name(device), precision_name(precision))
+    columns = ("model", "form", "images/s", "x naive", "tensors MiB", "x naive", "process MiB")
+    table = Table(*columns, title=f"training step, {size}, batch {batch_size}, {device_spec}")
     results = []
-    for net in nets or ["segnet", "segnet-basic"]:
+    for model in models or ["segnet", "segnet-basic"]:
         naive = None
         for form in FORMS:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:  # its peak is then its own
-                r = pool.submit(measure_training, net, form, batch_size, size_px(size), place, steps).result()
+                r = pool.submit(measure_training, model, form, batch_size, size_px(size), device_spec, steps).result()
             naive = naive or r
             results.append(r.to_dict())
             table.add_row(
-                *(net, form, f"{r.pictures_per_s:.2f}", f"{r.pictures_per_s / naive.pictures_per_s:.2f}"),
+                *(model, form, f"{r.images_per_s:.2f}", f"{r.images_per_s / naive.images_per_s:.2f}"),
                 *(f"{r.live_memory_mib:.0f}", f"{r.live_memory_mib / naive.live_memory_mib:.2f}"),
                 f"{r.process_memory_mib:.0f}",
             )
@@ -208,7 +212,7 @@ def benchmark_training(
 
 
 def _run(table: str, options: "Options") -> "TableText":
-    from segnet.benchmark.runs import run_table
+    from segnet.benchmark.paper_tables.runs import run_table
 
     return run_table(table, options)
 
@@ -219,17 +223,17 @@ def _show(text: "TableText", out: Path) -> None:
 
 
 def _print(table: Table) -> None:
-    from segnet.benchmark.tables import print_whole
+    from segnet.benchmark.paper_tables.tables import print_whole
 
     print_whole(table, out_console)
 
 
-def _options(out: Path, nets: str, size: str, device: str, precision: str, **more: Any) -> "Options":
-    from segnet.benchmark.options import Options
+def _options(out: Path, models: str, size: str, device: str, precision: str, **more: Any) -> "Options":
+    from segnet.benchmark.paper_tables.options import Options
 
     return Options(
         out,
-        nets=names_in(nets),
+        models=names_in(models),
         size_px=size_px(size) if size else None,
         device=device_name(device),
         precision=precision_name(precision),
@@ -240,24 +244,24 @@ def _options(out: Path, nets: str, size: str, device: str, precision: str, **mor
 
 
 def _crf(path: Path | None) -> "CRFParameters":
-    from segnet.engine.crf import CRFParameters
-    from segnet.engine.crf_file import read_crf
+    from segnet.crf.dense_crf import CRFParameters
+    from segnet.crf.file import read_crf
 
     return read_crf(path) if path else CRFParameters()
 
 
-def _known_nets(names: tuple[str, ...]) -> None:
+def _known_models(names: tuple[str, ...]) -> None:
     from segnet.models import MODELS
 
     for name in names:
-        one_of("net", name, MODELS)
+        one_of("model", name, MODELS)
 
 
 def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
     if path is None:
         return
-    from segnet.engine.machine import machine_facts
-    from segnet.files import whole_file
+    from segnet.io.files import whole_file
+    from segnet.machine import machine_facts
 
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))

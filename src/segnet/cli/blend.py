@@ -1,4 +1,4 @@
-"""`segnet blend`: between two weights of one net."""
+"""`segnet blend`: between two weights of one model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +17,17 @@ def blend(
     out: Annotated[Path, typer.Option(help="The file to write, .safetensors.")],
     share: Annotated[float, typer.Option(min=0, max=1, help="Of the second; a little is often enough.")] = 0.2,
     data: Annotated[str, typer.Option(help="To score on; the scores go into the file. Empty scores nothing.")] = "",
-    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
+    split: Annotated[str, typer.Option(help="Which images of it.")] = "val",
     data_format: FormatOption = "auto",
 ) -> None:
-    """Blend two weights of one net: what the second has learnt anew, without losing what the first knew."""
+    """Blend two weights of one model: what the second has learnt anew, without losing what the first knew."""
     from segnet.data import open_dataset
-    from segnet.engine.blend import blend_weights
-    from segnet.engine.device import choose_place
-    from segnet.engine.evaluate import evaluate
-    from segnet.files import require_apart
-    from segnet.models.weights import find_weights, save_weights
+    from segnet.device import choose_device
+    from segnet.inference.evaluate import evaluate
+    from segnet.io.files import require_apart
     from segnet.report.evaluation import require_same_classes, score_table
+    from segnet.weights.blend import blend_weights
+    from segnet.weights.file import find_weights, save_weights
 
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: weights are saved as .safetensors; give the file that suffix")
@@ -36,9 +36,9 @@ def blend(
     if data:
         dataset = open_dataset(data, split, data_format)
         require_same_classes(card.label_set, dataset)
-        place = choose_place()
-        place.ready(model)
-        scores = evaluate(model, dataset, place)
+        device_spec = choose_device()
+        device_spec.ready(model)
+        scores = evaluate(model, dataset, device_spec)
         card = replace(card, scores=scores.summary(), class_iou=scores.class_iou())
         out_console.print(score_table(scores))
     save_weights(out, model, card)

@@ -21,7 +21,7 @@ from segnet.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from segnet.engine.crf_search import SearchResult
+    from segnet.crf.search import SearchResult
 
 crf_app = typer.Typer(no_args_is_help=True, help="Parameters of the fully connected CRF.")
 
@@ -37,48 +37,48 @@ def _group() -> None:
 def search(
     weights: WeightsOption,
     data: DataOption,
-    split: Annotated[str, typer.Option(help="Which pictures of it; those of training keep the others for scoring.")] = (
+    split: Annotated[str, typer.Option(help="Which images of it; those of training keep the others for scoring.")] = (
         "train"
     ),
     data_format: FormatOption = "auto",
-    pictures: Annotated[int, typer.Option(min=1, help="How many, evenly spread over the split.")] = 20,
+    images: Annotated[int, typer.Option(min=1, help="How many, evenly spread over the split.")] = 20,
     measure: Annotated[str, typer.Option(help="What is to be high: boundary_f1 or mean_iou.")] = "boundary_f1",
     rounds: Annotated[int, typer.Option(min=1, help="The coarse grid, then ever finer steps.")] = 3,
     iterations: Annotated[int, typer.Option(min=1, help="Of mean field.")] = 5,
-    workers: Annotated[int, typer.Option(min=1, help="Pictures at the same time.")] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(min=1, help="Images at the same time.")] = os.cpu_count() or 1,
     out: Annotated[Path, typer.Option(help="File for the best parameters, for --crf.")] = Path("crf.toml"),
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Find weights and widths on labelled pictures, coarse to fine; writes them to a file."""
-    wanted = one_of("measure", measure, ("boundary_f1", "mean_iou"))
+    """Find weights and widths on labelled images, coarse to fine; writes them to a file."""
+    expected = one_of("measure", measure, ("boundary_f1", "mean_iou"))
+    from segnet.crf.file import write_crf
+    from segnet.crf.search import model_outputs, search_crf
     from segnet.data import open_dataset
-    from segnet.engine.crf_file import write_crf
-    from segnet.engine.crf_search import net_outputs, search_crf
-    from segnet.engine.predict import Predictor
+    from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import require_same_classes
 
     predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
     dataset = open_dataset(data, split, data_format)
     require_same_classes(predictor.label_set, dataset)
-    outputs = net_outputs(predictor.model, dataset, pictures, predictor.place)
+    outputs = model_outputs(predictor.model, dataset, images, predictor.place)
     result = search_crf(
         outputs,
         dataset.label_set,
-        wanted,
+        expected,
         rounds=rounds,
         iterations=iterations,
         workers=workers,
         console=out_console,
     )
     found = (
-        f"{measure} {100 * result.gain:+.2f} points over the net alone on {len(outputs)} pictures of {split} of {data}"
+        f"{measure} {100 * result.gain:+.2f} points over the model alone on {len(outputs)} images of {split} of {data}"
     )
     write_crf(out, result.best, [found, command_line()])
     out_console.print(_table(result))
     say(found)
     if result.gain <= 0:
-        say(f"No parameters that were tried raise {measure}: this net is better without a CRF.", "yellow")
+        say(f"No parameters that were tried raise {measure}: this model is better without a CRF.", "yellow")
     say(str(out), "dim")
 
 

@@ -1,4 +1,4 @@
-"""The command line's `segnet data ...`: bring in, part, look at, describe and draw data sets."""
+"""The command line's `segnet data ...`: bring in, part, look at, describe and draw datasets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,15 +8,15 @@ import typer
 from segnet.cli.console import out_console, say
 from segnet.cli.options import FormatOption, one_of, size_px
 
-data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw datasets.")
 
-FolderArgument = Annotated[Path, typer.Argument(help="Folder of the data set.")]
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
 SplitOption = Annotated[str | None, typer.Option(help="train, val or test; none takes all that are there.")]
 
 
 @data_app.command("import")
 def data_import(
-    src: Annotated[Path, typer.Argument(help="Folder or file that the tool left, with the pictures.")],
+    src: Annotated[Path, typer.Argument(help="Folder or file that the tool left, with the images.")],
     tool: Annotated[str, typer.Option("--from", help="labelme, coco, cvat, voc, cityscapes or colours.")],
     out: Annotated[Path, typer.Option(help="New folder for images/, labels/ and labels.toml.")],
     rest: Annotated[
@@ -24,7 +24,7 @@ def data_import(
     ] = None,
 ) -> None:
     """Bring in what a labelling tool left: polygons, masks and colours become class ids. All of it or nothing."""
-    from segnet.data.importing import import_folder
+    from segnet.data.importers import import_folder
 
     for line in import_folder(tool, src, out, rest, out_console):
         say(line)
@@ -33,8 +33,8 @@ def data_import(
 @data_app.command("split")
 def data_split(
     root: FolderArgument,
-    val: Annotated[float, typer.Option(min=0, max=1, help="Share of the pictures to validate on.")] = 0.2,
-    test: Annotated[float, typer.Option(min=0, max=1, help="Share of the pictures for a test; 0 makes none.")] = 0.0,
+    val: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="Share of the images for a test; 0 makes none.")] = 0.0,
     group: Annotated[
         str | None,
         typer.Option(help="Pattern of names whose first bracket is the group; none takes names less their number."),
@@ -54,10 +54,10 @@ def data_split(
     named = (
         f"; the largest: {', '.join(f'{key} {len(found)}' for key, found in largest)}" if len(largest[0][1]) > 1 else ""
     )
-    told = f"{len(names)} pictures in {len(grouping.groups)} groups ({grouping.rule}){named}"
+    told = f"{len(names)} images in {len(grouping.groups)} groups ({grouping.rule}){named}"
     say(told)
     for split, members in splits.items():
-        share = f"{len(members)} pictures, {len(members) / len(names):.0%}"
+        share = f"{len(members)} images, {len(members) / len(names):.0%}"
         say(f"{split}: {share}, in {root / split}.txt")
 
 
@@ -65,12 +65,12 @@ def data_split(
 def data_show(
     root: FolderArgument,
     split: SplitOption = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures, evenly spread over all.")] = 24,
+    count: Annotated[int, typer.Option(min=1, help="Images, evenly spread over all.")] = 24,
     out: Annotated[Path, typer.Option(help="The sheet: .html to study, or .png.")] = Path("contact-sheet.html"),
     data_format: FormatOption = "auto",
 ) -> None:
-    """Show pictures with their labels laid over them, on one sheet."""
-    from segnet.data.all_splits import Joined, open_splits
+    """Show images with their labels laid over them, on one sheet."""
+    from segnet.data.splits import Joined, open_splits
     from segnet.report.contact_sheet import spread, write_contact_sheet
 
     splits, broken = open_splits(root, split, data_format, allow_missing=False)
@@ -78,16 +78,16 @@ def data_show(
         raise next(iter(broken.values()))
     dataset = Joined(list(splits.values()))
     places = spread(len(dataset), count)
-    told, parts = f"{len(places)} of {len(dataset)} pictures", ", ".join(splits)
+    told, parts = f"{len(places)} of {len(dataset)} images", ", ".join(splits)
     write_contact_sheet(out, dataset, places, f"{root.resolve().name}, {parts}: {told}")
     say(f"{told} ({parts}) in {out}")
 
 
 @data_app.command("check")
 def data_check(root: FolderArgument, split: SplitOption = None, data_format: FormatOption = "auto") -> None:
-    """Report missing or broken files, sizes that differ, unknown ids, class frequencies, pictures without labels."""
-    from segnet.data.all_splits import open_splits
-    from segnet.data.inspect import check
+    """Report missing or broken files, sizes that differ, unknown ids, class frequencies, images without labels."""
+    from segnet.data.checking import check
+    from segnet.data.splits import open_splits
 
     splits, broken = open_splits(root, split, data_format, allow_missing=True)
     ok = not broken
@@ -110,7 +110,7 @@ def data_init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
 ) -> None:
     """Write labels.toml from what is found in labels/: class ids or colours, to be given names by hand."""
-    from segnet.data.inspect import init_folder
+    from segnet.data.checking import init_folder
 
     say(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
 
@@ -126,9 +126,9 @@ def data_draw(
     ] = "folder",
 ) -> None:
     """Draw street scenes with exact labels, in the folder layout or as a labelling tool would leave them."""
-    from segnet.data.annotation_files import write_coco, write_labelme
-    from segnet.data.folder import write_folder
-    from segnet.data.street import Street
+    from segnet.data.datasets.folder import write_folder
+    from segnet.data.exporters.annotation_files import write_coco, write_labelme
+    from segnet.data.street.scenes import Street
 
     write = {"folder": write_folder, "labelme": write_labelme, "coco": write_coco}
     write[one_of("form", form, write)](root, Street(count, size_px(size), seed))

@@ -23,21 +23,21 @@ from segnet.cli.options import (
 def evaluate(
     weights: WeightsOption,
     data: DataOption = "street",
-    split: Annotated[str, typer.Option(help="Which pictures of it.")] = "val",
+    split: Annotated[str, typer.Option(help="Which images of it.")] = "val",
     data_format: FormatOption = "auto",
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
-    uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian net; their mean is scored.")] = 0,
+    uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian model; their mean is scored.")] = 0,
     crf_file: CRFOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
     """Score weights on a labelled split: global accuracy, class average, mean IoU, boundary F1."""
+    from segnet.crf.file import read_crf
     from segnet.data import open_dataset
-    from segnet.engine.crf_file import read_crf
-    from segnet.engine.predict import Predictor
+    from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
 
     crf = read_crf(crf_file) if crf_file else None

@@ -1,4 +1,4 @@
-"""The command line's `segnet export` and `segnet benchmark export`: nets for other runtimes."""
+"""The command line's `segnet export` and `segnet benchmark export`: models for other runtimes."""
 
 import shlex
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segnet.export.record import Exported
 
 
-PictureOption = Annotated[Path | None, typer.Option(help="To compare on, besides noise; none draws a street scene.")]
+ImageOption = Annotated[Path | None, typer.Option(help="To compare on, besides noise; none draws a street scene.")]
 
 
 def export(
@@ -25,22 +25,22 @@ def export(
     ],
     out: Annotated[Path, typer.Option(help="The file to write, with the target's suffix; for web a folder.")],
     weights: WeightsOption = "segnet-basic-camvid",
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of its pictures, or dynamic; empty is 360x480.")] = "",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of its images, or dynamic; empty is 360x480.")] = "",
     answer: Annotated[str, typer.Option(help="logits, or classes: the argmax inside.")] = "logits",
-    picture: PictureOption = None,
+    image: ImageOption = None,
     quantised: Annotated[
         Path | None, typer.Option(help="File of segnet quantise from these weights: openvino writes it in int8.")
     ] = None,
-    samples: Annotated[Path | None, typer.Option(help="For web: folder of pictures to offer on the page.")] = None,
+    samples: Annotated[Path | None, typer.Option(help="For web: folder of images to offer on the page.")] = None,
     runtime: Annotated[str, typer.Option(help="For web: folder with onnxruntime-web, or npm to fetch it.")] = "",
 ) -> None:
-    """Write a net for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept.
+    """Write a model for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept.
 
-    For web: the whole demo as a folder of static files, whose net runs in the browser.
+    For web: the whole demo as a folder of static files, whose model runs in the browser.
     """
     one_of("answer", answer, ("logits", "classes"))
     of_web = {"--samples": samples, "--runtime": runtime}
-    of_files = {"--size": size, "--picture": picture, "--quantised": quantised, "--answer": answer != "logits"}
+    of_files = {"--size": size, "--image": image, "--quantised": quantised, "--answer": answer != "logits"}
     if unused := [name for name, value in (of_files if to == "web" else of_web).items() if value]:
         raise ConfigError(f"{unused[0]} says nothing to --to {to}; leave it out")
     if to == "web":
@@ -49,7 +49,7 @@ def export(
     from segnet.export import export_weights
 
     fixed_px = None if size == "dynamic" else size_px(size or "360x480")
-    options: dict[str, Any] = {"size_px": fixed_px, "answer": answer, "picture": picture, "quantised": quantised}
+    options: dict[str, Any] = {"size_px": fixed_px, "answer": answer, "image": image, "quantised": quantised}
     exported = export_weights(weights, to, out, **options)
     _show(exported)
 
@@ -67,8 +67,8 @@ def _export_web(weights: str, out: Path, samples: Path | None, runtime: str) -> 
 def benchmark_export(
     weights: WeightsOption = "segnet-basic-camvid",
     targets: Annotated[str, typer.Option(help="Names with commas between; empty takes all.")] = "",
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the pictures.")] = "360x480",
-    picture: PictureOption = None,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images.")] = "360x480",
+    image: ImageOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="Of each time that is measured.")] = 9,
     out: Annotated[Path, typer.Option(help="Results as JSON; rows of other targets in it are kept.")] = Path(
         "results/export.json"
@@ -76,7 +76,7 @@ def benchmark_export(
     page: Annotated[Path | None, typer.Option(help="A page whose table is replaced, such as docs/export.md.")] = None,
 ) -> None:
     """Every target: version, operators, differences from PyTorch, latency, file size. Tools not installed are said."""
-    from segnet.benchmark.export import measure_exports, read_page, write_page, write_results
+    from segnet.benchmark.measure.exports import measure_exports, read_page, write_page, write_results
     from segnet.export import TARGETS
 
     names = names_in(targets) or tuple(TARGETS)
@@ -84,7 +84,7 @@ def benchmark_export(
         one_of("export target", name, TARGETS)
     if page:
         read_page(page)  # an error comes before the measuring
-    rows = measure_exports(weights, names, size_px(size), picture=picture, repeats=repeats, console=out_console)
+    rows = measure_exports(weights, names, size_px(size), image=image, repeats=repeats, console=out_console)
     record = write_results(out, rows, command_line())
     say(str(out), "dim")
     if page:
@@ -93,10 +93,10 @@ def benchmark_export(
 
 
 def _show(exported: "Exported") -> None:
-    table = Table("picture", "logits: max difference", "mean", "pixels of another class")
+    table = Table("image", "logits: max difference", "mean", "pixels of another class")
     for d in exported.differences:
         logits = ("-", "-") if d.max_logit is None else (f"{d.max_logit:.2e}", f"{d.mean_logit:.2e}")
-        table.add_row(escape(d.picture), *logits, f"{d.classes_changed:.4%}")
+        table.add_row(escape(d.image), *logits, f"{d.classes_changed:.4%}")
     if exported.differences:
         out_console.print(table)
         told = f"ran in {exported.runtime} {exported.version} as in PyTorch"

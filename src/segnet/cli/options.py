@@ -13,11 +13,11 @@ import typer
 from segnet.errors import ConfigError, nearest
 
 WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
-DataOption = Annotated[str, typer.Option(help="Folder of the data set, or street for the drawn scenes.")]
+DataOption = Annotated[str, typer.Option(help="Folder of the dataset, or street for the drawn scenes.")]
 FormatOption = Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")]
 BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compiled, openvino or onnxruntime.")]
 CRFOption = Annotated[
-    Path | None, typer.Option("--crf", help="Dense CRF after the net: a file of `segnet crf search`.")
+    Path | None, typer.Option("--crf", help="Dense CRF after the model: a file of `segnet crf search`.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (for a GPU; slow on a CPU).")]
@@ -68,9 +68,9 @@ def size_px(text: str) -> tuple[int, int]:
     """
     height, cross, width = text.partition("x")
     if not cross or not re.fullmatch("[0-9]{1,6}", height) or not re.fullmatch("[0-9]{1,6}", width):
-        raise ConfigError(f"size '{text}': wanted HEIGHTxWIDTH in pixels, for example 360x480")
+        raise ConfigError(f"size '{text}': expected HEIGHTxWIDTH in pixels, for example 360x480")
     if not int(height) * int(width):
-        raise ConfigError(f"size '{text}': wanted at least one pixel each way, for example 360x480")
+        raise ConfigError(f"size '{text}': expected at least one pixel each way, for example 360x480")
     return int(height), int(width)
 
 
@@ -81,5 +81,5 @@ def amount(option: str, value: float) -> float:
         ConfigError: it is not.
     """
     if not (value > 0 and math.isfinite(value)):
-        raise ConfigError(f"{option} {value:g}: wanted a number above 0")
+        raise ConfigError(f"{option} {value:g}: expected a number above 0")
     return value

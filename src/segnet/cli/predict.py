@@ -1,4 +1,4 @@
-"""The command line's `segnet predict`: pictures of any size and videos to classes and overlays."""
+"""The command line's `segnet predict`: images of any size and videos to classes and overlays."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,29 +23,29 @@ from segnet.cli.options import (
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from segnet.engine.predict import Predictor
+    from segnet.inference.predictor import Predictor
 
 
 _BYTES_ENLARGED = 12  # per pixel and class: enlarged logits, their softmax, and one more
 
 
 def predict(
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures, videos, or folders of pictures.")],
+    sources: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
     weights: WeightsOption = "segnet-basic-camvid",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
     probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
     confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
     uncertainty: Annotated[
-        int, typer.Option(min=0, help="Samples of a Bayesian net; NAME-variance.png, NAME-entropy.png etc.")
+        int, typer.Option(min=0, help="Samples of a Bayesian model; NAME-variance.png, NAME-entropy.png etc.")
     ] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures of one size that are predicted together.")] = 1,
-    memory: Annotated[float, typer.Option(help="GiB for the program; a picture that needs more goes in tiles.")] = 4,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of one size that are predicted together.")] = 1,
+    memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Pixels to which larger pictures are brought for the net; 0 leaves them.")
+        int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
     ] = 0,
-    max_megapixels: Annotated[float, typer.Option(help="Of a picture; a small file can unfold to gigabytes.")] = 250,
+    max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
     frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
         float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
@@ -55,25 +55,25 @@ def predict(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Segment pictures and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each picture,
+    """Segment images and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each image,
     NAME-overlay.mp4 for each video (.mkv where its sound wants one).
 
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
-    from segnet.data.listing import find_pictures, groups_of_one_size, output_stems
-    from segnet.engine.crf_file import read_crf
-    from segnet.engine.predict import Predictor
-    from segnet.engine.prediction import result_paths, save_prediction
-    from segnet.files import require_apart
+    from segnet.crf.file import read_crf
+    from segnet.data.reading.listing import find_images, groups_of_one_size, output_stems
+    from segnet.inference.prediction import result_paths, save_prediction
+    from segnet.inference.predictor import Predictor
+    from segnet.io.files import require_apart
     from segnet.video import is_video, overlay_suffix
 
-    videos = [path for path in dict.fromkeys(pictures) if is_video(path)]
-    others = [path for path in pictures if not is_video(path)]
-    paths = videos + (find_pictures(others) if others else [])
+    videos = [path for path in dict.fromkeys(sources) if is_video(path)]
+    others = [path for path in sources if not is_video(path)]
+    paths = videos + (find_images(others) if others else [])
     if is_video(out) and (len(paths) > 1 or not videos):
-        raise ConfigError(f"--out {out} is a video; wanted a folder for pictures or several files")
+        raise ConfigError(f"--out {out} is a video; expected a folder for images or several files")
     if videos and (probabilities or confidence or uncertainty):
-        raise ConfigError("a video has no --probabilities, --confidence or --uncertainty; give its frames as pictures")
+        raise ConfigError("a video has no --probabilities, --confidence or --uncertainty; give its frames as images")
     stems = output_stems(paths)
     targets = {path: out if is_video(out) else out / f"{stems[path]}-overlay{overlay_suffix(path)}" for path in videos}
     for path in paths[len(videos) :]:
@@ -116,18 +116,18 @@ def predict(
                 for path, result in zip(group, results, strict=True):
                     save_prediction(result, out, stems[path], opacity=opacity)
             progress.advance(task, len(group) + len(broken))
-    kind = "files" if videos else "pictures"
+    kind = "files" if videos else "images"
     folder = out.parent if is_video(out) else out
     say(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}")
     if failed:
         raise typer.Exit(2)
 
 
-def _tile_px(path: Path, predictor: "Predictor", memory_gib: float, wanted_px: int, pixel_limit: int) -> int:
-    """Side of the tiles that a picture goes in; 0 for a picture that goes whole, or cannot be read."""
-    from segnet.data.pictures import require_pixels
-    from segnet.data.windows import size_and_kept_bytes
-    from segnet.engine.tiles import tile_px_within
+def _tile_px(path: Path, predictor: "Predictor", memory_gib: float, expected_px: int, pixel_limit: int) -> int:
+    """Side of the tiles that an image goes in; 0 for an image that goes whole, or cannot be read."""
+    from segnet.data.reading.images import require_pixels
+    from segnet.data.reading.windows import size_and_kept_bytes
+    from segnet.inference.tiles import tile_px_within
 
     try:
         size_px, kept_bytes = size_and_kept_bytes(path)
@@ -141,8 +141,8 @@ def _tile_px(path: Path, predictor: "Predictor", memory_gib: float, wanted_px: i
                 "out: it then goes in tiles"
             )
         return 0
-    if wanted_px:
-        return wanted_px if max(size_px) > wanted_px else 0
+    if expected_px:
+        return expected_px if max(size_px) > expected_px else 0
     side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes)
     return side_px if size_px[0] * size_px[1] > side_px**2 else 0
 
@@ -157,27 +157,27 @@ def _predict_large(
     uncertainty_samples: int,
     pixel_limit: int,
 ) -> bool:
-    """Predicts a picture in tiles, and says so; whether it could be read."""
-    from segnet.data.windows import open_windows
-    from segnet.engine.bands import save_bands
-    from segnet.engine.tiles import Tiling, predict_in_tiles
+    """Predicts an image in tiles, and says so; whether it could be read."""
+    from segnet.data.reading.windows import open_windows
+    from segnet.inference.bands import save_bands
+    from segnet.inference.tiles import Tiling, predict_in_tiles
 
     with Progress(console=out_console, transient=True) as progress:
         try:
-            picture = open_windows(path, pixel_limit)
-            tiling = Tiling(picture.size_px, tile_px)
-            height, width = picture.size_px
-            say(f"{path}: {width}x{height} pixels, {picture.note}, in {tiling}")
+            image = open_windows(path, pixel_limit)
+            tiling = Tiling(image.size_px, tile_px)
+            height, width = image.size_px
+            say(f"{path}: {width}x{height} pixels, {image.note}, in {tiling}")
             task = progress.add_task(f"tiles on {predictor}", total=len(tiling))
             bands = predict_in_tiles(
                 predictor,
-                picture,
+                image,
                 tiling,
                 confidence=confidence,
                 uncertainty_samples=uncertainty_samples,
                 on_tile=lambda: progress.advance(task),
             )
-            save_bands(bands, picture.size_px, target.parent, target.name, opacity=opacity)
+            save_bands(bands, image.size_px, target.parent, target.name, opacity=opacity)
         except DataError as error:
             _skipped(error)
             return False

@@ -22,7 +22,7 @@ from segnet.errors import ConfigError
 RuntimeOption = Annotated[
     str, typer.Option(help="Folder with onnxruntime-web's files; npm fetches them once; empty looks in the cache.")
 ]
-SamplesOption = Annotated[Path | None, typer.Option(help="Folder of pictures to offer beside the drawn streets.")]
+SamplesOption = Annotated[Path | None, typer.Option(help="Folder of images to offer beside the drawn streets.")]
 
 
 def serve(
@@ -34,24 +34,24 @@ def serve(
     samples: SamplesOption = None,
     runtime: RuntimeOption = "",
     max_megabytes: Annotated[float, typer.Option(help="Of one request.")] = 16,
-    max_megapixels: Annotated[float, typer.Option(help="Of one picture.")] = 4,
-    places: Annotated[int, typer.Option(help="Pictures at one time; above it the answer is 429.")] = 16,
-    batch_size: Annotated[int, typer.Option(help="Pictures of one size that the net sees together.")] = 4,
-    timeout_s: Annotated[float, typer.Option(help="Seconds in which the net must answer.")] = 60,
+    max_megapixels: Annotated[float, typer.Option(help="Of one image.")] = 4,
+    places: Annotated[int, typer.Option(help="Images at one time; above it the answer is 429.")] = 16,
+    batch_size: Annotated[int, typer.Option(help="Images of one size that the model sees together.")] = 4,
+    timeout_s: Annotated[float, typer.Option(help="Seconds in which the model must answer.")] = 60,
     backend: Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")] = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Serve the web demo and the HTTP API: open the address in a browser, or POST pictures to /v1/segment."""
+    """Serve the web demo and the HTTP API: open the address in a browser, or POST images to /v1/segment."""
     from segnet.runtime.backend import require
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         require(module, "serve")
     from segnet.serve.app import create_app
+    from segnet.serve.browser_runtime import find_runtime
     from segnet.serve.limits import Limits
     from segnet.serve.models import load_models
     from segnet.serve.run import listen, serve_until_stopped
-    from segnet.serve.runtime import find_runtime
     from segnet.serve.site import Offer, require_exporter, site_assets
 
     limits = Limits(
@@ -92,7 +92,7 @@ def serve(
         def ready() -> None:
             say(f"{', '.join(models)} at {address} (Ctrl-C stops)")
             if why_no_browser:
-                say(f"the net does not run in the browser: {why_no_browser}", "dim")
+                say(f"the model does not run in the browser: {why_no_browser}", "dim")
 
         serve_until_stopped(create_app(models, limits, assets), listener, ready, grace_s=timeout_s)
 
@@ -101,12 +101,12 @@ def benchmark_serve(
     weights: Annotated[str, typer.Option(help="Name of weights that ship, or a file.")] = "segnet-basic-camvid",
     clients: Annotated[str, typer.Option(help="At one time; numbers with commas between.")] = "1,8,64",
     seconds: Annotated[float, typer.Option(min=1, help="Of each number of clients.")] = 30,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the picture.")] = "360x480",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the image.")] = "360x480",
     out: Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")] = Path("results"),
 ) -> None:
     """The service under load: requests/s, waiting times, refusals, errors, memory, and whether /healthz answers."""
-    from segnet.benchmark.load import load_table, measure_load
-    from segnet.benchmark.results import show_and_write
+    from segnet.benchmark.measure.service_load import load_table, measure_load
+    from segnet.benchmark.paper_tables.results import show_and_write
 
     counts = [_count(text) for text in clients.split(",")]
     results = measure_load(weights, counts, amount("--seconds", seconds), size_px(size))
@@ -121,5 +121,5 @@ def _millions(option: str, value: float) -> int:
 
 def _count(text: str) -> int:
     if not re.fullmatch("[0-9]{1,6}", text.strip()) or not int(text):
-        raise ConfigError(f"clients '{text}': wanted numbers from 1 with commas between, for example 1,8,64")
+        raise ConfigError(f"clients '{text}': expected numbers from 1 with commas between, for example 1,8,64")
     return int(text)

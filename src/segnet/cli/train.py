@@ -7,30 +7,30 @@ from typing import Annotated
 import typer
 
 from segnet.cli.console import out_console, say
-from segnet.text import toml_value
+from segnet.io.text import toml_value
 
 
 def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run, made if missing; none is runs/DATA.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the data set; overrides the recipe's.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the dataset; overrides the recipe's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Train a net; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
+    """Train a model; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
 
-    Without a recipe, net, size, batch and schedule are chosen for the data and this machine, and said.
+    Without a recipe, model, size, batch and schedule are chosen for the data and this machine, and said.
 
     In several processes: torchrun --nproc-per-node 2 -m segnet train ...
     """
     from segnet.config import load_config
     from segnet.data import open_dataset
-    from segnet.engine.predict import Predictor
-    from segnet.engine.processes import join_processes
-    from segnet.engine.surroundings import chosen_config, config_of_run
-    from segnet.engine.train import fit
-    from segnet.models.weights import save_weights
+    from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
+    from segnet.training.distributed import join_processes
+    from segnet.training.run_context import chosen_config, config_of_run
+    from segnet.training.train import fit
+    from segnet.weights.file import save_weights
 
     overrides = ([f"data.path={toml_value(str(data))}"] if data else []) + (settings or [])
     config, choice = load_config(recipe, overrides), tuple[str, ...]()
@@ -57,19 +57,19 @@ def train(
 
 
 def pretrain(
-    data: Annotated[str, typer.Option(help="Folder of pictures, folder of a data set, or street for drawn scenes.")],
+    data: Annotated[str, typer.Option(help="Folder of images, folder of a dataset, or street for drawn scenes.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
     layerwise: Annotated[bool, typer.Option("--layerwise/--at-once", help="One stage after the other, or all.")] = True,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Train an encoder without labels, by rebuilding pictures; OUT/best.safetensors starts SegNet-Basic.
+    """Train an encoder without labels, by rebuilding images; OUT/best.safetensors starts SegNet-Basic.
 
-    Then: segnet train --set model.start=OUT/best.safetensors ... Pictures rebuilt are in OUT/report.html.
+    Then: segnet train --set model.start=OUT/best.safetensors ... Images rebuilt are in OUT/report.html.
     """
     from segnet.config import load_pretrain_config
-    from segnet.engine.pretrain import pretrain as learn_to_rebuild
     from segnet.report.reconstruction import report_run
+    from segnet.training.pretrain import pretrain as learn_to_rebuild
 
     overrides = [f"data.path={toml_value(data)}", f"train.layerwise={toml_value(layerwise)}"]
     config = load_pretrain_config(overrides + (settings or []))

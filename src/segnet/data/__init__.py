@@ -1,17 +1,17 @@
-"""Data sets by name: which readers there are, and the one that a folder on disk asks for."""
+"""Datasets by name: which readers there are, and the one that a folder on disk asks for."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from segnet.data.camvid import SPLITS, CamVid
-from segnet.data.camvid32 import CamVid32, camvid32_folders
-from segnet.data.cityscapes import Cityscapes
-from segnet.data.folder import Folder
-from segnet.data.label_file import LABELS_TOML
+from segnet.data.datasets.camvid import SPLITS, CamVid
+from segnet.data.datasets.camvid32 import CamVid32, camvid32_folders
+from segnet.data.datasets.cityscapes import Cityscapes
+from segnet.data.datasets.folder import Folder
+from segnet.data.datasets.sunrgbd import SUNRGBD, is_sunrgbd
+from segnet.data.datasets.voc import VOC, voc_folder
+from segnet.data.reading.label_file import LABELS_TOML
 from segnet.data.sample import Dataset
-from segnet.data.street import street_split
-from segnet.data.sunrgbd import SUNRGBD, is_sunrgbd
-from segnet.data.voc import VOC, voc_folder
+from segnet.data.street.scenes import street_split
 from segnet.errors import ConfigError, DataError, nearest
 
 DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
@@ -26,7 +26,7 @@ DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
 
 
 def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, allow_missing: bool = False) -> Dataset:
-    """One split of a data set.
+    """One split of a dataset.
 
     Args:
         path: its folder. The word `street`, where no folder has that name, is the embedded drawn street scenes.
@@ -53,7 +53,7 @@ def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, all
 def _require_folder(root: Path) -> None:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"{root} {what}; wanted the folder of a data set, or the word street")
+        raise DataError(f"{root} {what}; expected the folder of a dataset, or the word street")
 
 
 def _format_of(root: Path) -> str:
@@ -73,7 +73,7 @@ def _format_of(root: Path) -> str:
     if (root / "images").is_dir() and (root / "labels").is_dir():
         raise DataError(f"{root} has images/ and labels/ but no {LABELS_TOML}; `segnet data init {root}` writes one")
     raise DataError(
-        f"{root} holds no data set known here; looked for {LABELS_TOML} with images/ and labels/, for trainannot/ "
+        f"{root} holds no dataset known here; looked for {LABELS_TOML} with images/ and labels/, for trainannot/ "
         "(CamVid, 11 classes), for LabeledApproved_full/X_L.png or labels/X_L.png (CamVid, 32 colours), for "
         "SUNRGBDtoolbox/ or image/ with label37/ (SUN RGB-D), for VOCdevkit/VOC2012/, and for leftImg8bit/ (Cityscapes)"
     )

@@ -1,8 +1,8 @@
 """How often each class occurs, and median frequency balancing: the rare class weighs more in the loss.
 
-The convention: freq(c) = pixels of c / all pixels, void included, of the pictures that contain c; a class weighs
+The convention: freq(c) = pixels of c / all pixels, void included, of the images that contain c; a class weighs
 median(freq) / freq(c). The median is taken over the classes that occur, or over those and void (`with_void`), which is
-how the authors' published weights came about. Frequencies count the whole pictures, without augmentation.
+how the authors' published weights came about. Frequencies count the whole images, without augmentation.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Dataset
-from segnet.data.targets import require_labelled
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID, LabelSet
 
@@ -22,28 +22,28 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassFrequencies:
-    """Pixel counts over a data set. Each array has K + 1 entries: the classes by id, and void last.
+    """Pixel counts over a dataset. Each array has K + 1 entries: the classes by id, and void last.
 
     Attributes:
         label_set: of the K classes.
         pixels: of each class.
-        pictures: that contain the class.
-        pixels_of_pictures: all pixels, void included, of the pictures that contain the class.
+        images: that contain the class.
+        pixels_of_images: all pixels, void included, of the images that contain the class.
     """
 
     label_set: LabelSet
     pixels: Counts
-    pictures: Counts
-    pixels_of_pictures: Counts
+    images: Counts
+    pixels_of_images: Counts
 
     @classmethod
     def none(cls, label_set: LabelSet) -> "ClassFrequencies":
-        """The counts of no picture at all."""
+        """The counts of no image at all."""
         zeros = np.zeros(label_set.num_classes + 1, np.int64)
         return cls(label_set, zeros, zeros, zeros)
 
     def add(self, target: np.ndarray) -> "ClassFrequencies":
-        """The counts with one more picture.
+        """The counts with one more image.
 
         Args:
             target: class ids or `VOID`, uint8 (H, W).
@@ -54,26 +54,26 @@ class ClassFrequencies:
         return ClassFrequencies(
             self.label_set,
             self.pixels + counts,
-            self.pictures + contains,
-            self.pixels_of_pictures + contains * target.size,
+            self.images + contains,
+            self.pixels_of_images + contains * target.size,
         )
 
     @property
     def frequency(self) -> NDArray[np.float64]:
         """freq(c), (K + 1,), void last; 0 for a class that never occurs."""
-        return self.pixels / np.maximum(self.pixels_of_pictures, 1)
+        return self.pixels / np.maximum(self.pixels_of_images, 1)
 
 
 def count_frequencies(dataset: Dataset) -> ClassFrequencies:
     """Reads every sample once and counts.
 
     Raises:
-        DataError: the data set is empty, or a file is missing or broken.
-        LabelError: no labelled pixel in any picture, or a class id that is not known.
-        ShapeError: a picture and its labels differ in size.
+        DataError: the dataset is empty, or a file is missing or broken.
+        LabelError: no labelled pixel in any image, or a class id that is not known.
+        ShapeError: an image and its labels differ in size.
     """
     if len(dataset) == 0:
-        raise DataError("the data set is empty: there is no picture to count classes in")
+        raise DataError("the dataset is empty: there is no image to count classes in")
     require_labelled(dataset)
     frequencies = ClassFrequencies.none(dataset.label_set)
     for index in range(len(dataset)):
@@ -104,7 +104,7 @@ def median_frequency(frequencies: ClassFrequencies, with_void: bool = False) -> 
     classes = frequency[:-1]
     candidates = frequency if with_void else classes
     if not classes.any():
-        raise LabelError("no labelled pixel in the data set: class weights want at least one class that occurs")
+        raise LabelError("no labelled pixel in the dataset: class weights want at least one class that occurs")
     median = np.median(candidates[candidates > 0])
     weights = np.divide(median, classes, out=np.ones_like(classes), where=classes > 0)
     return torch.from_numpy(weights).float()

@@ -1,4 +1,4 @@
-"""From a data set to batches, in an order that depends on seed and epoch alone: a run can stop and go on anywhere."""
+"""From a dataset to batches, in an order that depends on seed and epoch alone: a run can stop and go on anywhere."""
 
 import multiprocessing
 import signal
@@ -18,7 +18,7 @@ def collate(samples: list[Sample]) -> Batch:
     """Stacks samples of one size.
 
     Raises:
-        ShapeError: sizes differ; names two of the pictures.
+        ShapeError: sizes differ; names two of the images.
     """
     for sample in samples[1:]:
         if sample.target.shape != samples[0].target.shape:
@@ -34,7 +34,7 @@ def collate(samples: list[Sample]) -> Batch:
 
 
 class _Draws(torch.utils.data.Dataset[Sample | SegNetError]):
-    """The data set as seen in one epoch: each sample with its own source of chance, whichever worker draws it.
+    """The dataset as seen in one epoch: each sample with its own source of chance, whichever worker draws it.
 
     An error travels back as a value: raised in a worker, it would arrive wrapped in that worker's traceback.
     """
@@ -68,19 +68,19 @@ def _leave_ctrl_c_to_the_run(worker: int) -> None:
 
 
 class TrainLoader:
-    """Endless shuffled batches: every picture once per epoch, the last incomplete batch left out.
+    """Endless shuffled batches: every image once per epoch, the last incomplete batch left out.
 
     Args:
         dataset: not empty.
         augmentation: of each sample.
-        batch_size: N; no larger than the data set.
+        batch_size: N; no larger than the dataset.
         seed: of order and augmentation.
         workers: processes that read ahead; 0 reads in this one.
         part: which part of each batch is read here, 0 .. parts - 1.
-        parts: into how many each batch is cut, in its order; the same pictures come, whatever their number.
+        parts: into how many each batch is cut, in its order; the same images come, whatever their number.
 
     Raises:
-        DataError: the data set is smaller than a batch.
+        DataError: the dataset is smaller than a batch.
         ConfigError: a batch cannot be cut into `parts` equal ones.
     """
 
@@ -101,7 +101,7 @@ class TrainLoader:
                 f"of {parts}; use {batch_size + -batch_size % parts}, or another number of processes"
             )
         if len(dataset) < batch_size:
-            raise DataError(f"the training split has {len(dataset)} pictures, fewer than a batch of {batch_size}")
+            raise DataError(f"the training split has {len(dataset)} images, fewer than a batch of {batch_size}")
         self.dataset, self.augmentation = dataset, augmentation
         self.batch_size, self.seed = batch_size, seed
         self.workers = 0 if multiprocessing.current_process().daemon else workers  # a daemon may have no children
@@ -139,7 +139,7 @@ def ordered_batches(dataset: Dataset, batch_size: int = 1) -> Iterator[Batch]:
     """All samples once, in order, as they are; the last batch may be smaller.
 
     Raises:
-        ShapeError: `batch_size` is above 1 and pictures of one batch differ in size.
+        ShapeError: `batch_size` is above 1 and images of one batch differ in size.
     """
     for start in range(0, len(dataset), batch_size):
         yield collate([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])

@@ -1,4 +1,4 @@
-"""The two records that travel: a `Sample` from disk, and a `Batch` to the net."""
+"""The two records that travel: a `Sample` from disk, and a `Batch` to the model."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,12 +14,12 @@ Image8 = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture and its labels.
+    """One image and its labels.
 
     Attributes:
         image: RGB uint8 (H, W, 3).
         target: class ids or `VOID`, uint8 (H, W).
-        name: of the picture, for messages and for files made from it.
+        name: of the image, for messages and for files made from it.
     """
 
     image: Image8
@@ -29,12 +29,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one size, ready for a net.
+    """Images of one size, ready for a model.
 
     Attributes:
         image: float32 (N, 3, H, W) in [0, 1].
         target: class ids or `VOID`, int64 (N, H, W).
-        names: of the N pictures.
+        names: of the N images.
     """
 
     image: Tensor
@@ -43,14 +43,14 @@ class Batch:
 
 
 class Dataset(Protocol):
-    """What every data set offers; reading happens at `dataset[i]`."""
+    """What every dataset offers; reading happens at `dataset[i]`."""
 
     @property
     def label_set(self) -> LabelSet: ...
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the pictures, in order; all different."""
+        """Of the images, in order; all different."""
 
     def __len__(self) -> int: ...
 

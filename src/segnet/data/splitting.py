@@ -1,6 +1,6 @@
-"""Parting the pictures of a folder into splits, whole groups at a time: what is alike stays together.
+"""Parting the images of a folder into splits, whole groups at a time: what is alike stays together.
 
-Frames of one video look alike: a net that has seen one in training knows the next, and a score on it says nothing.
+Frames of one video look alike: a model that has seen one in training knows the next, and a score on it says nothing.
 """
 
 import re
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.folder import pictures_in
+from segnet.data.datasets.folder import images_in
 from segnet.errors import ConfigError, DataError
-from segnet.files import whole_files
+from segnet.io.files import whole_files
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """Which pictures belong together.
+    """Which images belong together.
 
     Attributes:
         rule: how they were grouped, in words.
@@ -32,7 +32,7 @@ def group(names: Sequence[str], pattern: str) -> Grouping:
     """Groups names by a pattern.
 
     Args:
-        names: of the pictures, without suffix.
+        names: of the images, without suffix.
         pattern: regular expression that fits every name as a whole; its first bracket is the group, or all of it where
             there is no bracket.
 
@@ -47,7 +47,9 @@ def group(names: Sequence[str], pattern: str) -> Grouping:
     for name in names:
         match = compiled.fullmatch(name)
         if match is None:
-            raise ConfigError(f"group '{pattern}' does not fit '{name}'; wanted a pattern of whole names, less suffix")
+            raise ConfigError(
+                f"group '{pattern}' does not fit '{name}'; expected a pattern of whole names, less suffix"
+            )
         keys.append(match.group(1 if compiled.groups else 0) or "")
     return _grouping(f"the pattern '{pattern}'", names, keys)
 
@@ -56,7 +58,7 @@ def usual_groups(names: Sequence[str], least: int) -> Grouping:
     """Names without the number at their end, `left-0007` -> `left`; each alone where that gives fewer than `least`."""
     keys = [name.rstrip("0123456789").rstrip("-_. ") for name in names]
     if len(set(keys)) < least:
-        return _grouping("each picture by itself; frames of a video want --group", names, names)
+        return _grouping("each image by itself; frames of a video want --group", names, names)
     return _grouping("the name without the number at its end", names, keys)
 
 
@@ -66,11 +68,11 @@ def _grouping(rule: str, names: Sequence[str], keys: Sequence[str]) -> Grouping:
 
 
 def part(grouping: Grouping, shares: Mapping[str, float], seed: int) -> dict[str, tuple[str, ...]]:
-    """Gives whole groups to splits, as near to the wanted shares as the order of chance allows.
+    """Gives whole groups to splits, as near to the expected shares as the order of chance allows.
 
     Args:
         grouping: at least one group for each split.
-        shares: of the pictures, each above 0 and together below 1, for each split but `train`, which gets the others.
+        shares: of the images, each above 0 and together below 1, for each split but `train`, which gets the others.
         seed: of the order in which groups are looked at.
 
     Returns:
@@ -82,21 +84,21 @@ def part(grouping: Grouping, shares: Mapping[str, float], seed: int) -> dict[str
     """
     if not (all(share > 0 for share in shares.values()) and sum(shares.values()) < 1):
         given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
-        raise ConfigError(f"{given}: wanted shares above 0 and together below 1, for train gets the others")
+        raise ConfigError(f"{given}: expected shares above 0 and together below 1, for train gets the others")
     if len(grouping.groups) <= len(shares):
         raise DataError(
-            f"by {grouping.rule}: {len(grouping.groups)} groups for {len(shares) + 1} splits; wanted one each"
+            f"by {grouping.rule}: {len(grouping.groups)} groups for {len(shares) + 1} splits; expected one each"
         )
     order = np.random.default_rng(seed).permutation(len(grouping.groups)).tolist()
     left = [list(grouping.groups)[i] for i in order]
     total = sum(map(len, grouping.groups.values()))
     splits: dict[str, tuple[str, ...]] = {"train": ()}
     for number, (split, share) in enumerate(shares.items()):
-        wanted, chosen, size = share * total, list[str](), 0
+        expected, chosen, size = share * total, list[str](), 0
         keep = len(shares) - number  # a group for each split that comes after, and for train
         for key in left:
             with_it = size + len(grouping.groups[key])
-            if len(left) - len(chosen) > keep and abs(with_it - wanted) < abs(size - wanted):
+            if len(left) - len(chosen) > keep and abs(with_it - expected) < abs(size - expected):
                 chosen, size = [*chosen, key], with_it
         chosen = chosen or [min(left, key=lambda key: len(grouping.groups[key]))]
         left = [key for key in left if key not in chosen]
@@ -109,7 +111,7 @@ def write_splits(root: Path, splits: Mapping[str, Sequence[str]], overwrite: boo
     """Writes `root/SPLIT.txt` for each split, all or none.
 
     Args:
-        root: the folder of a data set, as `folder.py` draws it.
+        root: the folder of a dataset, as `folder.py` draws it.
         splits: split -> names.
         overwrite: replace lists that are there.
 
@@ -140,17 +142,17 @@ def list_text(names: Iterable[str]) -> str:
 
 
 def names_to_split(root: Path) -> tuple[str, ...]:
-    """Names of the pictures in `root/images`.
+    """Names of the images in `root/images`.
 
     Raises:
-        DataError: no such folder or no picture in it, or pictures that lie in folders of splits already.
+        DataError: no such folder or no image in it, or images that lie in folders of splits already.
     """
     for split in ("train", "val"):
         if (root / "images" / split).is_dir():
-            raise DataError(f"{root / 'images' / split}/ is a split already; lists are for pictures in one folder")
-    names = tuple(pictures_in(root / "images"))
+            raise DataError(f"{root / 'images' / split}/ is a split already; lists are for images in one folder")
+    names = tuple(images_in(root / "images"))
     if not names:
-        raise DataError(f"no picture in {root / 'images'}")
+        raise DataError(f"no image in {root / 'images'}")
     return names
 
 

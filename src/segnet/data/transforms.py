@@ -1,4 +1,4 @@
-"""Joint transforms: one random draw applied to picture and labels; and the one way from uint8 to float."""
+"""Joint transforms: one random draw applied to image and labels; and the one way from uint8 to float."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ class Augmentation:
 
     Args:
         flip: mirror left and right, half of the time.
-        scale: factors between which a picture is resized (log-uniform).
-        crop_px: (height, width) of the piece that is cut out; where the resized picture is smaller it is padded with
-            grey and void. None keeps the whole picture; `scale` must then be (1, 1).
-        brightness: the picture is multiplied by 1 +- this.
-        contrast: differences from the picture's mean are multiplied by 1 +- this.
+        scale: factors between which an image is resized (log-uniform).
+        crop_px: (height, width) of the piece that is cut out; where the resized image is smaller it is padded with
+            grey and void. None keeps the whole image; `scale` must then be (1, 1).
+        brightness: the image is multiplied by 1 +- this.
+        contrast: differences from the image's mean are multiplied by 1 +- this.
         saturation: differences from each pixel's grey value are multiplied by 1 +- this.
         tint: red, green and blue are multiplied by 1 +- this each, as another white balance or another sky would.
 
@@ -40,18 +40,18 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"augment.scale: wanted 0 < low <= high, got {self.scale}")
+            raise ConfigError(f"augment.scale: expected 0 < low <= high, got {self.scale}")
         if self.crop_px is None and self.scale != (1.0, 1.0):
-            raise ConfigError("augment.scale changes sizes, so augment.crop_px must say the size of a training picture")
+            raise ConfigError("augment.scale changes sizes, so augment.crop_px must say the size of a training image")
         if self.crop_px is not None and min(self.crop_px) < 1:
-            raise ConfigError(f"augment.crop_px: wanted (height, width) of at least 1, got {self.crop_px}")
+            raise ConfigError(f"augment.crop_px: expected (height, width) of at least 1, got {self.crop_px}")
         for name in ("brightness", "contrast", "saturation", "tint"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"augment.{name}: wanted 0 <= value < 1, got {getattr(self, name)}")
+                raise ConfigError(f"augment.{name}: expected 0 <= value < 1, got {getattr(self, name)}")
 
 
 def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator) -> Sample:
-    """One random draw, applied to picture and labels alike.
+    """One random draw, applied to image and labels alike.
 
     Args:
         sample: (H, W, 3) and (H, W).
@@ -116,7 +116,7 @@ def _jitter(image: np.ndarray, augmentation: Augmentation, rng: np.random.Genera
 
 
 def image_to_tensor(image: np.ndarray) -> Tensor:
-    """RGB uint8 (H, W, 3) -> float32 (3, H, W) in [0, 1]: the only place where pictures become float."""
+    """RGB uint8 (H, W, 3) -> float32 (3, H, W) in [0, 1]: the only place where images become float."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255.0
 
 

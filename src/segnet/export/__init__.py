@@ -1,4 +1,4 @@
-"""Trained nets in the formats of other runtimes; each file is run there before it takes its name."""
+"""Trained models in the formats of other runtimes; each file is run there before it takes its name."""
 
 import re
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from segnet.errors import ConfigError, DataError, ExportError, nearest
 from segnet.export import aotinductor, coreml, executorch, litert, ncnn, onnx, openvino, torch_export
-from segnet.export.comparison import compare, example_pictures
+from segnet.export.comparison import compare, example_images
 from segnet.export.record import Exported, Request, Written
-from segnet.files import whole_files
-from segnet.models.weights import find_weights, load_weights
+from segnet.io.files import whole_files
 from segnet.runtime.graph import Answer
 from segnet.runtime.quantised import read_quantised
+from segnet.weights.file import find_weights, load_weights
 
 __all__ = ["TARGETS", "export_weights"]
 
@@ -24,7 +24,7 @@ class Target(NamedTuple):
     Attributes:
         suffix: of its file.
         write: writes the file, and loads it into its runtime.
-        dynamic: whether it holds a net for pictures of any size.
+        dynamic: whether it holds a model for images of any size.
     """
 
     suffix: str
@@ -54,25 +54,25 @@ def export_weights(
     *,
     size_px: tuple[int, int] | None,
     answer: Answer = "logits",
-    picture: Path | None = None,
+    image: Path | None = None,
     quantised: Path | None = None,
 ) -> Exported:
-    """Writes a net for another runtime, runs it there, and compares it with PyTorch; whole and equal, or not at all.
+    """Writes a model for another runtime, runs it there, and compares it with PyTorch; whole and equal, or not at all.
 
     Args:
         weights: name of weights that ship, or a `.safetensors` file.
         target: a key of `TARGETS`.
         path: of the file; some targets put others of the same stem beside it.
-        size_px: (height, width) of the pictures it will take; None for any.
+        size_px: (height, width) of the images it will take; None for any.
         answer: `logits`, or `classes` with the argmax inside.
-        picture: to compare on, besides noise; None draws a street scene.
+        image: to compare on, besides noise; None draws a street scene.
         quantised: file of `segnet quantise` from these weights, to export in int8; None exports in float32.
 
     Raises:
         ConfigError: unknown target, a size, an answer or a precision that it cannot hold, another suffix, or a tool
             that is missing.
         WeightsError: the weights cannot be read, or the quantised file comes from others.
-        DataError: the picture cannot be read, or the file not be written.
+        DataError: the image cannot be read, or the file not be written.
         ExportError: the export does not say what PyTorch says.
     """
     if target not in TARGETS:
@@ -85,12 +85,12 @@ def export_weights(
     if size_px is None and not made_by.dynamic:
         dynamic = ", ".join(name for name, each in TARGETS.items() if each.dynamic)
         raise ConfigError(
-            f"a file of {target} is for one size; give --size HEIGHTxWIDTH and bring pictures to it, or export to "
+            f"a file of {target} is for one size; give --size HEIGHTxWIDTH and bring images to it, or export to "
             f"one of {dynamic}"
         )
     if quantised and target != "openvino":
-        raise ConfigError(f"{quantised} is a net of OpenVINO; only --to openvino exports it, {target} takes float32")
-    pictures = example_pictures(size_px, picture)
+        raise ConfigError(f"{quantised} is a model of OpenVINO; only --to openvino exports it, {target} takes float32")
+    images = example_images(size_px, image)
     model, card = load_weights(weights)
     if quantised:
         card = replace(card, scores=read_quantised(quantised, find_weights(weights))[1].scores_after)
@@ -99,7 +99,7 @@ def export_weights(
         runtime, version, operators, run = made_by.write(request, temporary)
         if strange := sorted(filter(_NOT_PLAIN.search, operators)):
             raise ExportError(f"{target}: operators that not every runtime has: {', '.join(strange)}; not exported")
-        differences = compare(request, run, pictures) if run else ()
+        differences = compare(request, run, images) if run else ()
         _require_free_beside(path, temporary.parent)
         num_bytes = sum(made.stat().st_size for made in temporary.parent.rglob("*") if made.is_file())
     return Exported(path, target, runtime, version, operators, differences, num_bytes, run)

@@ -27,12 +27,12 @@ def write(request: Request, path: Path) -> Written:
         aoti_compile_and_package(
             program, package_path=str(path), inductor_configs={"aot_inductor.metadata": request.metadata()}
         )
-        net = aoti_load_package(str(path))
+        model = aoti_load_package(str(path))
 
     def run(image: Image) -> NDArray[np.generic]:
         with torch.inference_mode():
             # the machine code is for contiguous images, and does not look
-            answer: NDArray[np.generic] = net(torch.from_numpy(np.ascontiguousarray(image))).numpy()
+            answer: NDArray[np.generic] = model(torch.from_numpy(np.ascontiguousarray(image))).numpy()
         return answer
 
     return Written("PyTorch AOTInductor", torch.__version__, count_operators(program.graph), run)

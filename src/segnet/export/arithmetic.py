@@ -1,4 +1,4 @@
-"""The net for formats without comparison and selection: the same places found by subtraction and ReLU.
+"""The model for formats without comparison and selection: the same places found by subtraction and ReLU.
 
 A pixel is a maximum where `relu(1 - HUGE * (maximum - pixel))` is 1, and a place where `relu(1 - |rank - own rank|)`
 is 1; both are 0 elsewhere. The numbers are those of `runtime.ranks` in float32 and bfloat16. In float16 `HUGE` is
@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.export.record import Request
-from segnet.layers import LocalContrast
+from segnet.nn.layers import LocalContrast
 from segnet.runtime import ranks
 from segnet.runtime.fold import replace_calls
-from segnet.runtime.graph import InferenceNet, inference_net
+from segnet.runtime.graph import InferenceModel, inference_model
 
 HUGE = 3e38
 _FLOOR = 1e-4
 
 
-def arithmetic_net(request: Request) -> InferenceNet:
-    """The folded net for pictures of one size, without comparison, selection, or an axis N that is written on."""
+def arithmetic_model(request: Request) -> InferenceModel:
+    """The folded model for images of one size, without comparison, selection, or an axis N that is written on."""
     assert request.size_px is not None  # targets of one size refuse others before
     size_px = request.size_px
     model = copy.deepcopy(request.model)
@@ -31,13 +31,13 @@ def arithmetic_net(request: Request) -> InferenceNet:
         model.set_submodule("normalisation", FixedContrast(contrast, size_px))
     for halvings in range(max(size_px).bit_length() + 1):  # real tensors, made before tracing: constants of the file
         _own_rank((-(-size_px[0] >> halvings), -(-size_px[1] >> halvings)))
-    made = inference_net(model, answer=request.answer)
-    replace_calls(made.net, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
+    made = inference_model(model, answer=request.answer)
+    replace_calls(made.model, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
     return made
 
 
 class FixedContrast(nn.Module):
-    """`LocalContrast` for pictures of one size: the weight inside the picture is a constant.
+    """`LocalContrast` for images of one size: the weight inside the image is a constant.
 
     Args:
         contrast: of any size.

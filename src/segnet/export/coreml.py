@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segnet.errors import ExportError
-from segnet.export.arithmetic import arithmetic_net
+from segnet.export.arithmetic import arithmetic_model
 from segnet.export.program import drop_aliases, exported_program
 from segnet.export.record import Image, Request, Run, Written
 from segnet.export.tools import require
@@ -26,7 +26,7 @@ def write(request: Request, path: Path) -> Written:
     """
     coreml = require("coremltools", "coreml")
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # progress bars
-        program = exported_program(request, arithmetic_net(request)).run_decompositions({})
+        program = exported_program(request, arithmetic_model(request)).run_decompositions({})
         drop_aliases(program.graph_module)
         model = coreml.convert(
             program,
@@ -40,9 +40,9 @@ def write(request: Request, path: Path) -> Written:
     description = spec.description
     shape = tuple(description.input[0].type.multiArrayType.shape)
     if (description.input[0].name, description.output[0].name) != ("image", request.answer):
-        raise ExportError(f"{path.name}: wanted 'image' -> '{request.answer}', got other names; not exported")
+        raise ExportError(f"{path.name}: expected 'image' -> '{request.answer}', got other names; not exported")
     if shape[2:] != request.size_px:
-        raise ExportError(f"{path.name}: wanted an input of {request.size_px}, got {shape}; not exported")
+        raise ExportError(f"{path.name}: expected an input of {request.size_px}, got {shape}; not exported")
     blocks = spec.mlProgram.functions["main"].block_specializations.values()
     operators = Counter(operation.type for block in blocks for operation in block.operations)
     del operators["const"]

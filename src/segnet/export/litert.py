@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segnet.export.record import Image, Request, Written
 from segnet.export.tools import require
-from segnet.runtime.graph import inference_net
+from segnet.runtime.graph import inference_model
 from segnet.runtime.quiet import quiet
 
 
@@ -26,9 +26,9 @@ def write(request: Request, path: Path) -> Written:
     converter = require("litert_torch", "litert")
     interpreter = require("ai_edge_litert.interpreter", "litert")
     assert request.size_px is not None  # targets of one size refuse others before
-    net = inference_net(request.model, answer=request.answer)
+    model = inference_model(request.model, answer=request.answer)
     with quiet(), contextlib.redirect_stdout(io.StringIO()):  # its stages, one a line
-        converter.convert(net, (torch.zeros(1, 3, *request.size_px),)).export(str(path))
+        converter.convert(model, (torch.zeros(1, 3, *request.size_px),)).export(str(path))
     path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
     plain = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # else operators hide behind DELEGATE
     listed = interpreter.Interpreter(str(path), experimental_op_resolver_type=plain)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import fx
 
 from segnet.errors import ConfigError
-from segnet.export.arithmetic import arithmetic_net
+from segnet.export.arithmetic import arithmetic_model
 from segnet.export.program import drop_aliases, exported_program
 from segnet.export.record import Image, Request, Written
 from segnet.export.tools import require
@@ -28,26 +28,26 @@ def write(request: Request, path: Path) -> Written:
     The blobs are called `in0` and `out0`.
 
     Raises:
-        ConfigError: ncnn or pnnx is not installed, ncnn lacks an operator of the net, or classes are asked for.
+        ConfigError: ncnn or pnnx is not installed, ncnn lacks an operator of the model, or classes are asked for.
     """
     if request.answer == "classes":
         raise ConfigError("ncnn has no argmax over channels; take --answer logits")
     pnnx, ncnn = require("pnnx", "ncnn"), require("ncnn", "ncnn")
     with TemporaryDirectory() as folder:
         with quiet(), torch.no_grad():
-            program = exported_program(request, arithmetic_net(request))
-            net = program.module(check_guards=False)
-            net = fx.GraphModule(net, net.graph)  # without its check of the input, which would be traced
-            drop_aliases(net)
+            program = exported_program(request, arithmetic_model(request))
+            model = program.module(check_guards=False)
+            model = fx.GraphModule(model, model.graph)  # without its check of the input, which would be traced
+            drop_aliases(model)
             (image,) = program.example_inputs[0]
-            torch.jit.trace(net, image, check_trace=False).save(f"{folder}/net.pt")
+            torch.jit.trace(model, image, check_trace=False).save(f"{folder}/model.pt")
         shape = ",".join(map(str, image.shape))
-        command = [pnnx.EXEC_PATH, "net.pt", f"inputshape=[{shape}]", "fp16=0"]
+        command = [pnnx.EXEC_PATH, "model.pt", f"inputshape=[{shape}]", "fp16=0"]
         told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if told.returncode or not Path(folder, "net.ncnn.param").is_file():
+        if told.returncode or not Path(folder, "model.ncnn.param").is_file():
             raise ConfigError(f"pnnx does not convert {request.card.model}: {told.stderr.strip()[-300:]}")
-        shutil.move(f"{folder}/net.ncnn.param", path)
-        shutil.move(f"{folder}/net.ncnn.bin", path.with_suffix(".bin"))
+        shutil.move(f"{folder}/model.ncnn.param", path)
+        shutil.move(f"{folder}/model.ncnn.bin", path.with_suffix(".bin"))
     path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
     operators = Counter(line.split()[0] for line in path.read_text().splitlines()[2:])
     if foreign := sorted(name for name in operators if "." in name or "::" in name):

@@ -1,4 +1,4 @@
-"""OpenVINO's intermediate representation: .xml, and the weights in a .bin beside it; of a quantised net in int8."""
+"""OpenVINO's intermediate representation: .xml, and the weights in a .bin beside it; of a quantised model in int8."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +19,7 @@ _NO_OPERATORS = {"Constant", "Parameter", "Result"}
 def write(request: Request, path: Path) -> Written:
     """Writes and loads; a machine that multiplies bfloat16 may run it so. The metadata are `rt_info`.
 
-    It is compared in float32, whatever the machine would choose; in int8 where the convolutions are. An int8 net takes
+    It is compared in float32, whatever the machine would choose; in int8 where the convolutions are. An int8 model takes
     uint8.
 
     Raises:

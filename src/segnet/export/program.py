@@ -1,4 +1,4 @@
-"""The net as PyTorch's own exported program, from which most targets begin."""
+"""The model as PyTorch's own exported program, from which most targets begin."""
 
 import operator
 from collections import Counter
@@ -8,22 +8,22 @@ from torch import fx
 from torch.export import ExportedProgram
 
 from segnet.export.record import Request
-from segnet.runtime.graph import InferenceNet, exported, inference_net
+from segnet.runtime.graph import InferenceModel, exported, inference_model
 from segnet.runtime.quiet import quiet
 
 
-def exported_program(request: Request, net: InferenceNet | None = None) -> ExportedProgram:
-    """The net in its inference form, or in another that is given, as a program; its input is called `image`."""
+def exported_program(request: Request, model: InferenceModel | None = None) -> ExportedProgram:
+    """The model in its inference form, or in another that is given, as a program; its input is called `image`."""
     with quiet():
-        return exported(net or inference_net(request.model, answer=request.answer), request.size_px)
+        return exported(model or inference_model(request.model, answer=request.answer), request.size_px)
 
 
-def drop_aliases(net: fx.GraphModule) -> None:
+def drop_aliases(model: fx.GraphModule) -> None:
     """Takes out, in place, the operators that give a constant another name: some converters do not know them."""
-    for node in net.graph.find_nodes(op="call_function", target=torch.ops.aten.alias.default):
+    for node in model.graph.find_nodes(op="call_function", target=torch.ops.aten.alias.default):
         node.replace_all_uses_with(node.args[0])
-        net.graph.erase_node(node)
-    net.recompile()
+        model.graph.erase_node(node)
+    model.recompile()
 
 
 def count_operators(graph: fx.Graph) -> dict[str, int]:

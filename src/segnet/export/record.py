@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from segnet.models.weights import WeightsCard
 from segnet.runtime.graph import Answer
+from segnet.weights.file import WeightsCard
 
 Image = NDArray[np.float32]
 Run = Callable[[Image], NDArray[np.generic]]
@@ -19,14 +19,14 @@ Run = Callable[[Image], NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class Request:
-    """One net for one target.
+    """One model for one target.
 
     Attributes:
-        model: a net of `MODELS` in eval mode; what an export is compared with.
+        model: a model of `MODELS` in eval mode; what an export is compared with.
         card: what its weights are.
-        size_px: (height, width) of the pictures, or None for any.
+        size_px: (height, width) of the images, or None for any.
         answer: `logits`, float32 (1, K, H, W); or `classes`, class ids (1, H, W).
-        quantised: file of `segnet quantise` from the same weights, to write its int8 net; None writes float32.
+        quantised: file of `segnet quantise` from the same weights, to write its int8 model; None writes float32.
     """
 
     model: nn.Module
@@ -43,7 +43,7 @@ class Request:
         answers = {"logits": "float32 (1, K, H, W)", "classes": "class ids (1, H, W)"}
         return {
             "segnet.net": self.card.model,
-            "segnet.input": f"{pixels} (1, 3, H, W), {size}; normalisation is part of the net",
+            "segnet.input": f"{pixels} (1, 3, H, W), {size}; normalisation is part of the model",
             "segnet.answer": f"{self.answer}, {answers[self.answer]}",
             "segnet.label_set": str(labels["name"]),
             "segnet.class_names": json.dumps(labels["names"]),
@@ -74,17 +74,17 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """An export against PyTorch on one picture.
+    """An export against PyTorch on one image.
 
     Attributes:
-        picture: what it was.
+        image: what it was.
         max_logit: largest absolute difference of a logit; None where the export answers with class ids.
         mean_logit: mean absolute difference.
         mean_size: mean absolute logit, to compare with.
         classes_changed: share of pixels whose class differs, 0..1.
     """
 
-    picture: str
+    image: str
     max_logit: float | None
     mean_logit: float | None
     mean_size: float
@@ -101,7 +101,7 @@ class Exported:
         runtime: name of the program that ran it.
         version: of that program.
         operators: how often each operator stands in it.
-        differences: from PyTorch, one for each picture; none where it could not be run.
+        differences: from PyTorch, one for each image; none where it could not be run.
         num_bytes: of the file and all that belongs to it.
         run: the file, loaded by its runtime; None where it could not be run.
     """

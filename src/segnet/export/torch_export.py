@@ -1,4 +1,4 @@
-"""PyTorch's own file of a traced net, .pt2: read by `torch.export.load` and by the tools that build on it."""
+"""PyTorch's own file of a traced model, .pt2: read by `torch.export.load` and by the tools that build on it."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ def write(request: Request, path: Path) -> Written:
     with quiet():
         torch.export.save(exported_program(request), path, extra_files=request.metadata())
         program = torch.export.load(path)
-        net = program.module()
+        model = program.module()
 
     def run(image: Image) -> NDArray[np.generic]:
         with torch.inference_mode():
-            answer: NDArray[np.generic] = net(torch.from_numpy(image)).numpy()
+            answer: NDArray[np.generic] = model(torch.from_numpy(image)).numpy()
         return answer
 
     return Written("PyTorch", torch.__version__, count_operators(program.graph), run)

@@ -1,11 +1,10 @@
-"""All nets by name. Each takes RGB (N, 3, H, W) in [0, 1] and gives logits (N, K, H, W)."""
+"""All models by name. Each takes RGB (N, 3, H, W) in [0, 1] and gives logits (N, K, H, W)."""
 
 from typing import Protocol
 
 from torch import nn
 
 from segnet.errors import ConfigError, nearest
-from segnet.layers import Normalisation
 from segnet.models.autoencoder import Autoencoder
 from segnet.models.decoders import (
     BilinearInterpolation,
@@ -22,15 +21,16 @@ from segnet.models.enet import ENet
 from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
 from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
 from segnet.models.unet import UNet
+from segnet.nn.layers import Normalisation
 
 __all__ = ["MODELS", "create_model"]
 
 
-class _Net(Protocol):
+class _Model(Protocol):
     def __call__(self, num_classes: int, *, normalisation: Normalisation = ...) -> nn.Module: ...
 
 
-MODELS: dict[str, _Net] = {
+MODELS: dict[str, _Model] = {
     "segnet": SegNet,
     "segnet-basic": SegNetBasic,
     "bayesian-segnet": BayesianSegNet,
@@ -55,20 +55,20 @@ MODELS: dict[str, _Net] = {
 
 
 def create_model(name: str, num_classes: int, normalisation: Normalisation | None = None) -> nn.Module:
-    """A net with freshly drawn weights.
+    """A model with freshly drawn weights.
 
     Args:
         name: a key of `MODELS`.
         num_classes: K, at least 1.
-        normalisation: of the input; None takes the net's own default.
+        normalisation: of the input; None takes the model's own default.
 
     Raises:
         ConfigError: unknown name, or no class.
     """
     if name not in MODELS:
-        raise ConfigError(f"unknown net '{name}'; {nearest(name, MODELS)}")
+        raise ConfigError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     if num_classes < 1:
-        raise ConfigError(f"net '{name}': wanted at least one class, got {num_classes}")
+        raise ConfigError(f"model '{name}': expected at least one class, got {num_classes}")
     if normalisation is None:
         return MODELS[name](num_classes)
     return MODELS[name](num_classes, normalisation=normalisation)

@@ -1,10 +1,10 @@
-"""The ancestor: an encoder-decoder with pooling indices that learns from pictures alone, by rebuilding them.
+"""The ancestor: an encoder-decoder with pooling indices that learns from images alone, by rebuilding them.
 
     encoder, stage n:  convolution -> tanh -> 2x2 max pooling, whose indices are kept
     decoder, bank n:   unpooling with the indices of stage n -> convolution with a trainable filter bank
 
-SegNet took from it the indices that cross to the decoder and the filters that densify; it replaced the picture by
-labels, and kept the decoder that its ancestors threw away. Training without labels: `engine/pretrain.py`.
+SegNet took from it the indices that cross to the decoder and the filters that densify; it replaced the image by
+labels, and kept the decoder that its ancestors threw away. Training without labels: `training/pretrain.py`.
 
 Source:
     Ranzato, Huang, Boureau, LeCun: Unsupervised learning of invariant feature hierarchies with applications to object
@@ -12,9 +12,9 @@ Source:
 
 Chosen:
     What that description leaves open follows SegNet-Basic, so that the encoder can start it: four stages, 7x7 filters,
-    64 wide, whole pictures. The decoder is linear, as the description has it: filters with a bias and nothing after.
-    The last bank has as many filters as MODELS calls classes: three when the picture is rebuilt. With K of them the
-    net is a segmentation net of the same shape, and comparable with the others.
+    64 wide, whole images. The decoder is linear, as the description has it: filters with a bias and nothing after.
+    The last bank has as many filters as MODELS calls classes: three when the image is rebuilt. With K of them the
+    model is a segmentation model of the same shape, and comparable with the others.
     Only the encoder's filters go over to SegNet-Basic (`load_matching`, by their names). A bias would do nothing there,
     since BN subtracts each map's mean; ReLU takes the place of tanh; the decoder has other names and stays behind.
 """
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from segnet.layers import Normalisation, create_normalisation, init_he
+from segnet.nn.layers import Normalisation, create_normalisation, init_he
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 WIDTHS = (64, 64, 64, 64)
@@ -116,9 +116,9 @@ class Autoencoder(nn.Module):
         normalisation: of the input, and so of what is rebuilt. One with values around 1: tanh has no slope at 255.
 
     Example:
-        >>> net = Autoencoder(3)
-        >>> seen = net.normalisation(torch.rand(1, 3, 45, 60))
-        >>> torch.nn.functional.mse_loss(net.reconstruct(seen), seen).backward()
+        >>> model = Autoencoder(3)
+        >>> seen = model.normalisation(torch.rand(1, 3, 45, 60))
+        >>> torch.nn.functional.mse_loss(model.reconstruct(seen), seen).backward()
     """
 
     def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
@@ -137,7 +137,7 @@ class Autoencoder(nn.Module):
             last: number of the last one.
 
         Returns:
-            (N, C, H, W); of another C only where `first` is 1 and the net was made for classes.
+            (N, C, H, W); of another C only where `first` is 1 and the model was made for classes.
         """
         features, indices = self.encoder(given, first, last)
         rebuilt: Tensor = self.decoder(features, indices, first)

@@ -3,7 +3,7 @@
 All share SegNet-Basic's encoder: four stages of one 7x7 convolution to 64 channels, BN, ReLU and 2x2 max pooling. What
 crosses to the decoder besides the last map, and what the decoder learns:
 
-    net                                       crosses from each encoder     a decoder is
+    model                                       crosses from each encoder     a decoder is
     Bilinear-Interpolation                    nothing                       fixed
     SegNet-Basic                              indices                       unpooling, 7x7 convolution 64 -> 64
     SegNet-Basic-EncoderAddition              indices and 64 maps           the same, plus the encoder's maps
@@ -19,10 +19,10 @@ Source:
     SegNet, section 3.1, figure 3 and Table 1.
 
 Chosen:
-    Where the paper is silent, what gives its parameter counts, or comes nearest: the two NoDimReduction nets have 1.66
+    Where the paper is silent, what gives its parameter counts, or comes nearest: the two NoDimReduction models have 1.66
     million for its 1.625, which no layout that its text allows gives. Deconvolutions are full (every output sees all
     input maps), of stride 2, without bias, and begin as bilinear interpolation inside their 8x8 filter. BN follows
-    each, and no ReLU, as in SegNet-Basic's decoder: without BN these nets diverge at the paper's learning rate of 0.1.
+    each, and no ReLU, as in SegNet-Basic's decoder: without BN these models diverge at the paper's learning rate of 0.1.
     Maps that are added are those after pooling: figure 3 defines them so, and their sizes give Table 1's storage.
 """
 
@@ -30,11 +30,11 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.models.segnet import BASIC_STAGES, SegNetBasic, UnpoolingDecoder
 from segnet.models.skip_encoder import SkipEncoder
 from segnet.models.upsampling import crop, init_bilinear, learnt_upsampling, upsample_bilinear
 from segnet.models.vgg import PoolingEncoder
+from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0)
@@ -173,8 +173,8 @@ class DeconvolutionDecoder(nn.Module):
         """
         for number in (4, 3, 2, 1):
             scale = 2 ** (number - 1)
-            wanted = (-(-size[0] // scale), -(-size[1] // scale))
-            features = crop(self.get_submodule(f"upsample{number}")(features), wanted)
+            expected = (-(-size[0] // scale), -(-size[1] // scale))
+            features = crop(self.get_submodule(f"upsample{number}")(features), expected)
             features = self.get_submodule(f"norm{number}")(features)
             if number - 1 in maps:
                 features = features + maps[number - 1]
@@ -241,7 +241,7 @@ class FCNBasicNoDimReduction(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        SegNet-Basic's 1x1 classifier ends the net.
+        SegNet-Basic's 1x1 classifier ends the model.
     """
 
     def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
@@ -268,7 +268,7 @@ class FCNBasicNoAdditionNoDimReduction(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        SegNet-Basic's 1x1 classifier ends the net.
+        SegNet-Basic's 1x1 classifier ends the model.
     """
 
     def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:

@@ -2,7 +2,7 @@
 
     image -> normalisation -> encoder -> fc (7x7, 1x1, 7x7 back) -> decoder -> classifier -> logits
 
-SegNet is this net without `fc`, which holds most of the parameters.
+SegNet is this model without `fc`, which holds most of the parameters.
 
 Source:
     Noh, Hong, Han: Learning deconvolution network for semantic segmentation, ICCV 2015, section 3; widths and BN as in
@@ -18,9 +18,9 @@ Deviates:
 
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.models.segnet import UnpoolingDecoder
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
+from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
 
 # From the deepest stage to the first, all after unpooling.
 DECONVNET_DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64, 64))
@@ -28,7 +28,7 @@ _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class FullyConnected(nn.Sequential):
-    """The bottom of the net, (N, 512, h, w) -> the same: fc6 and fc7 as convolutions, and the way back.
+    """The bottom of the model, (N, 512, h, w) -> the same: fc6 and fc7 as convolutions, and the way back.
 
     Args:
         fc_channels: units of fc6 and fc7.

@@ -3,12 +3,12 @@
     image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> enlarged
 
 Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 take every second
-pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top: `engine/crf.py`.
+pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top: `crf/dense_crf.py`.
 
 Source:
-    Chen, Papandreou, Kokkinos, Murphy, Yuille: Semantic image segmentation with deep convolutional nets and fully
+    Chen, Papandreou, Kokkinos, Murphy, Yuille: Semantic image segmentation with deep convolutional models and fully
     connected CRFs, ICLR 2015, sections 3.1 and 4 (LargeFOV).
-    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all nets, and dropout 0.5 at
+    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all models, and dropout 0.5 at
     the end of the deep layers.
 
 Deviates:
@@ -24,8 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.models.vgg import VGG16_STAGES
+from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
 
 _STRIDES = (2, 2, 2, 1, 1)
 _RATES = (1, 1, 1, 1, 2)
@@ -100,11 +100,11 @@ def enlarge_8(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear interpolation by 8 that puts each score back where it was taken.
 
     A 3x3 pooling of stride 2 with a border of 1 looks at pixels 2i - 1 to 2i + 1, so after three of them score i stands
-    at pixel 8i, and up to 7 pixels that repeat the last score end the picture.
+    at pixel 8i, and up to 7 pixels that repeat the last score end the image.
 
     Args:
         scores: (N, K, h, w).
-        size: (H, W) of the picture; h = ceil(H / 8) and w = ceil(W / 8).
+        size: (H, W) of the image; h = ceil(H / 8) and w = ceil(W / 8).
 
     Returns:
         (N, K, H, W); pixel 8i of it is score i.

@@ -1,4 +1,4 @@
-"""ENet: a small, fast net of bottlenecks that unpools with indices, twice; SegNet's idea in a net of 0.4 M parameters.
+"""ENet: a small, fast model of bottlenecks that unpools with indices, twice; SegNet's idea in a model of 0.4 M parameters.
 
     image -> normalisation -> encoder (initial, stages 1-3) -> features + pooling indices -> decoder (4-5) -> classifier
 
@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segnet.layers import Normalisation, create_normalisation, init_he
 from segnet.models.upsampling import crop
+from segnet.nn.layers import Normalisation, create_normalisation, init_he
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 _EPS = 1e-3

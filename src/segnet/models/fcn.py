@@ -6,7 +6,7 @@
 
 Source:
     Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 4.
-    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all nets, and dropout 0.5 at
+    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all models, and dropout 0.5 at
     the end of the deep layers.
 
 Deviates:
@@ -15,7 +15,7 @@ Deviates:
     Convolutions before BN have no bias. The original has no BN.
 
 Chosen:
-    The scores of pools 4 and 3 begin at zero, so that all three nets begin as FCN-32s (the original trains them one
+    The scores of pools 4 and 3 begin at zero, so that all three models begin as FCN-32s (the original trains them one
     after the other, with the new layer at zero).
 """
 
@@ -24,10 +24,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.models.skip_encoder import SkipEncoder
 from segnet.models.upsampling import crop, init_bilinear, learnt_upsampling, upsample_bilinear
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
+from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
 
 _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0, 0.0)
 

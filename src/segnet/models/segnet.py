@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
+from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.pooling import PoolingIndices, max_unpool
 
 # Decoder widths from the deepest stage to the first; the last convolution of stage 1 is the classifier.

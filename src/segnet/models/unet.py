@@ -8,7 +8,7 @@ Source:
 Deviates:
     Convolutions keep the size ("same" padding); the original's lose their border, so its output is smaller than its
     image. Pooling rounds up and the decoder crops, so any size works.
-    BN after each 3x3 convolution, in place of its bias: SegNet's benchmark puts BN into all nets.
+    BN after each 3x3 convolution, in place of its bias: SegNet's benchmark puts BN into all models.
     RGB in place of one grey channel.
 """
 
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.models.upsampling import crop
+from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
 from segnet.pooling import max_pool
 
 UNET_STAGES = (64, 128, 256, 512)

@@ -1,4 +1,4 @@
-"""Upsampling by a whole factor, fixed or learnt, for nets that carry no indices.
+"""Upsampling by a whole factor, fixed or learnt, for models that carry no indices.
 
 Pooling in ceil mode makes the map of size ceil(H / f) start at the image's top left corner, so a map that is enlarged
 by f and cropped at the right and the bottom lies over the image again, whatever the size.
@@ -49,9 +49,9 @@ def bilinear_kernel(factor: int, kernel_px: int) -> Tensor:
     return tent[:, None] * tent
 
 
-def init_bilinear(net: nn.Module) -> None:
+def init_bilinear(model: nn.Module) -> None:
     """Makes every transposed convolution a bilinear interpolation, each channel by itself; call it after `init_he`."""
-    for module in net.modules():
+    for module in model.modules():
         if isinstance(module, nn.ConvTranspose2d):
             kernel = bilinear_kernel(module.stride[0], module.kernel_size[0])
             with torch.no_grad():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN
+from segnet.nn.layers import ConvBN
 from segnet.pooling import PoolingIndices, max_pool
 
 VGG16_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))

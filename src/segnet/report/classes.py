@@ -1,4 +1,4 @@
-"""How good the net is on each class, and which classes it takes for which: plots of the confusion counts."""
+"""How good the model is on each class, and which classes it takes for which: plots of the confusion counts."""
 
 import math
 
@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from segnet import metrics
 from segnet.labels import LabelSet
+from segnet.metrics import confusion as metrics
 from segnet.report.svg import BLUE, INK, LINE, RED, SOFT, drawing, fixed, percent, shortened, to_svg
 
 _CHARACTER_IN = 0.078

@@ -1,6 +1,6 @@
-"""A contact sheet: pictures of a data set with their labels laid over them, to be looked at before training.
+"""A contact sheet: images of a dataset with their labels laid over them, to be looked at before training.
 
-As HTML (picture, labels and overlay of each, in a size to study) or as one PNG (picture and overlay, small).
+As HTML (image, labels and overlay of each, in a size to study) or as one PNG (image and overlay, small).
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,10 @@ from segnet import palette
 from segnet.data.class_weights import ClassFrequencies
 from segnet.data.sample import Dataset, Sample
 from segnet.errors import ConfigError
-from segnet.files import whole_file
+from segnet.io.files import whole_file
 from segnet.labels import VOID, LabelSet
-from segnet.report.page import class_legend, picture_row, write_page
-from segnet.report.pictures import class_colours, jpeg_uri, png_uri
+from segnet.report.images import class_colours, jpeg_uri, png_uri
+from segnet.report.page import class_legend, image_row, write_page
 
 _VIEW_PX, _GAP_PX, _NAME_PX, _HEADING_PX, _COLUMNS = 240, 14, 22, 44, 3
 _OPACITY = 0.6
@@ -58,11 +58,11 @@ def _write_html(path: Path, samples: Iterable[Sample], label_set: LabelSet, titl
     for sample in samples:
         overlay = palette.overlay(sample.image, sample.target, label_set)
         views = [
-            ("picture", jpeg_uri(sample.image)),
+            ("image", jpeg_uri(sample.image)),
             ("labels", png_uri(class_colours(sample.target, label_set))),
             ("overlay", jpeg_uri(overlay)),
         ]
-        rows.append(picture_row(sample.name, views))
+        rows.append(image_row(sample.name, views))
         frequencies = frequencies.add(sample.target)
     total = max(int(frequencies.pixels.sum()), 1)
     shares = [f"{pixels / total:.1%}" for pixels in frequencies.pixels.tolist()]
@@ -71,8 +71,8 @@ def _write_html(path: Path, samples: Iterable[Sample], label_set: LabelSet, titl
 
 
 def _sheet(samples: Iterable[Sample], label_set: LabelSet, title: str) -> Image.Image:
-    """Picture and overlay side by side, name below, in columns; heading on top, legend at the bottom."""
-    title = f"{title}; void pixels show the picture alone"
+    """Image and overlay side by side, name below, in columns; heading on top, legend at the bottom."""
+    title = f"{title}; void pixels show the image alone"
     cells, class_ids = [], set[int]()
     for sample in samples:
         cells.append(_cell(sample, label_set))

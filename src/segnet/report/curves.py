@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from segnet.engine.log import Record
 from segnet.report.svg import BLUE, GREEN, ORANGE, RED, drawing, to_svg
+from segnet.training.log import Record
 
 _SIZE_IN = (3.7, 2.5)
 _MOST_POINTS = 400
@@ -29,7 +29,7 @@ def training_curves(log: Sequence[Record]) -> list[tuple[str, str]]:
     """The plots that a log has data for.
 
     Args:
-        log: records of training, `{"step", "loss", "lr", "pictures_per_s"}`, and of evaluation, `{"step", "epoch",
+        log: records of training, `{"step", "loss", "lr", "images_per_s"}`, and of evaluation, `{"step", "epoch",
             "global_accuracy", "class_average_accuracy", "mean_iou"}` with or without `boundary_f1`. Values that are
             not finite are left out.
 
@@ -63,7 +63,7 @@ def _draw_loss(axes: Axes, when: Floats, loss: Floats) -> str:
     axes.plot(when, np.convolve(loss, np.ones(window), "same") / weights, color=BLUE, marker=_dot(loss))
     axes.set_ylim(bottom=min(0.0, float(loss.min())))
     axes.set_ylabel("training loss")
-    return "Loss on the training pictures (pale) and its running mean: what training makes smaller."
+    return "Loss on the training images (pale) and its running mean: what training makes smaller."
 
 
 def _draw_lr(axes: Axes, when: Floats, lr: Floats) -> str:
@@ -71,7 +71,7 @@ def _draw_lr(axes: Axes, when: Floats, lr: Floats) -> str:
     axes.set_ylim(0, 1.08 * float(lr.max()) or 1)
     axes.set_ylabel("learning rate")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    return "Learning rate: how large a step the net takes."
+    return "Learning rate: how large a step the model takes."
 
 
 def _draw_validation(axes: Axes, log: Sequence[Record], steps_per_epoch: float) -> str:
@@ -82,12 +82,12 @@ def _draw_validation(axes: Axes, log: Sequence[Record], steps_per_epoch: float) 
     axes.set_ylabel("percent")
     axes.margins(y=0.12)
     axes.figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1.2)
-    return "Scores on the validation pictures, which the net does not learn from."
+    return "Scores on the validation images, which the model does not learn from."
 
 
 def _speed(log: Sequence[Record]) -> str:
-    _, speeds = _series(log, "pictures_per_s")
-    return f" Median speed: {median(speeds.tolist()):.3g} pictures/s." if speeds.size else ""
+    _, speeds = _series(log, "images_per_s")
+    return f" Median speed: {median(speeds.tolist()):.3g} images/s." if speeds.size else ""
 
 
 def _series(log: Sequence[Record], key: str) -> tuple[Floats, Floats]:

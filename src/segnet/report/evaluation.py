@@ -10,20 +10,21 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from segnet import metrics, palette
-from segnet.calibration import Calibration
+from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Dataset
-from segnet.data.targets import require_labelled
-from segnet.engine.evaluate import Scores
-from segnet.engine.log import read_log
-from segnet.engine.machine import machine_facts
-from segnet.engine.predict import Predictor
-from segnet.engine.prediction import save_picture
 from segnet.errors import WeightsError
-from segnet.files import whole_file
+from segnet.inference.evaluate import Scores
+from segnet.inference.prediction import save_image
+from segnet.inference.predictor import Predictor
+from segnet.io.files import whole_file
 from segnet.labels import LabelSet
+from segnet.machine import machine_facts
+from segnet.metrics import confusion as metrics
+from segnet.metrics import palette
+from segnet.metrics.calibration import Calibration
+from segnet.report.images import best_and_worst
 from segnet.report.page import write_report
-from segnet.report.pictures import best_and_worst
+from segnet.training.log import read_log
 
 
 def evaluate_to_folder(
@@ -38,24 +39,24 @@ def evaluate_to_folder(
     uncertainty_samples: int = 0,
     console: Console | None = None,
 ) -> Scores:
-    """Scores a net and writes `out/scores.json` and `out/report.html`.
+    """Scores a model and writes `out/scores.json` and `out/report.html`.
 
     Args:
-        predictor: the net.
-        dataset: one labelled split with the classes that the net knows.
+        predictor: the model.
+        dataset: one labelled split with the classes that the model knows.
         out: folder, made if missing.
         facts: what the report should say of weights and data, by name; the machine is added.
         log: of the training run, for its curves.
         save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
-        authors_form: also measure boundary F1 as the authors' script does, which takes seconds a picture.
-        uncertainty_samples: above 0, a Bayesian net is sampled so many times per picture: its mean softmax is what is
+        authors_form: also measure boundary F1 as the authors' script does, which takes seconds an image.
+        uncertainty_samples: above 0, a Bayesian model is sampled so many times per image: its mean softmax is what is
             scored, and whose calibration is measured.
         console: where progress is shown; None is quiet.
 
     Raises:
-        WeightsError: the net was trained on other classes.
-        ConfigError: samples asked of a net without dropout.
-        DataError: a picture cannot be read, or a file cannot be written.
+        WeightsError: the model was trained on other classes.
+        ConfigError: samples asked of a model without dropout.
+        DataError: an image cannot be read, or a file cannot be written.
         LabelError: no labelled pixel at all, or a class id that is not known.
     """
     require_same_classes(predictor.label_set, dataset)
@@ -75,8 +76,8 @@ def evaluate_to_folder(
             calibration.add(result.confidence, prediction, sample.target)
         scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
         if save_predictions:
-            picture = palette.to_palette_picture(prediction, dataset.label_set)
-            save_picture(picture, out / "predictions" / f"{sample.name}.png")
+            picture_path = palette.to_palette_image(prediction, dataset.label_set)
+            save_image(picture_path, out / "predictions" / f"{sample.name}.png")
     with whole_file(out / "scores.json") as temporary:
         temporary.write_text(json.dumps({**facts, **scores.to_dict(), "calibration": calibration.to_dict()}, indent=1))
     write_report(
@@ -93,10 +94,10 @@ def evaluate_to_folder(
 
 
 def require_same_classes(trained_on: LabelSet, dataset: Dataset) -> None:
-    """Whether a net for these classes can be scored on a data set.
+    """Whether a model for these classes can be scored on a dataset.
 
     Raises:
-        WeightsError: the net was trained on other classes.
+        WeightsError: the model was trained on other classes.
     """
     if dataset.label_set.names != trained_on.names:
         raise WeightsError(
@@ -108,7 +109,7 @@ def require_same_classes(trained_on: LabelSet, dataset: Dataset) -> None:
 def score_table(scores: Scores) -> Table:
     """The scores for a terminal: a row per class, then the four of the set; a score that does not exist is `-`."""
     counts = scores.counts
-    table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.pictures)} pictures")
+    table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.images)} images")
     columns = (metrics.iou(counts), metrics.class_accuracy(counts), counts.sum(1).double() / counts.sum())
     for name, *values in zip(scores.label_set.names, *(c.tolist() for c in columns), strict=True):
         table.add_row(escape(name), *(_number(100 * v, ".1f") for v in values))

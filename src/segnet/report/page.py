@@ -1,6 +1,6 @@
-"""The page: scores, curves, classes, pictures, settings and versions as one HTML file that needs nothing else.
+"""The page: scores, curves, classes, images, settings and versions as one HTML file that needs nothing else.
 
-Whatever comes from outside (title, names of classes and pictures, settings, facts) is escaped.
+Whatever comes from outside (title, names of classes and images, settings, facts) is escaped.
 """
 
 import math
@@ -11,17 +11,17 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from segnet import metrics
-from segnet.calibration import Calibration
-from segnet.engine.evaluate import PictureScore, Scores
-from segnet.engine.log import Record
-from segnet.files import whole_file
+from segnet.inference.evaluate import ImageScore, Scores
+from segnet.io.files import whole_file
 from segnet.labels import LabelSet
-from segnet.report.calibration import calibration_plots
+from segnet.metrics import confusion as metrics
+from segnet.metrics.calibration import Calibration
+from segnet.report.calibration_plot import calibration_plots
 from segnet.report.classes import class_bars, confusion_matrix, largest_confusions
 from segnet.report.curves import training_curves
-from segnet.report.pictures import WRONG_COLOUR, Panel, views
+from segnet.report.images import WRONG_COLOUR, Panel, views
 from segnet.report.svg import fixed, percent
+from segnet.training.log import Record
 
 
 def write_report(
@@ -40,9 +40,9 @@ def write_report(
     Args:
         path: of the HTML file; an existing one is replaced.
         title: heading of the page.
-        scores: of the pictures that were evaluated.
-        calibration: of the same pictures.
-        panels: pictures to show, in order; neighbours of the same group stand under one heading.
+        scores: of the images that were evaluated.
+        calibration: of the same images.
+        panels: images to show, in order; neighbours of the same group stand under one heading.
         log: records of the training run, for its curves.
         settings: of the run, as TOML.
         facts: what else to know, such as `machine_facts()`; a name and a value each.
@@ -53,7 +53,7 @@ def write_report(
 
     Example:
         >>> panels = best_and_worst(scores, dataset, lambda image: predictor(image).classes)
-        >>> write_report(Path("report.html"), title="My net", scores=scores, panels=panels, facts=machine_facts())
+        >>> write_report(Path("report.html"), title="My model", scores=scores, panels=panels, facts=machine_facts())
     """
     label_set = scores.label_set
     sections = [
@@ -61,7 +61,7 @@ def write_report(
         training_section(training_curves(log or ())),
         _classes(scores),
         _plots_section("How sure, how right", calibration_plots(calibration) if calibration else ()),
-        _pictures(panels, label_set),
+        _images(panels, label_set),
         settings_section(settings),
         facts_section(facts or {}),
     ]
@@ -111,13 +111,13 @@ def _headline(title: str, scores: Scores) -> str:
         (
             "Boundary F1",
             scores.boundary_f1,
-            "How well outlines agree, allowing 0.75 % of the picture's diagonal; averaged over pictures."
+            "How well outlines agree, allowing 0.75 % of the image's diagonal; averaged over images."
             + (" Not measured." if math.isnan(scores.boundary_f1) else ""),
         ),
     )
     pixels = int(scores.counts.sum())
     lead = (
-        f"{_many(len(scores.pictures), 'picture')}, {_many(pixels, 'labelled pixel')}, "
+        f"{_many(len(scores.images), 'image')}, {_many(pixels, 'labelled pixel')}, "
         f"{_many(label_set.num_classes, 'class', 'classes')} ({escape(label_set.name)}). "
         "All scores leave out void, the pixels that nobody labelled."
     )
@@ -158,11 +158,11 @@ def _classes(scores: Scores) -> str:
     return f'<h2>Classes</h2>\n{sentence}<div class="classes">\n{bars}\n{matrix}\n</div>'
 
 
-def _pictures(panels: Sequence[Panel], label_set: LabelSet) -> str:
+def _images(panels: Sequence[Panel], label_set: LabelSet) -> str:
     if not panels:
         return f"<h2>Colours</h2>\n{class_legend(label_set)}"
     errors = any(panel.target is not None for panel in panels)
-    parts = ["<h2>Pictures</h2>", class_legend(label_set, errors=errors)]
+    parts = ["<h2>Images</h2>", class_legend(label_set, errors=errors)]
     for group, members in groupby(panels, key=lambda panel: panel.group):
         parts += [f"<h3>{escape(group)}</h3>"] if group else []
         parts += [_panel(panel, label_set) for panel in members]
@@ -170,7 +170,7 @@ def _pictures(panels: Sequence[Panel], label_set: LabelSet) -> str:
 
 
 def _panel(panel: Panel, label_set: LabelSet) -> str:
-    return picture_row(panel.name, views(panel, label_set), _picture_scores(panel.score) if panel.score else "")
+    return image_row(panel.name, views(panel, label_set), _image_scores(panel.score) if panel.score else "")
 
 
 def class_legend(label_set: LabelSet, notes: Sequence[str] = (), *, errors: bool = False) -> str:
@@ -190,11 +190,11 @@ def class_legend(label_set: LabelSet, notes: Sequence[str] = (), *, errors: bool
     return f'<ul class="legend">\n{"".join(entries)}\n</ul>'
 
 
-def picture_row(name: str, shown: Sequence[tuple[str, str]], scores: str = "") -> str:
-    """Views of one picture side by side: four in a row, or three.
+def image_row(name: str, shown: Sequence[tuple[str, str]], scores: str = "") -> str:
+    """Views of one image side by side: four in a row, or three.
 
     Args:
-        name: of the picture; escaped here.
+        name: of the image; escaped here.
         shown: pairs of caption and data URI.
         scores: a line beside the name.
     """
@@ -233,7 +233,7 @@ def _legend_entry(style: str, name: str) -> str:
     return f'<li><span class="swatch" style="{style}"></span>{escape(name)}</li>'
 
 
-def _picture_scores(score: PictureScore) -> str:
+def _image_scores(score: ImageScore) -> str:
     values = (("mean IoU", score.mean_iou), ("accuracy", score.global_accuracy), ("boundary F1", score.boundary_f1))
     return ", ".join(f"{name} {percent(value)} %" for name, value in values if not math.isnan(value))
 

@@ -1,4 +1,4 @@
-"""The report of a run without labels: how much of a picture is lost stage by stage, and the pictures rebuilt."""
+"""The report of a run without labels: how much of an image is lost stage by stage, and the images rebuilt."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ from torch import Tensor
 from segnet.config import PretrainConfig
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
-from segnet.engine.device import Place, choose_place
-from segnet.engine.log import Record, read_log
-from segnet.engine.machine import machine_facts
-from segnet.engine.pretrain import learns_from_what_it_watches, watched_pictures
-from segnet.engine.rebuild import Span, rebuild
+from segnet.device import DeviceSpec, choose_device
 from segnet.errors import WeightsError
+from segnet.machine import machine_facts
 from segnet.models.autoencoder import Autoencoder
-from segnet.models.weights import load_weights
 from segnet.report.curves import training_curves
-from segnet.report.page import facts_section, picture_row, settings_section, training_section, write_page
-from segnet.report.pictures import jpeg_uri
+from segnet.report.images import jpeg_uri
+from segnet.report.page import facts_section, image_row, settings_section, training_section, write_page
 from segnet.report.svg import BLUE, GREEN, ORANGE, RED, drawing, percent, to_svg
+from segnet.training.log import Record, read_log
+from segnet.training.pretrain import learns_from_what_it_watches, watched_images
+from segnet.training.reconstruction import Span, rebuild
+from segnet.weights.file import load_weights
 
 SHOWN = 3
 _COLOURS = (BLUE, ORANGE, GREEN, RED)
@@ -37,50 +37,54 @@ def report_run(config: PretrainConfig, out: Path) -> None:
         out: its folder, with `best.safetensors` and `log.jsonl`.
 
     Raises:
-        WeightsError: the weights are missing or of another net.
-        DataError: a picture cannot be read, or the file cannot be written.
+        WeightsError: the weights are missing or of another model.
+        DataError: an image cannot be read, or the file cannot be written.
     """
     weights = out / "best.safetensors"
     model, _ = load_weights(weights)
     if not isinstance(model, Autoencoder):
-        raise WeightsError(f"{weights}: wanted the weights of an autoencoder, got {type(model).__name__}")
-    place = choose_place(config.train.device, config.train.precision)
-    place.ready(model)
-    watched = watched_pictures(config)
+        raise WeightsError(f"{weights}: expected the weights of an autoencoder, got {type(model).__name__}")
+    device_spec = choose_device(config.train.device, config.train.precision)
+    device_spec.ready(model)
+    watched = watched_images(config)
     log = read_log(out / "log.jsonl")
     spans = sorted({Span(*record["stages"]) for record in log})
     curves = training_curves(log)
     shown = [watched[index] for index in range(min(SHOWN, len(watched)))]
     rows = [
-        picture_row(p.name, [(caption, jpeg_uri(rgb)) for caption, rgb in rebuilt_views(model, p.image, place, spans)])
+        image_row(
+            p.name, [(caption, jpeg_uri(rgb)) for caption, rgb in rebuilt_views(model, p.image, device_spec, spans)]
+        )
         for p in shown
     ]
     kind = "which it also learnt from" if learns_from_what_it_watches(watched) else "which it did not learn from"
-    facts = {"Weights": str(weights), "Data": config.data.path, "Pictures shown and measured": kind}
+    facts = {"Weights": str(weights), "Data": config.data.path, "Images shown and measured": kind}
     sections = [
         _headline(log, spans),
         training_section([*curves[:1], _lost_curve(log, spans), *curves[1:]]),
-        "\n".join(["<h2>Pictures</h2>", f"<p>{_EXPLAINED}</p>", *rows]),
+        "\n".join(["<h2>Images</h2>", f"<p>{_EXPLAINED}</p>", *rows]),
         settings_section(config.to_toml()),
         facts_section({**facts, **machine_facts()}),
     ]
-    write_page(out / "report.html", "Pictures rebuilt", sections)
+    write_page(out / "report.html", "Images rebuilt", sections)
 
 
 _EXPLAINED = (
-    "What the net sees is the picture after input normalisation, and that is what it rebuilds. Through n stages: n "
+    "What the model sees is the image after input normalisation, and that is what it rebuilds. Through n stages: n "
     "times convolution, tanh and pooling, then n times unpooling with the kept indices and one bank of filters. All "
-    "views but the picture share one scale of brightness, that of what the net sees."
+    "views but the image share one scale of brightness, that of what the model sees."
 )
 
 
-def rebuilt_views(model: Autoencoder, image: Image8, place: Place, spans: Sequence[Span]) -> list[tuple[str, Image8]]:
-    """A picture, what the net sees of it, and what comes back through the stages that were trained.
+def rebuilt_views(
+    model: Autoencoder, image: Image8, device_spec: DeviceSpec, spans: Sequence[Span]
+) -> list[tuple[str, Image8]]:
+    """An image, what the model sees of it, and what comes back through the stages that were trained.
 
     Args:
-        model: on the device of `place`.
+        model: on the device of `device_spec`.
         image: RGB uint8 (H, W, 3).
-        place: device and precision.
+        device_spec: device and precision.
         spans: what was trained, in order: stage by stage, or all at once.
 
     Returns:
@@ -88,21 +92,21 @@ def rebuilt_views(model: Autoencoder, image: Image8, place: Place, spans: Sequen
     """
     views: list[tuple[str, Image8]] = []
     for span in spans:
-        given, rebuilt = rebuild(model, image_to_tensor(image)[None], place, Span(1, span.last))
+        given, rebuilt = rebuild(model, image_to_tensor(image)[None], device_spec, Span(1, span.last))
         if not views:
-            views = [("picture", image), ("what the net sees", _as_picture(given, given))]
+            views = [("image", image), ("what the model sees", _as_image(given, given))]
         lost = (rebuilt - given).square().sum() / (given - given.mean((2, 3), keepdim=True)).square().sum()
         caption = f"through {Span(1, span.last)}: {percent(lost.item())} % lost"
-        views.append((caption, _as_picture(rebuilt, given)))
+        views.append((caption, _as_image(rebuilt, given)))
     return views
 
 
-def _as_picture(values: Tensor, scale: Tensor) -> Image8:
+def _as_image(values: Tensor, scale: Tensor) -> Image8:
     """(1, 3, H, W) -> RGB uint8 (H, W, 3); all but the outermost hundredths of `scale` become 0..255."""
     low, high = np.quantile(scale.cpu().numpy(), (0.01, 0.99))
     shown = (values[0].cpu() - float(low)) / max(float(high - low), 1e-6)
-    picture: Image8 = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return picture
+    image: Image8 = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return image
 
 
 def _headline(log: Sequence[Record], spans: Sequence[Span]) -> str:
@@ -116,7 +120,7 @@ def _headline(log: Sequence[Record], spans: Sequence[Span]) -> str:
             f"mean squared error {last['mean_squared_error']:.4f}.</p></section>"
         )
     return (
-        "<h1>Pictures rebuilt</h1>\n"
+        "<h1>Images rebuilt</h1>\n"
         '<p class="lead">An encoder-decoder with pooling indices, trained without labels to rebuild its input. Lost is '
         "the share of the input's variance that does not come back; one value for each channel would lose 100 %.</p>\n"
         f'<div class="scores">\n{"".join(cards)}\n</div>'
@@ -125,7 +129,7 @@ def _headline(log: Sequence[Record], spans: Sequence[Span]) -> str:
 
 def _lost_curve(log: Sequence[Record], spans: Sequence[Span]) -> tuple[str, str]:
     """Pair of SVG element and caption: the lost share after each epoch, a line for each span."""
-    caption = "Lost share of the variance after each epoch, on the pictures that are watched."
+    caption = "Lost share of the variance after each epoch, on the images that are watched."
     with drawing("lost"):
         figure = Figure((3.7, 2.5), layout="constrained")
         axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""What every way to run a net can do: class ids or logits for pictures of one size."""
+"""What every way to run a model can do: class ids or logits for images of one size."""
 
 from importlib import import_module
 from typing import Any, Literal, Protocol
@@ -12,7 +12,7 @@ Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 class Backend(Protocol):
-    """A net bound to a runtime and a precision.
+    """A model bound to a runtime and a precision.
 
     Attributes:
         name: of the runtime, such as `openvino`.

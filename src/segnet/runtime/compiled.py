@@ -1,8 +1,8 @@
 """PyTorch compiled by Inductor: filters laid out once, ReLU inside the convolution, pooling in one pass.
 
-A net is compiled for each size of picture that comes, for up to a minute; the last few sizes stay. Inductor keeps its
-code on the disk, so the same net and size start faster the next time. On a GPU pooling and unpooling are fused with
-their neighbours, and all kernels of a picture are started at once, as one CUDA graph.
+A model is compiled for each size of image that comes, for up to a minute; the last few sizes stay. Inductor keeps its
+code on the disk, so the same model and size start faster the next time. On a GPU pooling and unpooling are fused with
+their neighbours, and all kernels of an image are started at once, as one CUDA graph.
 """
 
 import shutil
@@ -28,10 +28,10 @@ _SIZES_KEPT = 4
 
 
 class CompiledBackend:
-    """A net compiled by PyTorch; calls from several threads take turns.
+    """A model compiled by PyTorch; calls from several threads take turns.
 
     Args:
-        model: a net of `MODELS`; stays as it is.
+        model: a model of `MODELS`; stays as it is.
         device: where to run it.
         precision: `float32`, `bfloat16` or `float16`.
 
@@ -45,7 +45,7 @@ class CompiledBackend:
         require_compiler(device)
         self.precision: Precision = precision
         self._device = device
-        self._net = in_precision(folded(model), getattr(torch, precision)).to(device)
+        self._model = in_precision(folded(model), getattr(torch, precision)).to(device)
         self._turn = Lock()
         self._compiled: OrderedDict[tuple[Answer, torch.Size, torch.dtype], Callable[[Tensor], Tensor]] = OrderedDict()
 
@@ -64,7 +64,7 @@ class CompiledBackend:
     def _answer_alone(self, image: Tensor, answer: Answer) -> Tensor:
         key = (answer, image.shape, image.dtype)
         if key not in self._compiled:
-            whole_maps = in_strips(self._net, answer, 2**62)  # a graph of its own, so that no other size is replaced
+            whole_maps = in_strips(self._model, answer, 2**62)  # a graph of its own, so that no other size is replaced
             on_gpu = self._device.type == "cuda"
             options: dict[str, Any] = {"freezing": not on_gpu, "triton.cudagraphs": on_gpu}
             self._compiled[key] = torch.compile(whole_maps, fullgraph=True, dynamic=False, options=options)

@@ -12,10 +12,10 @@ from segnet.runtime.winograd import with_winograd
 
 
 class EagerBackend:
-    """A net on PyTorch's own operators.
+    """A model on PyTorch's own operators.
 
     Args:
-        model: a net of `MODELS`; stays as it is.
+        model: a model of `MODELS`; stays as it is.
         device: where to run it.
         precision: `float32`, `bfloat16` or `float16`.
         band_bytes: of a strip's widest map; None computes every map whole.
@@ -35,10 +35,10 @@ class EagerBackend:
         self._device = device
         self._dtype: torch.dtype = getattr(torch, precision)
         self._band_bytes = band_bytes if band_bytes is not None else 2**62
-        self._net = in_precision(folded(model), self._dtype).to(device)
+        self._model = in_precision(folded(model), self._dtype).to(device)
         if device.type == "cpu" and self._band_bytes >= BAND_BYTES:  # its tiles want room, small bands want little
-            with_winograd(self._net, self._dtype)
-        self._nets: dict[Answer, fx.GraphModule] = {}
+            with_winograd(self._model, self._dtype)
+        self._models: dict[Answer, fx.GraphModule] = {}
 
     def classes(self, image: Tensor) -> Tensor:
         """As in `Backend`."""
@@ -50,8 +50,8 @@ class EagerBackend:
 
     @torch.inference_mode()
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
-        if answer not in self._nets:
-            self._nets[answer] = in_strips(self._net, answer, self._band_bytes)
+        if answer not in self._models:
+            self._models[answer] = in_strips(self._model, answer, self._band_bytes)
         with torch.autocast(self._device.type, enabled=False):  # a caller's would change the precision
-            result: Tensor = self._nets[answer](image.to(self._device, memory_format=torch.channels_last))
+            result: Tensor = self._models[answer](image.to(self._device, memory_format=torch.channels_last))
         return result

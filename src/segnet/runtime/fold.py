@@ -1,4 +1,4 @@
-"""A net without what only training needs: dropout gone, batch normalisation multiplied into the convolutions.
+"""A model without what only training needs: dropout gone, batch normalisation multiplied into the convolutions.
 
 In evaluation mode BN is a scale and a shift per channel, so `BN(conv(x))` is a convolution with other numbers. The same
 holds where the map is cropped between the two.
@@ -26,16 +26,16 @@ class _Tracer(Tracer):
 
 
 def traced(model: nn.Module) -> fx.GraphModule:
-    """A frozen copy of a net as a graph of its operators in their order.
+    """A frozen copy of a model as a graph of its operators in their order.
 
     The input normalisation is one module of it. Pooling and unpooling stand in the graph as calls of
     `segnet.pooling.max_pool` and `max_unpool`, which `replace_calls` can exchange.
 
     Args:
-        model: a net of `MODELS`; stays as it is.
+        model: a model of `MODELS`; stays as it is.
 
     Returns:
-        The net in eval mode, float32. Its parameters are its own, and want no gradient.
+        The model in eval mode, float32. Its parameters are its own, and want no gradient.
     """
     copied = copy.deepcopy(model).float().eval().requires_grad_(False)
     tracer = _Tracer(autowrap_functions=(pooling.max_pool, pooling.max_unpool))
@@ -47,44 +47,44 @@ def folded(model: nn.Module) -> fx.GraphModule:
     """As `traced`, without dropout, and with every BN that follows a convolution multiplied into it.
 
     Args:
-        model: a net of `MODELS`; stays as it is.
+        model: a model of `MODELS`; stays as it is.
 
     Returns:
         The same function within rounding.
     """
-    net = traced(model)
+    folded_model = traced(model)
     node: Any  # its target and arguments are of any type by their nature
-    for node in net.graph.find_nodes(op="call_module"):
-        module = net.get_submodule(node.target)
-        if isinstance(module, nn.BatchNorm2d) and (source := _convolution_before(node, net)):
-            convolution: Any = net.get_submodule(source.target)
+    for node in folded_model.graph.find_nodes(op="call_module"):
+        module = folded_model.get_submodule(node.target)
+        if isinstance(module, nn.BatchNorm2d) and (source := _convolution_before(node, folded_model)):
+            convolution: Any = folded_model.get_submodule(source.target)
             transposed = isinstance(convolution, nn.ConvTranspose2d)
-            net.set_submodule(source.target, fuse_conv_bn_eval(convolution, module, transpose=transposed))
+            folded_model.set_submodule(source.target, fuse_conv_bn_eval(convolution, module, transpose=transposed))
         elif not isinstance(module, _NOTHING_TO_DO):
             continue
         node.replace_all_uses_with(node.args[0])
-        net.graph.erase_node(node)
-    net.delete_all_unused_submodules()
-    net.recompile()
-    return net
+        folded_model.graph.erase_node(node)
+    folded_model.delete_all_unused_submodules()
+    folded_model.recompile()
+    return folded_model
 
 
-def replace_calls(net: fx.GraphModule, exchange: dict[Callable[..., Any], Callable[..., Any]]) -> None:
-    """Makes the net call other functions of the same arguments, in place."""
+def replace_calls(folded_model: fx.GraphModule, exchange: dict[Callable[..., Any], Callable[..., Any]]) -> None:
+    """Makes the model call other functions of the same arguments, in place."""
     for old, new in exchange.items():
-        for node in net.graph.find_nodes(op="call_function", target=old):
+        for node in folded_model.graph.find_nodes(op="call_function", target=old):
             node.target = new
-    net.recompile()
+    folded_model.recompile()
 
 
-def _convolution_before(norm: Any, net: fx.GraphModule) -> Any:
+def _convolution_before(norm: Any, folded_model: fx.GraphModule) -> Any:
     """The node of the convolution whose output, cropped or not, this BN alone takes; None where there is no such."""
     node = norm.args[0]
     while node.target is operator.getitem and len(node.users) == 1 and _keeps_channels(node.args[1]):
         node = node.args[0]
     if node.op != "call_module" or len(node.users) > 1:
         return None
-    return node if isinstance(net.get_submodule(node.target), nn.Conv2d | nn.ConvTranspose2d) else None
+    return node if isinstance(folded_model.get_submodule(node.target), nn.Conv2d | nn.ConvTranspose2d) else None
 
 
 def _keeps_channels(key: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Any net of `MODELS` in the form that runtimes and export formats take.
+"""Any model of `MODELS` in the form that runtimes and export formats take.
 
     image -> normalisation -> convolutions (BN folded in), pooling by ranks, ... -> logits -> (argmax) -> class ids
 
@@ -21,21 +21,21 @@ from segnet.runtime.tracing import Tracer, tracing
 Answer = Literal["logits", "classes"]
 
 
-class InferenceNet(nn.Module):
-    """A net and what it is asked for.
+class InferenceModel(nn.Module):
+    """A model and what it is asked for.
 
     Args:
-        net: RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W).
+        graph_model: RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W).
         answer: `logits` or `classes`.
     """
 
-    def __init__(self, net: nn.Module, answer: Answer) -> None:
+    def __init__(self, graph_model: nn.Module, answer: Answer) -> None:
         super().__init__()
-        self.net = net
+        self.graph_model = graph_model
         self.answer = answer
 
     def forward(self, image: Tensor) -> Tensor:
-        """Answers for pictures of one size.
+        """Answers for images of one size.
 
         Args:
             image: RGB (N, 3, H, W), floating in [0, 1] or uint8; any size from 1x1.
@@ -45,44 +45,46 @@ class InferenceNet(nn.Module):
         """
         if image.dtype == torch.uint8:
             image = image.float() / 255
-        logits: Tensor = self.net(image)
+        logits: Tensor = self.graph_model(image)
         return logits if self.answer == "logits" else logits.argmax(1).to(torch.uint8)
 
 
-def inference_net(model: nn.Module, *, answer: Answer = "logits") -> InferenceNet:
-    """A frozen copy of a net, ready for `torch.export` with fixed or dynamic height and width.
+def inference_model(model: nn.Module, *, answer: Answer = "logits") -> InferenceModel:
+    """A frozen copy of a model, ready for `torch.export` with fixed or dynamic height and width.
 
     Args:
-        model: a net of `MODELS`; stays as it is.
+        model: a model of `MODELS`; stays as it is.
         answer: `logits`, float32; or `classes`, the argmax inside the graph, uint8.
 
     Returns:
-        The net in eval mode, float32, on its device; equal to `model` in eval mode within float32 rounding.
+        The model in eval mode, float32, on its device; equal to `model` in eval mode within float32 rounding.
 
     Raises:
         ConfigError: another answer.
 
     Example:
-        >>> program = exported(inference_net(model, answer="classes"), size_px=(360, 480))
+        >>> program = exported(inference_model(model, answer="classes"), size_px=(360, 480))
     """
     if answer not in get_args(Answer):
         raise ConfigError(f"unknown answer '{answer}'; {nearest(answer, get_args(Answer))}")
-    net = folded(model)
-    replace_calls(net, {pooling.max_pool: ranks.max_pool, pooling.max_unpool: ranks.max_unpool})
-    for module in net.modules():
+    graph_model = folded(model)
+    replace_calls(graph_model, {pooling.max_pool: ranks.max_pool, pooling.max_unpool: ranks.max_unpool})
+    for module in graph_model.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False  # on a cropped map it would be a scatter
-    normalisation = net.get_submodule("normalisation")
+    normalisation = graph_model.get_submodule("normalisation")
     with tracing():
-        net.normalisation = _without_flip(fx.GraphModule(normalisation, Tracer().trace(normalisation)))
-    return InferenceNet(net, answer).eval()
+        graph_model.normalisation = _without_flip(fx.GraphModule(normalisation, Tracer().trace(normalisation)))
+    return InferenceModel(graph_model, answer).eval()
 
 
-def exported(net: InferenceNet, size_px: tuple[int, int] | None, dtype: torch.dtype = torch.float32) -> ExportedProgram:
-    """The net's operators by `torch.export`, for one picture; no weights are copied.
+def exported(
+    graph_model: InferenceModel, size_px: tuple[int, int] | None, dtype: torch.dtype = torch.float32
+) -> ExportedProgram:
+    """The model's operators by `torch.export`, for one image; no weights are copied.
 
     Args:
-        net: from `inference_net`.
+        graph_model: from `inference_model`.
         size_px: (height, width) to hold it to; None leaves both open, from two pixels in all.
         dtype: of the image: floating, or uint8.
     """
@@ -91,17 +93,17 @@ def exported(net: InferenceNet, size_px: tuple[int, int] | None, dtype: torch.dt
     # oblivious of sizes: else slices that cut nothing at the traced size would be taken to cut nothing at any
     oblivious = _config.patch(backed_size_oblivious=size_px is None)  # type: ignore[attr-defined]
     with tracing(), torch.no_grad(), oblivious:
-        return torch.export.export(net, (image,), dynamic_shapes=open_axes)
+        return torch.export.export(graph_model, (image,), dynamic_shapes=open_axes)
 
 
-def _without_flip(net: fx.GraphModule) -> fx.GraphModule:
+def _without_flip(graph_model: fx.GraphModule) -> fx.GraphModule:
     """RGB to BGR by slices: `flip` becomes a gather in some formats."""
-    for node in list(net.graph.find_nodes(op="call_method", target="flip")):
-        with net.graph.inserting_before(node):
-            node.replace_all_uses_with(net.graph.call_function(_reversed_channels, (node.args[0],)))
-        net.graph.erase_node(node)
-    net.recompile()
-    return net
+    for node in list(graph_model.graph.find_nodes(op="call_method", target="flip")):
+        with graph_model.graph.inserting_before(node):
+            node.replace_all_uses_with(graph_model.graph.call_function(_reversed_channels, (node.args[0],)))
+        graph_model.graph.erase_node(node)
+    graph_model.recompile()
+    return graph_model
 
 
 def _reversed_channels(image: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """ONNX Runtime on the processor, float32; an extra, `pip install 'segnet[onnx]'`.
 
-A net is converted once, for open sizes. Pictures of a batch are run one by one.
+A model is converted once, for open sizes. Images of a batch are run one by one.
 """
 
 from threading import Lock
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from segnet.runtime.backend import Precision, require
-from segnet.runtime.graph import Answer, exported, inference_net
+from segnet.runtime.graph import Answer, exported, inference_model
 from segnet.runtime.quiet import quiet
 
 
 class ONNXRuntimeBackend:
-    """A net on ONNX Runtime's CPU provider.
+    """A model on ONNX Runtime's CPU provider.
 
     Args:
-        model: a net of `MODELS`; stays as it is.
+        model: a model of `MODELS`; stays as it is.
 
     Raises:
         ConfigError: onnx, onnxscript or onnxruntime is not installed.
@@ -50,15 +50,15 @@ class ONNXRuntimeBackend:
         name = session.get_inputs()[0].name
         if image.dtype == torch.uint8:
             image = image.float() / 255
-        pictures = image.contiguous().numpy()
-        parts = [session.run(None, {name: pictures[i : i + 1]})[0] for i in range(len(pictures))]
+        images = image.contiguous().numpy()
+        parts = [session.run(None, {name: images[i : i + 1]})[0] for i in range(len(images))]
         return torch.cat([torch.from_numpy(part) for part in parts])
 
 
 def _session(model: nn.Module, answer: Answer) -> Any:
     runtime = require("onnxruntime", "onnx")
     with quiet():
-        program = torch.onnx.export(exported(inference_net(model, answer=answer), None), dynamo=True, verbose=False)
+        program = torch.onnx.export(exported(inference_model(model, answer=answer), None), dynamo=True, verbose=False)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     file = program.model_proto.SerializeToString()  # type: ignore[union-attr]

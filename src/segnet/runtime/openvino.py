@@ -1,8 +1,8 @@
 """OpenVINO: the fastest way on processors with AVX-512, Intel's and AMD's; an extra, `pip install 'segnet[openvino]'`.
 
-A net is converted once, for open sizes, which takes seconds, so the result can be kept on the disk. It is compiled for
-each size of picture that comes: a fixed size lets the runtime plan its memory. The last few sizes stay compiled.
-Pictures of a batch are run one by one. It cannot pool a map of one row or column, so nets with n poolings want pictures
+A model is converted once, for open sizes, which takes seconds, so the result can be kept on the disk. It is compiled for
+each size of image that comes: a fixed size lets the runtime plan its memory. The last few sizes stay compiled.
+Images of a batch are run one by one. It cannot pool a map of one row or column, so models with n poolings want images
 of more than 2^(n-1) pixels on each side.
 """
 
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from segnet.errors import ConfigError, DataError, ShapeError
-from segnet.files import is_file, whole_files
+from segnet.io.files import is_file, whole_files
 from segnet.runtime.backend import Precision, require
-from segnet.runtime.graph import Answer, exported, inference_net
+from segnet.runtime.graph import Answer, exported, inference_model
 from segnet.runtime.quantised import read_quantised
 from segnet.runtime.quiet import quiet
 
@@ -27,12 +27,12 @@ _SIZES_KEPT = 4
 
 
 class OpenVINOBackend:
-    """A net on OpenVINO's CPU plugin.
+    """A model on OpenVINO's CPU plugin.
 
     Args:
-        model: a net of `MODELS`, which stays as it is; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
+        model: a model of `MODELS`, which stays as it is; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
         precision: `float32` or `bfloat16`; of a quantised model `int8`.
-        kept: folder for the converted net, of this net alone; None converts it anew.
+        kept: folder for the converted model, of this model alone; None converts it anew.
 
     Raises:
         ConfigError: OpenVINO is not installed, or the processor cannot multiply in that precision.
@@ -51,7 +51,7 @@ class OpenVINOBackend:
 
     @classmethod
     def from_quantised(cls, path: Path) -> "OpenVINOBackend":
-        """A net from a file of `segnet quantise`; errors as `read_quantised`."""
+        """A model from a file of `segnet quantise`; errors as `read_quantised`."""
         return cls(quantised_model(path, "logits"), "int8")
 
     def classes(self, image: Tensor) -> Tensor:
@@ -67,8 +67,8 @@ class OpenVINOBackend:
             image = (image * 255).round().to(torch.uint8)
         with self._compiling:
             request = self._compile(answer, (image.shape[2], image.shape[3])).create_infer_request()
-        pictures = image.contiguous().numpy()
-        answers = [request.infer(pictures[i : i + 1], share_inputs=True)[0].copy() for i in range(len(pictures))]
+        images = image.contiguous().numpy()
+        answers = [request.infer(images[i : i + 1], share_inputs=True)[0].copy() for i in range(len(images))]
         return torch.cat([torch.from_numpy(part) for part in answers])
 
     def _compile(self, answer: Answer, size: tuple[int, int]) -> Any:
@@ -83,8 +83,8 @@ class OpenVINOBackend:
                 if "MaxPool" not in str(cause):
                     raise
                 raise ShapeError(
-                    f"openvino cannot pool maps of one row or column, as this net has for a picture of {size}; "
-                    "use larger pictures, or backend eager"
+                    f"openvino cannot pool maps of one row or column, as this model has for an image of {size}; "
+                    "use larger images, or backend eager"
                 ) from None
             self._compiled[key] = compile_for_latency(self._core, fixed, self.precision)
             if len(self._compiled) > _SIZES_KEPT:
@@ -126,9 +126,9 @@ def openvino_core(precision: Precision) -> Any:
 
 
 def convert(model: nn.Module, answer: Answer) -> Any:
-    """A net as an OpenVINO model of open height and width: uint8 (1, 3, H, W) -> what `InferenceNet` answers."""
+    """A model as an OpenVINO model of open height and width: uint8 (1, 3, H, W) -> what `InferenceNet` answers."""
     openvino = require("openvino", "openvino")
-    program = exported(inference_net(model, answer=answer), None, torch.uint8)
+    program = exported(inference_model(model, answer=answer), None, torch.uint8)
     with quiet():
         return openvino.convert_model(program)
 
@@ -158,7 +158,7 @@ def _with_argmax(model: Any) -> Any:
 
 
 def compile_for_latency(core: Any, model: Any, precision: Precision) -> Any:
-    """An OpenVINO model compiled for one picture at a time, on as many threads as PyTorch uses."""
+    """An OpenVINO model compiled for one image at a time, on as many threads as PyTorch uses."""
     has_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hint = _HINTS[precision] if has_bfloat16 else "f32"
     settings = {

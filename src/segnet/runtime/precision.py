@@ -1,6 +1,6 @@
-"""The precision of a net: its convolutions in one type and channels-last, its input normalisation in float32.
+"""The precision of a model: its convolutions in one type and channels-last, its input normalisation in float32.
 
-bfloat16 cannot tell neighbouring grey values apart, so the picture is narrowed after it was normalised.
+bfloat16 cannot tell neighbouring grey values apart, so the image is narrowed after it was normalised.
 """
 
 import torch
@@ -10,7 +10,7 @@ _IN_PRECISION = (nn.Conv2d, nn.ConvTranspose2d, nn.PReLU)
 
 
 class _Input(nn.Module):
-    """Picture to the first convolution; in a module, so that no caller keeps the image alive."""
+    """Image to the first convolution; in a module, so that no caller keeps the image alive."""
 
     def __init__(self, normalisation: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -24,15 +24,15 @@ class _Input(nn.Module):
         return normalised.to(self.dtype)
 
 
-def in_precision(net: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """The same net, changed in place: its convolutions in `dtype`, its input uint8 or floating.
+def in_precision(model: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
+    """The same model, changed in place: its convolutions in `dtype`, its input uint8 or floating.
 
     Args:
-        net: from `folded`.
+        model: from `folded`.
         dtype: of all maps between the normalisation and the logits.
     """
-    for module in net.modules():
+    for module in model.modules():
         if isinstance(module, _IN_PRECISION):
             module.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    net.normalisation = _Input(net.get_submodule("normalisation"), dtype)
-    return net
+    model.normalisation = _Input(model.get_submodule("normalisation"), dtype)
+    return model

@@ -1,7 +1,7 @@
-"""Quantised nets on disk: one safetensors file with OpenVINO's model and a card.
+"""Quantised models on disk: one safetensors file with OpenVINO's model and a card.
 
 The file holds the model's two parts as bytes, `xml` and `bin`, and in its card what it came from: the weights' own
-card and sha256, how it was calibrated, and its scores beside those of the float32 net on the same pictures.
+card and sha256, how it was calibrated, and its scores beside those of the float32 model on the same images.
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from segnet.errors import WeightsError
-from segnet.files import sha256_of, whole_file
-from segnet.models.weights import WeightsCard
+from segnet.io.files import sha256_of, whole_file
 from segnet.runtime.backend import require
+from segnet.weights.file import WeightsCard
 
 _CARD = "segnet-int8"
 
@@ -29,20 +29,20 @@ class QuantisedCard:
     Attributes:
         weights: the card of the weights it came from.
         weights_sha256: of their file.
-        pictures: how many calibrated it.
+        images: how many calibrated it.
         kept_float: names of the convolutions that stayed in higher precision.
-        scores_before: of the float32 net, by name, 0..1.
-        scores_after: of this file, on the same pictures.
-        scored_pictures: how many those were.
+        scores_before: of the float32 model, by name, 0..1.
+        scores_after: of this file, on the same images.
+        scored_images: how many those were.
     """
 
     weights: WeightsCard
     weights_sha256: str
-    pictures: int
+    images: int
     kept_float: tuple[str, ...] = ()
     scores_before: dict[str, float] = field(default_factory=dict)
     scores_after: dict[str, float] = field(default_factory=dict)
-    scored_pictures: int = 0
+    scored_images: int = 0
 
 
 def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:

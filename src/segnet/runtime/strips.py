@@ -55,7 +55,7 @@ class Layers(nn.Module):
         convolution: Any
         layers = zip(self.convolutions, self.relu, spans, spans[1:], strict=False)
         for convolution, relu, (first, last), (top, bottom) in layers:
-            above = convolution.padding[0] - (top - first)  # rows outside the picture are zeros
+            above = convolution.padding[0] - (top - first)  # rows outside the image are zeros
             below = convolution.padding[0] - (last - bottom)
             if above != below:
                 features = F.pad(features, (0, 0, above, below))
@@ -153,46 +153,46 @@ def _put(whole: list[Tensor], parts: Sequence[Tensor], top: int, height: int) ->
         target[:, :, top : top + part.shape[2]] = part
 
 
-# ------------------------------------------------------------------------------------------------ rewriting a net
+# ------------------------------------------------------------------------------------------------ rewriting a model
 
 
-def in_strips(net: fx.GraphModule, answer: Answer, band_bytes: int = BAND_BYTES) -> fx.GraphModule:
-    """The same net with every stage that can be computed so in strips.
+def in_strips(model: fx.GraphModule, answer: Answer, band_bytes: int = BAND_BYTES) -> fx.GraphModule:
+    """The same model with every stage that can be computed so in strips.
 
     That is a chain of size-keeping convolutions and ReLUs before a pooling or after an unpooling, when nothing else
-    looks at the maps between. The other parts of a net run as they are.
+    looks at the maps between. The other parts of a model run as they are.
 
     Args:
-        net: from `folded`; stays as it is, its modules are shared.
+        model: from `folded`; stays as it is, its modules are shared.
         answer: `logits`, or `classes`: uint8 (N, H, W).
         band_bytes: of the widest map of a band.
     """
     graph = fx.Graph()
-    graph.output(graph.graph_copy(net.graph, {}))
-    net = fx.GraphModule(net, graph, type(net).__name__)
+    graph.output(graph.graph_copy(model.graph, {}))
+    model = fx.GraphModule(model, graph, type(model).__name__)
     node: Any
-    for node in net.graph.find_nodes(op="call_function", target=max_pool):
-        chain = _convolutions(net, node.args[0], lambda n: n.args[0])[::-1]
-        while chain and isinstance(net.get_submodule(chain[0].target), nn.ReLU):
+    for node in model.graph.find_nodes(op="call_function", target=max_pool):
+        chain = _convolutions(model, node.args[0], lambda n: n.args[0])[::-1]
+        while chain and isinstance(model.get_submodule(chain[0].target), nn.ReLU):
             chain = chain[1:]
         if chain:
-            strips = PoolingStrips([net.get_submodule(n.target) for n in chain], band_bytes)
-            _replace(net, [*chain, node], strips, (chain[0].args[0],))
-    (output,) = net.graph.find_nodes(op="output")
-    for node in net.graph.find_nodes(op="call_function", target=max_unpool):
-        chain = _convolutions(net, _only_user(node), _only_user)
-        if chain and not isinstance(net.get_submodule(chain[0].target), nn.ReLU):
+            strips = PoolingStrips([model.get_submodule(n.target) for n in chain], band_bytes)
+            _replace(model, [*chain, node], strips, (chain[0].args[0],))
+    (output,) = model.graph.find_nodes(op="output")
+    for node in model.graph.find_nodes(op="call_function", target=max_unpool):
+        chain = _convolutions(model, _only_user(node), _only_user)
+        if chain and not isinstance(model.get_submodule(chain[0].target), nn.ReLU):
             gives: Answer = answer if _only_user(chain[-1]) is output else "logits"
-            modules = [net.get_submodule(n.target) for n in chain]
-            _replace(net, [node, *chain], UnpoolingStrips(modules, band_bytes, gives), node.args)
+            modules = [model.get_submodule(n.target) for n in chain]
+            _replace(model, [node, *chain], UnpoolingStrips(modules, band_bytes, gives), node.args)
     last = output.args[0]
-    if answer == "classes" and not (last.op == "call_module" and _gives_classes(net.get_submodule(last.target))):
-        with net.graph.inserting_before(output):
-            net.graph.output(net.graph.call_function(_classes, (last,)))
-        net.graph.erase_node(output)
-    net.delete_all_unused_submodules()
-    net.recompile()
-    return net
+    if answer == "classes" and not (last.op == "call_module" and _gives_classes(model.get_submodule(last.target))):
+        with model.graph.inserting_before(output):
+            model.graph.output(model.graph.call_function(_classes, (last,)))
+        model.graph.erase_node(output)
+    model.delete_all_unused_submodules()
+    model.recompile()
+    return model
 
 
 def _gives_classes(module: nn.Module) -> bool:
@@ -207,11 +207,13 @@ def _only_user(node: Any) -> Any:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
-def _convolutions(net: fx.GraphModule, node: Any, step: Callable[[Any], Any]) -> list[Any]:
+def _convolutions(model: fx.GraphModule, node: Any, step: Callable[[Any], Any]) -> list[Any]:
     """The nodes of size-keeping convolutions and ReLUs from `node` on, step by step, that nothing else looks at."""
     found = []
     while node is not None and node.op == "call_module" and len(node.users) == 1:
-        if not isinstance(net.get_submodule(node.target), nn.ReLU) and not _keeps_size(net.get_submodule(node.target)):
+        if not isinstance(model.get_submodule(node.target), nn.ReLU) and not _keeps_size(
+            model.get_submodule(node.target)
+        ):
             break
         found.append(node)
         node = step(node)
@@ -225,11 +227,11 @@ def _keeps_size(module: nn.Module) -> bool:
     return [2 * int(p) for p in module.padding] == reach
 
 
-def _replace(net: fx.GraphModule, nodes: list[Any], module: nn.Module, arguments: tuple[Any, ...]) -> None:
+def _replace(model: fx.GraphModule, nodes: list[Any], module: nn.Module, arguments: tuple[Any, ...]) -> None:
     """One module in place of nodes that follow each other."""
     name = f"{nodes[0].name}_strips"
-    net.add_submodule(name, module)
-    with net.graph.inserting_before(nodes[-1]):
-        nodes[-1].replace_all_uses_with(net.graph.call_module(name, arguments))
+    model.add_submodule(name, module)
+    with model.graph.inserting_before(nodes[-1]):
+        nodes[-1].replace_all_uses_with(model.graph.call_module(name, arguments))
     for node in reversed(nodes):
-        net.graph.erase_node(node)
+        model.graph.erase_node(node)

@@ -1,6 +1,6 @@
-"""Nets are traced and exported one at a time: while PyTorch's tracers run, they exchange parts of PyTorch itself.
+"""Models are traced and exported one at a time: while PyTorch's tracers run, they exchange parts of PyTorch itself.
 
-Two of them at once would each put back what the other had put there, and no net would run in this process any more.
+Two of them at once would each put back what the other had put there, and no model would run in this process any more.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ def tracing() -> Iterator[None]:
 
 
 class Tracer(fx.Tracer):
-    """PyTorch's own, for this thread: nets that run meanwhile in others pass through untraced.
+    """PyTorch's own, for this thread: models that run meanwhile in others pass through untraced.
 
     Args:
         autowrap_functions: stand in the graph as calls, and are not looked into.

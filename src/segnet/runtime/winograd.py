@@ -116,20 +116,20 @@ class Winograd(nn.Conv2d):
                 _weighted(column, values, out=tiles[:, :, i, :, j])
 
 
-def with_winograd(net: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """The same net, changed in place: convolutions that fit and gain by it on a processor are computed so.
+def with_winograd(model: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
+    """The same model, changed in place: convolutions that fit and gain by it on a processor are computed so.
 
     Args:
-        net: from `in_precision`.
+        model: from `in_precision`.
         dtype: of its convolutions. bfloat16 gains where vectors multiply it; float16, and bfloat16 in tiles (AMX), not.
     """
     tile_px = 4 if dtype == torch.float32 else 2
     if dtype != torch.float32 and not (dtype == torch.bfloat16 and _multiplies_bfloat16_by_vectors()):
-        return net
-    for name, module in list(net.named_modules()):
+        return model
+    for name, module in list(model.named_modules()):
         if isinstance(module, nn.Conv2d) and _fits(module):
-            net.set_submodule(name, Winograd(module, tile_px))
-    return net
+            model.set_submodule(name, Winograd(module, tile_px))
+    return model
 
 
 def _fits(convolution: nn.Conv2d) -> bool:

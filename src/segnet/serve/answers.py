@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from segnet import palette
-from segnet.engine.prediction import Prediction
+from segnet.inference.prediction import Prediction
 from segnet.serve.batches import Answered
 from segnet.serve.models import Loaded
 from segnet.serve.refusal import RefusalError
@@ -30,26 +30,26 @@ _ACCEPTED: dict[str, AnswerName] = {
 
 
 class ClassShare(BaseModel):
-    """One class of a picture."""
+    """One class of an image."""
 
     id: int = Field(ge=0, examples=[3])
     name: str = Field(examples=["road"])
     colour: tuple[int, int, int] = Field(examples=[(128, 64, 128)])
-    share: float = Field(ge=0, le=1, description="of the picture's pixels", examples=[0.31])
+    share: float = Field(ge=0, le=1, description="of the image's pixels", examples=[0.31])
 
 
 class Summary(BaseModel):
-    """What the net says of a picture."""
+    """What the model says of an image."""
 
     model: str = Field(examples=["segnet-basic-camvid"])
     label_set: str = Field(examples=["camvid-11"])
     backend: str = Field(description="runtime, device, precision", examples=["eager, cpu, bfloat16"])
     width: int = Field(ge=1, examples=[480])
     height: int = Field(ge=1, examples=[360])
-    classes: list[ClassShare] = Field(description="those that are in the picture, largest first")
+    classes: list[ClassShare] = Field(description="those that are in the image, largest first")
     waited_ms: float = Field(ge=0, description="until its batch began", examples=[0.2])
-    net_ms: float = Field(ge=0, description="that its batch took", examples=[214.0])
-    batch: int = Field(ge=1, description="pictures in that batch", examples=[1])
+    model_ms: float = Field(ge=0, description="that its batch took", examples=[214.0])
+    batch: int = Field(ge=1, description="images in that batch", examples=[1])
     maps: dict[MapName, str] = Field(
         default_factory=dict,
         description="PNG in base64: `classes` has a palette; the others are grey, white is the largest possible value "
@@ -68,16 +68,16 @@ def answer_name(asked: AnswerName | None, accept: str) -> AnswerName:
     for entry in (accept or "*/*").split(","):
         if name := _ACCEPTED.get(entry.partition(";")[0].strip().lower()):
             return name
-    wanted = f"Accept: application/json, image/png or {NPY}"
+    expected = f"Accept: application/json, image/png or {NPY}"
     do = "or leave it out and name the answer in the query, as in ?answer=overlay"
-    raise RefusalError(HTTPStatus.NOT_ACCEPTABLE, "no_such_answer", wanted, f"Accept: {accept[:80]}", do)
+    raise RefusalError(HTTPStatus.NOT_ACCEPTABLE, "no_such_answer", expected, f"Accept: {accept[:80]}", do)
 
 
 def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summary:
     """The JSON answer.
 
     Args:
-        model: that saw the picture.
+        model: that saw the image.
         answered: its prediction, with whatever `maps` needs.
         maps: to put in as PNG.
     """
@@ -93,7 +93,7 @@ def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summa
         height=height,
         classes=[ClassShare(id=i, name=name, colour=colours[i], share=share) for i, name, share in present],
         waited_ms=round(1000 * answered.waited_s, 1),
-        net_ms=round(1000 * answered.net_s, 1),
+        model_ms=round(1000 * answered.model_s, 1),
         batch=answered.batch,
         maps={name: base64.b64encode(_map(prediction, name)).decode() for name in maps},
     )
@@ -101,11 +101,11 @@ def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summa
 
 def classes_png(prediction: Prediction) -> bytes:
     """Class ids as a PNG whose palette shows the class colours."""
-    return _png(palette.to_palette_picture(prediction.classes, prediction.label_set))
+    return _png(palette.to_palette_image(prediction.classes, prediction.label_set))
 
 
 def overlay_png(prediction: Prediction, opacity: float) -> bytes:
-    """The picture under its class colours, of its own size and without a legend."""
+    """The image under its class colours, of its own size and without a legend."""
     coloured = palette.overlay(prediction.image, prediction.classes, prediction.label_set, opacity)
     return _png(Image.fromarray(coloured))
 
@@ -124,9 +124,9 @@ def _map(prediction: Prediction, name: MapName) -> bytes:
     return _png(Image.fromarray(prediction.grey_maps()[name.replace("_", "-")]))
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     file = BytesIO()
-    picture.save(file, format="PNG", compress_level=3)  # half the time of Pillow's own 6, some percent larger
+    image.save(file, format="PNG", compress_level=3)  # half the time of Pillow's own 6, some percent larger
     return file.getvalue()
 
 

@@ -25,19 +25,19 @@ from segnet.serve.answers import (
 )
 from segnet.serve.batches import Answered, Batches, Wishes
 from segnet.serve.counters import Counters
+from segnet.serve.decoding import decode_image
 from segnet.serve.describe import BODY, SEGMENT_ANSWERS, SEGMENT_TEXT
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded, choose_model
-from segnet.serve.picture import decode_picture
 from segnet.serve.refusal import RefusalError, overfull
 from segnet.serve.upload import read_upload
 
 
-class Net(BaseModel):
-    """One net of the service."""
+class Model(BaseModel):
+    """One model of the service."""
 
     name: str = Field(description="for ?model=", examples=["segnet-basic-camvid"])
-    net: str = Field(examples=["segnet-basic"])
+    model: str = Field(examples=["segnet-basic"])
     label_set: str = Field(examples=["camvid-11"])
     class_names: list[str] = Field(description="the position is the class id", examples=[["sky", "road"]])
     class_colours: list[tuple[int, int, int]] = Field(examples=[[(128, 128, 128), (128, 64, 128)]])
@@ -57,16 +57,16 @@ def api_router(models: dict[str, Loaded], batches: Batches, counted: Counters, l
 
     Args:
         models: by name; the first is the one that requests get if they name none.
-        batches: that run the pictures.
+        batches: that run the images.
         counted: shown at /metrics.
         limits: of requests.
     """
     router = APIRouter()
-    samples_text = f"above 0, a Bayesian net is sampled so many times, at most {limits.max_samples}"
+    samples_text = f"above 0, a Bayesian model is sampled so many times, at most {limits.max_samples}"
 
     @router.post(
         "/v1/segment",
-        summary="Segment a picture",
+        summary="Segment an image",
         description=SEGMENT_TEXT,
         response_model=Summary,
         responses=SEGMENT_ANSWERS,
@@ -82,18 +82,18 @@ def api_router(models: dict[str, Loaded], batches: Batches, counted: Counters, l
     ) -> Response:
         chosen = choose_model(models, model)
         form = answer_name(answer, request.headers.get("accept", ""))
-        wanted_maps = list(dict.fromkeys(maps or []))
-        _check_wishes(chosen, form, wanted_maps, samples)
-        wishes = Wishes("confidence" in wanted_maps, form == "probabilities", samples)
+        expected_maps = list(dict.fromkeys(maps or []))
+        _check_wishes(chosen, form, expected_maps, samples)
+        wishes = Wishes("confidence" in expected_maps, form == "probabilities", samples)
         with batches.place():
             data = await read_upload(request, limits)
-            image = await asyncio.to_thread(decode_picture, data, limits.max_pixels)
+            image = await asyncio.to_thread(decode_image, data, limits.max_pixels)
             answered = await _in_time(batches.submit(chosen, image, wishes))
-            return await asyncio.to_thread(_write(form, chosen, answered, opacity, wanted_maps))
+            return await asyncio.to_thread(_write(form, chosen, answered, opacity, expected_maps))
 
-    @router.get("/v1/models", summary="The nets")
-    async def list_models() -> list[Net]:
-        return [_net(loaded) for loaded in models.values()]
+    @router.get("/v1/models", summary="The models")
+    async def list_models() -> list[Model]:
+        return [_model(loaded) for loaded in models.values()]
 
     @router.get("/healthz", summary="Whether the service answers")
     async def health() -> Health:
@@ -113,15 +113,15 @@ def api_router(models: dict[str, Loaded], batches: Batches, counted: Counters, l
             async with asyncio.timeout(limits.answer_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
-            wanted = f"an answer of the net within {limits.answer_s:g} s"
+            expected = f"an answer of the model within {limits.answer_s:g} s"
             retry = batches.retry_after_s()
-            raise overfull(HTTPStatus.SERVICE_UNAVAILABLE, wanted, "none in that time", retry) from None
+            raise overfull(HTTPStatus.SERVICE_UNAVAILABLE, expected, "none in that time", retry) from None
 
     return router
 
 
 def _check_wishes(model: Loaded, form: AnswerName, maps: list[MapName], samples: int) -> None:
-    """Whether the parameters fit each other and the net.
+    """Whether the parameters fit each other and the model.
 
     Raises:
         RefusalError: 422, they do not.
@@ -132,11 +132,11 @@ def _check_wishes(model: Loaded, form: AnswerName, maps: list[MapName], samples:
             status, "maps_without_summary", "maps only in the summary", f"answer={form}", "take answer=summary"
         )
     if samples and not model.bayesian:
-        wanted, came = "a Bayesian net for samples", f"'{model.name}', which has no dropout to sample"
-        raise RefusalError(status, "not_bayesian", wanted, came, "take another model, or samples=0")
+        expected, got = "a Bayesian model for samples", f"'{model.name}', which has no dropout to sample"
+        raise RefusalError(status, "not_bayesian", expected, got, "take another model, or samples=0")
     if not samples and (uncertain := [name for name in maps if name in UNCERTAIN_MAPS]):
-        wanted, came = f"samples of a Bayesian net for maps={uncertain[0]}", "samples=0"
-        raise RefusalError(status, "maps_without_samples", wanted, came, "add samples=8, or leave that map out")
+        expected, got = f"samples of a Bayesian model for maps={uncertain[0]}", "samples=0"
+        raise RefusalError(status, "maps_without_samples", expected, got, "add samples=8, or leave that map out")
 
 
 def _write(
@@ -152,11 +152,11 @@ def _write(
     return forms[form]
 
 
-def _net(loaded: Loaded) -> Net:
+def _model(loaded: Loaded) -> Model:
     card = loaded.predictor.card
-    return Net(
+    return Model(
         name=loaded.name,
-        net=card.model,
+        model=card.model,
         label_set=card.label_set.name,
         class_names=list(card.label_set.names),
         class_colours=list(card.label_set.colours),

@@ -20,7 +20,7 @@ def create_app(models: dict[str, Loaded], limits: Limits, assets: Mapping[str, A
     """Builds the app; its start begins the batches, its end finishes those that were taken.
 
     Args:
-        models: nets by name.
+        models: models by name.
         limits: of requests.
         assets: files of the page, by path; nothing else can be read.
 

@@ -1,7 +1,7 @@
-"""Pictures of many requests run in small batches, one batch at a time, so that they share the cores.
+"""Images of many requests run in small batches, one batch at a time, so that they share the cores.
 
-A picture needs a place before its bytes are read: the places bound the memory of everything that reads, waits, runs or
-is written. One thread takes the picture that waits longest, and with it others of the same size, net and wishes.
+An image needs a place before its bytes are read: the places bound the memory of everything that reads, waits, runs or
+is written. One thread takes the image that waits longest, and with it others of the same size, model and wishes.
 """
 
 import math
@@ -15,7 +15,7 @@ from http import HTTPStatus
 from time import perf_counter
 
 from segnet.data.sample import Image8
-from segnet.engine.prediction import Prediction
+from segnet.inference.prediction import Prediction
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.refusal import overfull
@@ -23,7 +23,7 @@ from segnet.serve.refusal import overfull
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the net shall say beyond classes, as for `Predictor`."""
+    """What the model shall say beyond classes, as for `Predictor`."""
 
     confidence: bool = False
     probabilities: bool = False
@@ -35,15 +35,15 @@ class Answered:
     """A prediction, and how it came about.
 
     Attributes:
-        prediction: of the picture.
+        prediction: of the image.
         waited_s: seconds until its batch began.
-        net_s: seconds that the batch took.
-        batch: pictures in it.
+        model_s: seconds that the batch took.
+        batch: images in it.
     """
 
     prediction: Prediction
     waited_s: float
-    net_s: float
+    model_s: float
     batch: int
 
 
@@ -60,11 +60,11 @@ class _Job:
 
 
 class Batches:
-    """The places, the pictures that wait, and the thread that runs them.
+    """The places, the images that wait, and the thread that runs them.
 
     Args:
         limits: of places and batches.
-        observe: told of each batch: name of the net, pictures, seconds.
+        observe: told of each batch: name of the model, images, seconds.
     """
 
     def __init__(self, limits: Limits, observe: Callable[[str, int, float], None] = lambda *_: None) -> None:
@@ -73,7 +73,7 @@ class Batches:
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._mean_s = 0.5  # of one picture, followed as they come
+        self._mean_s = 0.5  # of one image, followed as they come
         self._thread = threading.Thread(target=self._run, name="batches")
 
     def start(self) -> None:
@@ -88,9 +88,9 @@ class Batches:
             RefusalError: 429, all are taken.
         """
         if self.taken >= self.limits.places:
-            came = f"{self.taken} pictures already here"
-            wanted = f"at most {self.limits.places} pictures at one time"
-            raise overfull(HTTPStatus.TOO_MANY_REQUESTS, wanted, came, self.retry_after_s())
+            got = f"{self.taken} images already here"
+            expected = f"at most {self.limits.places} images at one time"
+            raise overfull(HTTPStatus.TOO_MANY_REQUESTS, expected, got, self.retry_after_s())
         self.taken += 1
         try:
             yield
@@ -98,11 +98,11 @@ class Batches:
             self.taken -= 1
 
     def retry_after_s(self) -> int:
-        """Whole seconds in which the pictures that are here will probably be done, at least 1."""
+        """Whole seconds in which the images that are here will probably be done, at least 1."""
         return max(1, math.ceil(self.taken * self._mean_s))
 
     def submit(self, model: Loaded, image: Image8, wishes: Wishes) -> "Future[Answered]":
-        """Puts a picture into the line.
+        """Puts an image into the line.
 
         Args:
             model: that is to see it.
@@ -115,7 +115,7 @@ class Batches:
         job = _Job(model, image, wishes)
         with self._changed:
             if self._closed:
-                raise RuntimeError("a picture after the end")  # the server takes no request then
+                raise RuntimeError("an image after the end")  # the server takes no request then
             self._waiting.append(job)
             self._changed.notify()
         return job.future
@@ -156,7 +156,7 @@ class Batches:
                 probabilities=wishes.probabilities,
                 uncertainty_samples=wishes.samples,
             )
-        except Exception as error:  # whatever the net raises belongs to these requests; the thread lives on
+        except Exception as error:  # whatever the model raises belongs to these requests; the thread lives on
             for job in jobs:
                 job.future.set_exception(error)
             return

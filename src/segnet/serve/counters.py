@@ -22,20 +22,18 @@ class Counters:
         self._seconds = Histogram(
             "segnet_request_seconds", "Time from a request to its answer", buckets=_SECONDS, registry=registry
         )
-        self._pictures = Counter("segnet_pictures", "Pictures that a net has seen", ["model"], registry=registry)
-        self._net_seconds = Counter("segnet_net_seconds", "Time that a net took", ["model"], registry=registry)
-        self._batch = Histogram(
-            "segnet_batch_pictures", "Pictures of a batch", buckets=(1, 2, 4, 8, 16), registry=registry
-        )
-        taken = Gauge("segnet_places_taken", "Pictures that are read, wait, run or are written", registry=registry)
+        self._images = Counter("segnet_images", "Images that a model has seen", ["model"], registry=registry)
+        self._model_seconds = Counter("segnet_model_seconds", "Time that a model took", ["model"], registry=registry)
+        self._batch = Histogram("segnet_batch_images", "Images of a batch", buckets=(1, 2, 4, 8, 16), registry=registry)
+        taken = Gauge("segnet_places_taken", "Images that are read, wait, run or are written", registry=registry)
         taken.set_function(places_taken)
         self._registry = registry
 
-    def batch(self, model: str, pictures: int, seconds: float) -> None:
-        """A net has seen a batch."""
-        self._pictures.labels(model).inc(pictures)
-        self._net_seconds.labels(model).inc(seconds)
-        self._batch.observe(pictures)
+    def batch(self, model: str, images: int, seconds: float) -> None:
+        """A model has seen a batch."""
+        self._images.labels(model).inc(images)
+        self._model_seconds.labels(model).inc(seconds)
+        self._batch.observe(images)
 
     def request(self, status: int, seconds: float) -> None:
         """A request has been answered."""

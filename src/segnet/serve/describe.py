@@ -10,14 +10,14 @@ _BYTES = {"type": "string", "format": "binary"}
 
 BODY: dict[str, Any] = {
     "required": True,
-    "description": "The picture: its own bytes, or a form with the picture in one field. File names are not used.",
+    "description": "The image: its own bytes, or a form with the image in one field. File names are not used.",
     "content": {
         FORM_TYPE: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BYTES}}},
         **{media_type: {"schema": _BYTES} for media_type in RAW_TYPES},
     },
 }
 
-SEGMENT_TEXT = f"""The classes of a picture, pixel by pixel.
+SEGMENT_TEXT = f"""The classes of an image, pixel by pixel.
 
     curl -F {FIELD}=@street.jpg 'http://127.0.0.1:8000/v1/segment'
     curl -F {FIELD}=@street.jpg 'http://127.0.0.1:8000/v1/segment?answer=overlay' -o overlay.png
@@ -38,7 +38,7 @@ _EXAMPLE = {
         {"id": 0, "name": "sky", "colour": [128, 128, 128], "share": 0.38},
     ],
     "waited_ms": 0.2,
-    "net_ms": 214.0,
+    "model_ms": 214.0,
     "batch": 1,
     "maps": {},
 }
@@ -52,14 +52,14 @@ SEGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
             NPY: {"schema": _BYTES},
         },
     },
-    400: {"model": Refused, "description": "No picture, a broken one, or a form without the field."},
-    404: {"model": Refused, "description": "No net of that name."},
+    400: {"model": Refused, "description": "No image, a broken one, or a form without the field."},
+    404: {"model": Refused, "description": "No model of that name."},
     406: {"model": Refused, "description": "No such form of answer."},
     408: {"model": Refused, "description": "The body came too slowly."},
     413: {"model": Refused, "description": "Too many bytes or pixels."},
     415: {"model": Refused, "description": "Another content type."},
     422: {"model": Refused, "description": "A parameter outside its range, or parameters that do not fit."},
     429: {"model": Refused, "description": "All places are taken; `Retry-After` says when to come again."},
-    500: {"model": Refused, "description": "The net failed."},
-    503: {"model": Refused, "description": "The net did not answer in time; `Retry-After` as above."},
+    500: {"model": Refused, "description": "The model failed."},
+    503: {"model": Refused, "description": "The model did not answer in time; `Retry-After` as above."},
 }

@@ -12,12 +12,12 @@ class Limits:
 
     Args:
         max_bytes: of one request's body.
-        max_pixels: of one picture, and of all pictures of one batch.
-        places: pictures that are read, wait, run or are written at one time; who comes when all are taken is refused.
-        batch_size: pictures of one size that the net sees together, at most.
-        max_samples: of a Bayesian net, for one picture.
+        max_pixels: of one image, and of all images of one batch.
+        places: images that are read, wait, run or are written at one time; who comes when all are taken is refused.
+        batch_size: images of one size that the model sees together, at most.
+        max_samples: of a Bayesian model, for one image.
         upload_s: seconds in which a body must have come.
-        answer_s: seconds in which the net must have answered.
+        answer_s: seconds in which the model must have answered.
 
     Raises:
         ConfigError: a bound that lets nothing through, or is no finite number.
@@ -34,4 +34,4 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 < value < math.inf:  # NaN is neither
-                raise ConfigError(f"serve: {name}: wanted more than 0, and finite, got {value}")
+                raise ConfigError(f"serve: {name}: expected more than 0, and finite, got {value}")

@@ -1,4 +1,4 @@
-"""The nets that the service holds, by the names under which requests ask for them."""
+"""The models that the service holds, by the names under which requests ask for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from segnet.config import DeviceName, PrecisionName
-from segnet.data.listing import output_stems
-from segnet.engine.predict import Predictor
-from segnet.engine.uncertainty import has_dropout
+from segnet.data.reading.listing import output_stems
 from segnet.errors import ConfigError, nearest
-from segnet.models.weights import WEIGHTS, find_weights
+from segnet.inference.predictor import Predictor
+from segnet.inference.uncertainty import has_dropout
 from segnet.runtime.backend import BackendName
 from segnet.runtime.quantised import is_quantised
 from segnet.serve.refusal import RefusalError
+from segnet.weights.file import WEIGHTS, find_weights
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """One net, ready.
+    """One model, ready.
 
     Attributes:
         name: in requests.
@@ -44,7 +44,7 @@ def load_models(
     device: DeviceName = "auto",
     precision: PrecisionName = "auto",
 ) -> dict[str, Loaded]:
-    """Loads every net and runs it once, so that the first request does not wait for it.
+    """Loads every model and runs it once, so that the first request does not wait for it.
 
     Args:
         weights: names of weights that ship, or paths; a path is asked for by its stem, or by more of the path where
@@ -54,14 +54,14 @@ def load_models(
         precision: of the convolutions.
 
     Returns:
-        Nets by name, in order; requests that name none get the first.
+        Models by name, in order; requests that name none get the first.
 
     Raises:
         ConfigError: no weights, or one given twice; further as `Predictor`.
         WeightsError: as `Predictor`.
     """
     if not weights or len(set(weights)) < len(weights):
-        raise ConfigError(f"serve: wanted weights, each once, got {', '.join(weights) or 'none'}")
+        raise ConfigError(f"serve: expected weights, each once, got {', '.join(weights) or 'none'}")
     stems = output_stems([Path(w) for w in weights if w not in WEIGHTS])
     models = {}
     for each in weights:
@@ -77,7 +77,7 @@ def load_models(
 
 
 def choose_model(models: dict[str, Loaded], name: str | None) -> Loaded:
-    """The net that a request asks for, or the first.
+    """The model that a request asks for, or the first.
 
     Raises:
         RefusalError: 404, unknown name.

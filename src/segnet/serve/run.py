@@ -12,7 +12,7 @@ from segnet.errors import ConfigError
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound already, so that a port in use is said before nets are loaded.
+    """A socket that is bound already, so that a port in use is said before models are loaded.
 
     Args:
         host: name or address.

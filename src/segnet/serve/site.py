@@ -1,4 +1,4 @@
-"""The web demo as a list of files: page, samples, nets for the browser and their runtime.
+"""The web demo as a list of files: page, samples, models for the browser and their runtime.
 
 The server answers with them, and `segnet export --to web` writes them; the page finds out by `site.json`.
 """
@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from segnet.data.listing import find_pictures
-from segnet.data.pictures import read_picture
-from segnet.data.street import Street
+from segnet.data.reading.images import read_image
+from segnet.data.reading.listing import find_images
+from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError
 from segnet.export import export_weights
-from segnet.models.weights import WeightsCard
-from segnet.serve.runtime import RUNTIME_FILES
+from segnet.serve.browser_runtime import RUNTIME_FILES
+from segnet.weights.file import WeightsCard
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -55,11 +55,11 @@ class Asset(NamedTuple):
 
 @dataclass(frozen=True)
 class Offer:
-    """One net as the page offers it.
+    """One model as the page offers it.
 
     Attributes:
         name: to show, and to ask the server for.
-        weights: name or path; from which the net for the browser is exported.
+        weights: name or path; from which the model for the browser is exported.
         card: of the weights.
         server: how the server runs it, or None where there is no server.
         bayesian: whether the server can sample it.
@@ -85,14 +85,14 @@ def site_assets(
     """All files of the demo by their path in it.
 
     Args:
-        offers: the nets.
-        samples: folder of pictures to offer beside the drawn streets.
+        offers: the models.
+        samples: folder of images to offer beside the drawn streets.
         runtime: folder with onnxruntime-web; None leaves the browser's own computing out.
         why_no_browser: what the page says then.
-        max_pixels: the server's limit for a picture; None where there is no server.
+        max_pixels: the server's limit for an image; None where there is no server.
 
     Raises:
-        DataError: no pictures in `samples`.
+        DataError: no images in `samples`.
     """
     shown = [*_streets(), *(_user_samples(samples) if samples else ())]
     assets = {name: _asset(name, read) for name, read in _page_files()}
@@ -100,7 +100,7 @@ def site_assets(
     records = []
     for number, offer in enumerate(offers):
         here = runtime is not None and not offer.quantised
-        url = f"nets/{number}.onnx"
+        url = f"models/{number}.onnx"
         if here:
             assets[url] = _asset(url, _once(partial(_exported, offer.weights)))
         records.append(_record(offer, url if here else None))
@@ -118,13 +118,13 @@ def site_assets(
 
 
 def require_exporter() -> None:
-    """Whether nets for the browser can be made here.
+    """Whether models for the browser can be made here.
 
     Raises:
         ConfigError: a package of the extra `onnx` is missing.
     """
     if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]:
-        raise ConfigError(f"nets for the browser need {', '.join(missing)}; pip install 'segnet[onnx]'")
+        raise ConfigError(f"models for the browser need {', '.join(missing)}; pip install 'segnet[onnx]'")
 
 
 def _asset(name: str, read: Callable[[], bytes]) -> Asset:
@@ -162,25 +162,25 @@ def _drawn(street: Street, index: int) -> bytes:
 
 
 def _user_samples(folder: Path) -> list[tuple[str, str, Callable[[], bytes]]]:
-    paths = find_pictures([folder])[:_MOST_SAMPLES]
+    paths = find_images([folder])[:_MOST_SAMPLES]
     return [(f"samples/{i}.png", path.stem, _once(partial(_small, path))) for i, path in enumerate(paths)]
 
 
 def _small(path: Path) -> bytes:
-    picture = Image.fromarray(read_picture(path))
-    picture.thumbnail((_SAMPLE_PX, _SAMPLE_PX))
-    return _png(picture)
+    image = Image.fromarray(read_image(path))
+    image.thumbnail((_SAMPLE_PX, _SAMPLE_PX))
+    return _png(image)
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     file = BytesIO()
-    picture.save(file, format="PNG")
+    image.save(file, format="PNG")
     return file.getvalue()
 
 
 def _exported(weights: str) -> bytes:
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "net.onnx"
+        path = Path(folder) / "model.onnx"
         export_weights(weights, "onnx", path, size_px=None)
         return path.read_bytes()
 
@@ -189,7 +189,7 @@ def _record(offer: Offer, url: str | None) -> dict[str, object]:
     labels = offer.card.label_set
     return {
         "name": offer.name,
-        "net": offer.card.model,
+        "model": offer.card.model,
         "label_set": labels.name,
         "class_names": labels.names,
         "class_colours": labels.colours,

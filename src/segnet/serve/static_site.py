@@ -1,13 +1,13 @@
-"""The web demo as a folder for any web host: the net runs in the browser, and no server is needed."""
+"""The web demo as a folder for any web host: the model runs in the browser, and no server is needed."""
 
 from pathlib import Path
 
 from segnet.errors import ConfigError
-from segnet.files import whole_files
-from segnet.models.weights import WEIGHTS, find_weights, read_card
+from segnet.io.files import whole_files
 from segnet.runtime.quantised import is_quantised
-from segnet.serve.runtime import find_runtime
+from segnet.serve.browser_runtime import find_runtime
 from segnet.serve.site import Offer, require_exporter, site_assets
+from segnet.weights.file import WEIGHTS, find_weights, read_card
 
 _OURS = "site.json"
 
@@ -18,7 +18,7 @@ def write_site(weights: str, out: Path, *, samples: Path | None = None, runtime:
     Args:
         weights: name of weights that ship, or a `.safetensors` file.
         out: folder; made, or replaced if an earlier demo is in it.
-        samples: folder of pictures to offer beside the drawn streets.
+        samples: folder of images to offer beside the drawn streets.
         runtime: as for `find_runtime`.
 
     Returns:
@@ -27,7 +27,7 @@ def write_site(weights: str, out: Path, *, samples: Path | None = None, runtime:
     Raises:
         ConfigError: the folder holds other things, the weights are quantised, or a tool is missing; says what to do.
         WeightsError: the weights cannot be read.
-        ExportError: the net does not say in ONNX what it says in PyTorch.
+        ExportError: the model does not say in ONNX what it says in PyTorch.
         DataError: the folder cannot be written.
     """
     if out.exists() and not (out / _OURS).is_file() and (not out.is_dir() or any(out.iterdir())):

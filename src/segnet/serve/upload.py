@@ -1,4 +1,4 @@
-"""A request's body -> the bytes of the picture in it: counted as they come, in memory only, names thrown away."""
+"""A request's body -> the bytes of the image in it: counted as they come, in memory only, names thrown away."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from segnet.serve.limits import Limits
 from segnet.serve.refusal import RefusalError
 
-FIELD = "picture"
+FIELD = "image"
 RAW_TYPES = (
     "image/png",
     "image/jpeg",
@@ -30,10 +30,10 @@ class _InMemory(MultiPartParser):
 
 
 async def read_upload(request: Request, limits: Limits) -> bytes:
-    """The bytes of the picture.
+    """The bytes of the image.
 
     Args:
-        request: its body is the picture itself, or a form with the picture in the field `picture`.
+        request: its body is the image itself, or a form with the image in the field `image`.
         limits: bytes and seconds of the body.
 
     Raises:
@@ -70,7 +70,7 @@ async def _read_body(request: Request, limits: Limits) -> bytes:
             "slow_upload",
             f"the whole body within {limits.upload_s:g} s",
             f"{len(body):,} bytes in that time",
-            "send it again over a faster line, or scale the picture down",
+            "send it again over a faster line, or scale the image down",
             {"Connection": "close"},
         ) from None
     except ClientDisconnect:
@@ -80,11 +80,11 @@ async def _read_body(request: Request, limits: Limits) -> bytes:
     return bytes(body)
 
 
-def _too_many_bytes(came: str, limits: Limits) -> RefusalError:
-    wanted = f"a body of at most {limits.max_bytes:,} bytes"
-    do = "scale the picture down, or save it as JPEG"
+def _too_many_bytes(got: str, limits: Limits) -> RefusalError:
+    expected = f"a body of at most {limits.max_bytes:,} bytes"
+    do = "scale the image down, or save it as JPEG"
     return RefusalError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_bytes", wanted, came, do, {"Connection": "close"}
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_bytes", expected, got, do, {"Connection": "close"}
     )
 
 

@@ -74,18 +74,18 @@ def answer_errors_as_json(app: FastAPI, limits: Limits) -> None:
         first = error.errors()[0]
         name = ".".join(str(step) for step in first["loc"][1:])
         status = HTTPStatus.UNPROCESSABLE_ENTITY
-        wanted, came = f"{name}: {first['msg']}", f"{str(first['input'])[:80]!r}"
-        return await refused(request, RefusalError(status, "wrong_parameter", wanted, came, "see /openapi.json"))
+        expected, got = f"{name}: {first['msg']}", f"{str(first['input'])[:80]!r}"
+        return await refused(request, RefusalError(status, "wrong_parameter", expected, got, "see /openapi.json"))
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> JSONResponse:
-        status, came = HTTPStatus(error.status_code), f"{request.method} {request.url.path[:80]}"
-        wanted, do = "a method and path of /openapi.json", "POST pictures to /v1/segment, or open / in a browser"
+        status, got = HTTPStatus(error.status_code), f"{request.method} {request.url.path[:80]}"
+        expected, do = "a method and path of /openapi.json", "POST images to /v1/segment, or open / in a browser"
         headers = dict(error.headers or {})
-        return await refused(request, RefusalError(status, status.name.lower(), wanted, came, do, headers))
+        return await refused(request, RefusalError(status, status.name.lower(), expected, got, do, headers))
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        status, came = HTTPStatus.INTERNAL_SERVER_ERROR, type(error).__name__
-        do = "try another picture; the server's own output says more"
-        return await refused(request, RefusalError(status, "failed", "an answer of the net", came, do))
+        status, got = HTTPStatus.INTERNAL_SERVER_ERROR, type(error).__name__
+        do = "try another image; the server's own output says more"
+        return await refused(request, RefusalError(status, "failed", "an answer of the model", got, do))

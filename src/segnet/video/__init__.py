@@ -1,6 +1,6 @@
 """Frames in, frames out: a video with the classes laid over it, its sound and its time stamps kept (extra `video`).
 
-decode (a thread) -> at most 8 frames -> net -> at most 8 frames -> overlay, encode, write (a thread)
+decode (a thread) -> at most 8 frames -> model -> at most 8 frames -> overlay, encode, write (a thread)
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One video through a net, while the thread before decodes and the thread after encodes."""
+"""One video through a model, while the thread before decodes and the thread after encodes."""
 
 import time
 from collections.abc import Callable
@@ -12,10 +12,10 @@ import torch
 
 from segnet import palette
 from segnet.data.sample import Image8
-from segnet.engine.predict import Predictor
-from segnet.engine.prediction import save_picture
 from segnet.errors import ConfigError, DataError
-from segnet.files import whole_file
+from segnet.inference.prediction import save_image
+from segnet.inference.predictor import Predictor
+from segnet.io.files import whole_file
 from segnet.video.reading import Frame, VideoReader
 from segnet.video.threads import Behind, ahead
 from segnet.video.writing import VideoWriter
@@ -61,7 +61,7 @@ def predict_video(
     frame goes on as it is.
 
     Args:
-        predictor: the net.
+        predictor: the model.
         source: any video that FFmpeg reads.
         target: .mp4, .m4v, .mov, .mkv or .webm, at the same time stamps and with the same sound; what neither it nor an
             .mkv can hold, such as that of a .wmv, is encoded anew.
@@ -77,7 +77,7 @@ def predict_video(
         ConfigError: a target of another suffix or that cannot hold the sound, or a smoothing outside 0..1.
     """
     if not 0 <= smoothing < 1:
-        raise ConfigError(f"smoothing: wanted 0 <= s < 1, got {smoothing}")
+        raise ConfigError(f"smoothing: expected 0 <= s < 1, got {smoothing}")
     times: list[float] = []
     interrupted = False
     with VideoReader(source) as reader, VideoWriter(target, reader) as writer:
@@ -90,8 +90,8 @@ def predict_video(
             writer.write(palette.overlay(frame.image, classes, predictor.label_set, opacity), frame.pts)
             times.append(float(frame.pts * reader.time_base))
             if frames is not None:
-                picture = palette.to_palette_picture(classes, predictor.label_set)
-                save_picture(picture, frames / f"{len(times):06}.png")
+                source = palette.to_palette_image(classes, predictor.label_set)
+                save_image(source, frames / f"{len(times):06}.png")
             on_frame(reader.num_frames)
 
         start = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segnet.data.pictures import PIXEL_LIMIT, require_pixels
+from segnet.data.reading.images import PIXEL_LIMIT, require_pixels
 from segnet.data.sample import Image8
 from segnet.errors import DataError
 from segnet.runtime.backend import require
@@ -19,7 +19,7 @@ _PROMISING = ("avi", "matroska", "mov")  # FFmpeg guesses the length of others f
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video.
+    """One image of a video.
 
     Attributes:
         image: RGB uint8 (H, W, 3), as a player shows it.
@@ -44,7 +44,7 @@ class VideoReader:
         ended_early: why reading stopped before the end; None while it has not.
 
     Raises:
-        DataError: missing, not a video, or without a stream of pictures.
+        DataError: missing, not a video, or without a stream of images.
         ConfigError: the extra is not installed.
     """
 
@@ -58,13 +58,13 @@ class VideoReader:
             raise DataError(f"{path} does not exist") from None
         except (self._av.error.FFmpegError, OSError, ValueError) as cause:
             raise DataError(f"{path} cannot be read as a video: {_words(cause)}") from None
-        cover = self._av.stream.Disposition.attached_pic  # of an album: one picture, no video
-        pictures = [s for s in self._container.streams.video if not s.disposition & cover]
-        if not pictures or pictures[0].codec_context is None:
+        cover = self._av.stream.Disposition.attached_pic  # of an album: one image, no video
+        images = [s for s in self._container.streams.video if not s.disposition & cover]
+        if not images or images[0].codec_context is None:
             kinds = ", ".join(stream.type for stream in self._container.streams) or "nothing"
             self._container.close()
-            raise DataError(f"{path} has no stream of pictures that can be decoded, only {kinds}; wanted a video")
-        self._stream = pictures[0]
+            raise DataError(f"{path} has no stream of images that can be decoded, only {kinds}; expected a video")
+        self._stream = images[0]
         self._stream.thread_type = "AUTO"
         sounds = [s for s in self._container.streams.audio if s.codec_context is not None]
         self.audio: Any = sounds[0] if sounds else None
@@ -115,16 +115,16 @@ class VideoReader:
             ends_s: number of a stream -> end of its last packet, in seconds.
         """
         kind, stream, whole = self._container.format.name, self._stream, self._container.duration
-        came_s, promised_s = ends_s[stream.index], 0.0
+        got_s, promised_s = ends_s[stream.index], 0.0
         if kind == "avi":  # whose duration FFmpeg shortens to the size of the file
             promised_s = float(stream.frames / self.rate)
         elif stream.duration:
             promised_s = float(stream.duration * self.time_base)
         elif whole:  # of the longest stream
-            came_s, promised_s = max(ends_s.values()), whole / self._av.time_base
-        if not kind.startswith(_PROMISING) or promised_s - came_s <= max(2 / float(self.rate), 0.02 * promised_s):
+            got_s, promised_s = max(ends_s.values()), whole / self._av.time_base
+        if not kind.startswith(_PROMISING) or promised_s - got_s <= max(2 / float(self.rate), 0.02 * promised_s):
             return None
-        return f"the file is cut: it promises {promised_s:.1f} s and holds {came_s:.1f} s"
+        return f"the file is cut: it promises {promised_s:.1f} s and holds {got_s:.1f} s"
 
     def __enter__(self) -> "VideoReader":
         return self

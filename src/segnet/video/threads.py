@@ -13,7 +13,7 @@ _PATIENCE_S = 0.1  # between looks at whether the other side has gone
 
 
 def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """The same items, made in a thread of their own, at most `depth` before they are wanted.
+    """The same items, made in a thread of their own, at most `depth` before they are expected.
 
     Raises:
         What making them raises, in its place in the order.

@@ -1,4 +1,4 @@
-"""Pictures and packets of sound to a video file that appears whole or not at all."""
+"""Images and packets of sound to a video file that appears whole or not at all."""
 
 from contextlib import ExitStack
 from io import BytesIO
@@ -10,7 +10,7 @@ import numpy as np
 
 from segnet.data.sample import Image8
 from segnet.errors import ConfigError, DataError, SegNetError
-from segnet.files import whole_file
+from segnet.io.files import whole_file
 from segnet.runtime.backend import require
 from segnet.video.reading import VideoReader
 
@@ -62,7 +62,7 @@ class VideoWriter:
     def __init__(self, path: Path, source: VideoReader) -> None:
         av = require("av", "video")
         self._av, self._path, self._source = av, path, source
-        self._early: list[Any] = []  # sound before the first picture: its size belongs into the header
+        self._early: list[Any] = []  # sound before the first image: its size belongs into the header
         if path.suffix.lower() not in _CODECS:
             raise ConfigError(f"{path}: a video is written as one of {', '.join(_CODECS)}")
         with ExitStack() as files:
@@ -92,7 +92,7 @@ class VideoWriter:
         return kept
 
     def write(self, image: Image8, pts: int) -> None:
-        """Appends a picture, RGB uint8 (H, W, 3) of one size throughout; a row or column is added where a side is odd.
+        """Appends an image, RGB uint8 (H, W, 3) of one size throughout; a row or column is added where a side is odd.
 
         Raises:
             DataError: the file cannot be written.

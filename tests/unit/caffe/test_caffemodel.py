@@ -1,4 +1,4 @@
-"""Caffemodels written by the test, byte by byte, and nets that then compute what the authors' layers compute."""
+"""Caffemodels written by the test, byte by byte, and models that then compute what the authors' layers compute."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,12 +51,12 @@ def layer(name: str, arrays: list[Array], write: Callable[[Array], bytes] = blob
 
 
 def write_caffemodel(path: Path, blobs: Blobs) -> Path:
-    net = content(1, b"net") + layer("data", []) + b"".join(layer(name, arrays) for name, arrays in blobs.items())
-    path.write_bytes(net)
+    model = content(1, b"model") + layer("data", []) + b"".join(layer(name, arrays) for name, arrays in blobs.items())
+    path.write_bytes(model)
     return path
 
 
-# ------------------------------------------------------------------------------------------------ the authors' nets
+# ------------------------------------------------------------------------------------------------ the authors' models
 
 
 def drawn(layers: list[tuple[str, int, int, int]]) -> Blobs:
@@ -130,7 +130,7 @@ BGR = IMAGE.flip(1) * 255
 
 def test_arrays_and_names_come_back(tmp_path: Path) -> None:
     blobs = basic_blobs()
-    read = read_caffemodel(write_caffemodel(tmp_path / "net.caffemodel", blobs))
+    read = read_caffemodel(write_caffemodel(tmp_path / "model.caffemodel", blobs))
     assert list(read) == list(blobs)  # the data layer has no arrays
     for name, arrays in blobs.items():
         assert [a.shape for a in read[name]] == [a.shape for a in arrays]
@@ -151,30 +151,30 @@ def test_every_form_of_an_array(tmp_path: Path) -> None:
     def double(a: Array) -> bytes:
         return content(7, content(1, bytes(a.shape))) + content(8, a.astype("<f8").tobytes())
 
-    path = tmp_path / "net.caffemodel"
-    for write, wanted in ((legacy, small), (unpacked, small), (double, array)):
+    path = tmp_path / "model.caffemodel"
+    for write, expected in ((legacy, small), (unpacked, small), (double, array)):
         path.write_bytes(layer("a", [array], write))
         (got,) = read_caffemodel(path)["a"]
-        assert got.dtype == wanted.dtype and np.array_equal(got, wanted), write
+        assert got.dtype == expected.dtype and np.array_equal(got, expected), write
 
 
 def test_layers_of_2014(tmp_path: Path) -> None:
     array = np.ones((1, 1, 1, 2), np.float32)
-    path = tmp_path / "net.caffemodel"
+    path = tmp_path / "model.caffemodel"
     path.write_bytes(content(2, content(4, b"conv1_1") + integer(5, 4) + content(6, blob(array))))
     assert np.array_equal(read_caffemodel(path)["conv1_1"][0], array)
 
 
 def test_files_that_are_no_caffemodel(tmp_path: Path) -> None:
-    path = tmp_path / "net.caffemodel"
-    with pytest.raises(WeightsError, match=r"net.caffemodel cannot be read: No such file"):
+    path = tmp_path / "model.caffemodel"
+    with pytest.raises(WeightsError, match=r"model.caffemodel cannot be read: No such file"):
         read_caffemodel(path)
     with pytest.raises(WeightsError, match="cannot be read: Is a directory"):
         read_caffemodel(tmp_path)
     whole = write_caffemodel(path, {"a": [np.ones((2, 3), np.float32)]}).read_bytes()
     for cut in (1, 10, 30):
         path.write_bytes(whole[:-cut])
-        with pytest.raises(WeightsError, match=r"net.caffemodel is not a whole caffemodel: .*cut off") as caught:
+        with pytest.raises(WeightsError, match=r"model.caffemodel is not a whole caffemodel: .*cut off") as caught:
             read_caffemodel(path)
         assert "\n" not in str(caught.value)
     path.write_text('name: "segnet"\nlayer {\n  name: "conv1"\n}\n')
@@ -207,12 +207,12 @@ def segnet_basic(blobs: Blobs) -> Tensor:
 def test_segnet_basic_computes_what_the_authors_compute(tmp_path: Path, classifier: str) -> None:
     blobs = basic_blobs(classifier=classifier)
     kind = SegNetBasic if classifier == "conv_classifier" else BayesianSegNetBasic
-    net = kind(3, normalisation="lrn").double().eval()
-    load_caffemodel(net, write_caffemodel(tmp_path / "net.caffemodel", blobs))
-    wanted = segnet_basic(blobs)
+    model = kind(3, normalisation="lrn").double().eval()
+    load_caffemodel(model, write_caffemodel(tmp_path / "model.caffemodel", blobs))
+    expected = segnet_basic(blobs)
     with torch.inference_mode():
-        assert wanted.abs().mean() > 0.1
-        assert (net(IMAGE) - wanted).abs().max() <= 1e-10  # float64 sums in another order
+        assert expected.abs().mean() > 0.1
+        assert (model(IMAGE) - expected).abs().max() <= 1e-10  # float64 sums in another order
 
 
 def test_segnet_computes_what_the_authors_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,40 +220,44 @@ def test_segnet_computes_what_the_authors_compute(tmp_path: Path, monkeypatch: p
     blobs = drawn([(name, int(a), int(b), 3) for name, a, b in parts])
     assert len(blobs) == 26 + 25
     monkeypatch.setattr(module, "read_caffemodel", lambda _: blobs)  # 118 MB would be read; reading is tested above
-    net = SegNet(3, normalisation="raw_bgr").double().eval()
-    load_caffemodel(net, tmp_path / "net.caffemodel")
+    model = SegNet(3, normalisation="raw_bgr").double().eval()
+    load_caffemodel(model, tmp_path / "model.caffemodel")
     names = [name.rstrip("!") for name, _, _ in parts]
     stages = [[n for n in names[:13] if n.startswith(f"conv{s}")] for s in range(1, 6)]
     decoders = [[n for n in names[13:] if n.startswith(f"conv{s}")] for s in range(5, 0, -1)]
     with torch.inference_mode():
-        got, wanted = net(IMAGE), walk(blobs, BGR, stages, decoders, relu=True)
-    assert wanted.abs().mean() > 0.1
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()  # float64 sums in another order
+        got, expected = model(IMAGE), walk(blobs, BGR, stages, decoders, relu=True)
+    assert expected.abs().mean() > 0.1
+    assert (got - expected).abs().max() <= 1e-10 * expected.abs().max()  # float64 sums in another order
 
 
-def test_files_of_another_net_leave_ours_untouched(tmp_path: Path) -> None:
-    net = SegNetBasic(3, normalisation="lrn")
-    before = {name: t.clone() for name, t in net.state_dict().items()}
-    blobs, path = basic_blobs(), tmp_path / "net.caffemodel"
-    with pytest.raises(WeightsError, match=r"'conv_classifier': wanted arrays of \(3, 64, 1, 1\).*got \(4, 64, 1, 1\)"):
-        load_caffemodel(net, write_caffemodel(path, basic_blobs(4)))
-    with pytest.raises(WeightsError, match=r"has no layer 'conv_decode1_bn'; did you mean 'conv_decode\d_bn'"):
-        load_caffemodel(net, write_caffemodel(path, {n: a for n, a in blobs.items() if n != "conv_decode1_bn"}))
+def test_files_of_another_model_leave_ours_untouched(tmp_path: Path) -> None:
+    model = SegNetBasic(3, normalisation="lrn")
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    blobs, path = basic_blobs(), tmp_path / "model.caffemodel"
     with pytest.raises(
-        WeightsError, match=r"layer 'conv2': wanted arrays of .* and \(64,\), got \(64, 64, 7, 7\); the"
+        WeightsError, match=r"'conv_classifier': expected arrays of \(3, 64, 1, 1\).*got \(4, 64, 1, 1\)"
     ):
-        load_caffemodel(net, write_caffemodel(path, blobs | {"conv2": blobs["conv2"][:1]}))
+        load_caffemodel(model, write_caffemodel(path, basic_blobs(4)))
+    with pytest.raises(WeightsError, match=r"has no layer 'conv_decode1_bn'; did you mean 'conv_decode\d_bn'"):
+        load_caffemodel(model, write_caffemodel(path, {n: a for n, a in blobs.items() if n != "conv_decode1_bn"}))
+    with pytest.raises(
+        WeightsError, match=r"layer 'conv2': expected arrays of .* and \(64,\), got \(64, 64, 7, 7\); the"
+    ):
+        load_caffemodel(model, write_caffemodel(path, blobs | {"conv2": blobs["conv2"][:1]}))
     write_caffemodel(path, blobs)
-    with pytest.raises(WeightsError, match=r"normalisation 'lrn', the net has 'lcn'; set model.normalisation to 'lrn'"):
+    with pytest.raises(
+        WeightsError, match=r"normalisation 'lrn', the model has 'lcn'; set model.normalisation to 'lrn'"
+    ):
         load_caffemodel(SegNetBasic(3), path)
     with pytest.raises(WeightsError, match="fit SegNet and SegNet-Basic, not Conv2d"):
         load_caffemodel(torch.nn.Conv2d(1, 1, 1), path)
-    assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
 
 
 def test_a_layer_counts_for_every_parameter() -> None:
     for name in ("segnet", "segnet-basic"):
-        net = create_model(name, 3)
-        layers, _ = module._layers_of(net)
-        named = {f"{layer.module}.{key}" for layer in layers for key in net.get_submodule(layer.module).state_dict()}
-        assert named == set(net.state_dict())
+        model = create_model(name, 3)
+        layers, _ = module._layers_of(model)
+        named = {f"{layer.module}.{key}" for layer in layers for key in model.get_submodule(layer.module).state_dict()}
+        assert named == set(model.state_dict())

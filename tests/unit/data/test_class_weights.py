@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from segnet.data.camvid import CamVid
 from segnet.data.class_weights import ClassFrequencies, count_frequencies, median_frequency
+from segnet.data.datasets.camvid import CamVid
 from segnet.data.sample import Sample
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID, LabelSet
@@ -26,11 +26,11 @@ class Listed:
         return Sample(np.zeros((*target.shape, 3), np.uint8), target, self.names[index])
 
 
-def test_a_class_counts_over_the_pictures_that_contain_it_and_void_pixels_count_in_them():
+def test_a_class_counts_over_the_images_that_contain_it_and_void_pixels_count_in_them():
     counted = count_frequencies(Listed([[0, 0, 1, VOID]], [[0, 0, 0, 0]]))
     assert counted.pixels.tolist() == [6, 1, 0, 1]
-    assert counted.pictures.tolist() == [2, 1, 0, 1]
-    assert counted.pixels_of_pictures.tolist() == [8, 4, 0, 4]
+    assert counted.images.tolist() == [2, 1, 0, 1]
+    assert counted.pixels_of_images.tolist() == [8, 4, 0, 4]
     assert counted.frequency.tolist() == [0.75, 0.25, 0.0, 0.25]
 
 
@@ -46,13 +46,13 @@ def test_counting_in_parts_equals_counting_at_once():
     parts = ClassFrequencies.none(THREE).add(np.array([[0, 1]], np.uint8)).add(np.array([[2, VOID]], np.uint8))
     whole = count_frequencies(Listed([[0, 1]], [[2, VOID]]))
     assert parts.pixels.tolist() == whole.pixels.tolist() == [1, 1, 1, 1]
-    assert parts.pixels_of_pictures.tolist() == whole.pixels_of_pictures.tolist() == [2, 2, 2, 2]
+    assert parts.pixels_of_images.tolist() == whole.pixels_of_images.tolist() == [2, 2, 2, 2]
 
 
 def test_an_empty_data_set_and_one_without_labels_are_refused():
     with pytest.raises(DataError, match="empty"):
         count_frequencies(Listed())
-    with pytest.raises(LabelError, match="no labelled pixel in any of the 2 pictures"):
+    with pytest.raises(LabelError, match="no labelled pixel in any of the 2 images"):
         count_frequencies(Listed([[VOID]], [[VOID]]))
     with pytest.raises(LabelError, match="at least one class"):
         median_frequency(ClassFrequencies.none(THREE))
@@ -61,7 +61,7 @@ def test_an_empty_data_set_and_one_without_labels_are_refused():
 @pytest.mark.data
 def test_camvid_gives_the_published_figures(shared_data):
     counted = count_frequencies(CamVid(shared_data / "camvid", "train"))
-    assert counted.pictures[:-1].tolist() == [366, 365, 366, 367, 349, 319, 351, 173, 360, 317, 201]
+    assert counted.images[:-1].tolist() == [366, 365, 366, 367, 349, 319, 351, 173, 360, 317, 201]
     # the reference figures are printed with 4 decimals
     expected = [0.2565, 0.1853, 4.3963, 0.1369, 0.9185, 0.3873, 3.5331, 1.8127, 0.7246, 5.8550, 8.1365]
     assert median_frequency(counted, with_void=True).tolist() == pytest.approx(expected, abs=6e-5)

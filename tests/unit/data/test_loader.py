@@ -12,7 +12,7 @@ from segnet.labels import CAMVID_11, LabelSet
 
 
 class Numbered:
-    """Pictures of one colour, their own number; picture `odd` is of another size, picture `broken` cannot be read."""
+    """Images of one colour, their own number; image `odd` is of another size, image `broken` cannot be read."""
 
     label_set: LabelSet = CAMVID_11
 
@@ -34,7 +34,7 @@ def loader(workers: int = 0, seed: int = 0, dataset: Numbered | None = None) -> 
     return TrainLoader(dataset or Numbered(7), Augmentation(brightness=0.5), batch_size=2, seed=seed, workers=workers)
 
 
-def test_every_picture_once_per_epoch_in_another_order_each_time() -> None:
+def test_every_image_once_per_epoch_in_another_order_each_time() -> None:
     names = [batch.names for batch in loader().batches(0, 6)]
     assert loader().steps_per_epoch == 3
     epochs = [sum(names[:3], ()), sum(names[3:], ())]
@@ -74,7 +74,7 @@ def test_errors_arrive_as_they_were_raised(workers: int) -> None:
 
 
 def test_a_data_set_smaller_than_a_batch() -> None:
-    with pytest.raises(DataError, match="1 pictures, fewer than a batch of 2"):
+    with pytest.raises(DataError, match="1 images, fewer than a batch of 2"):
         TrainLoader(Numbered(1), Augmentation(), batch_size=2, seed=0)
 
 
@@ -105,7 +105,7 @@ def test_ordered_batches() -> None:
     assert batches[2].image[0, 0, 0, 0] == pytest.approx(4 / 255)
 
 
-def test_collate_names_the_pictures_that_differ() -> None:
+def test_collate_names_the_images_that_differ() -> None:
     dataset = Numbered(3, odd=1)
     with pytest.raises(ShapeError, match=r"'p0' is .*'p1' is"):
         collate([dataset[0], dataset[1]])

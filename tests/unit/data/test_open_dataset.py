@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 
 from segnet.data import DATA_FORMATS, open_dataset
-from segnet.data.camvid import CamVid
-from segnet.data.camvid32 import CamVid32
-from segnet.data.folder import Folder, write_folder
-from segnet.data.street import Street
+from segnet.data.datasets.camvid import CamVid
+from segnet.data.datasets.camvid32 import CamVid32
+from segnet.data.datasets.folder import Folder, write_folder
+from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError, DataError
 from segnet.labels import CAMVID_11
 
@@ -54,7 +54,7 @@ def test_a_folder_called_street_is_a_folder(tmp_path, monkeypatch):
 
 
 def test_errors_say_what_was_looked_for(tmp_path):
-    with pytest.raises(DataError, match="does not exist; wanted the folder"):
+    with pytest.raises(DataError, match="does not exist; expected the folder"):
         open_dataset(tmp_path / "nowhere", "train")
     looked_for = r"labels\.toml .* trainannot/ .* LabeledApproved_full.* SUNRGBDtoolbox/ .* VOCdevkit/.* leftImg8bit/"
     with pytest.raises(DataError, match=f"looked for {looked_for}"):

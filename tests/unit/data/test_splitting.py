@@ -17,10 +17,10 @@ def test_usual_groups_are_names_without_their_number() -> None:
     assert "without the number" in found.rule
 
 
-def test_one_group_alone_makes_each_picture_its_own() -> None:
+def test_one_group_alone_makes_each_image_its_own() -> None:
     found = usual_groups(["IMG_1", "IMG_2", "IMG_30"], 2)
     assert list(found.groups) == ["IMG_1", "IMG_2", "IMG_30"]
-    assert found.rule == "each picture by itself; frames of a video want --group"
+    assert found.rule == "each image by itself; frames of a video want --group"
 
 
 def test_a_pattern_groups_by_its_first_bracket_or_by_all_it_fits() -> None:
@@ -40,7 +40,7 @@ def test_a_pattern_that_does_not_fit_is_refused(pattern: str, words: str) -> Non
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_groups_stay_together_and_every_picture_has_one_split(seed: int) -> None:
+def test_groups_stay_together_and_every_image_has_one_split(seed: int) -> None:
     splits = part(usual_groups(FRAMES, 2), {"val": 0.2, "test": 0.15}, seed)
     assert list(splits) == ["train", "val", "test"]
     assert sorted(name for names in splits.values() for name in names) == sorted(FRAMES)
@@ -56,7 +56,7 @@ def test_a_seed_gives_one_answer_and_another_seed_another() -> None:
     assert len(first["val"]) == len(other["val"]) == 20
 
 
-def test_two_pictures_are_one_each_and_one_is_refused() -> None:
+def test_two_images_are_one_each_and_one_is_refused() -> None:
     assert {split: len(names) for split, names in part(group(["x", "y"], "."), {"val": 0.01}, 0).items()} == {
         "train": 1,
         "val": 1,
@@ -73,11 +73,11 @@ def test_training_keeps_a_group_whatever_the_others_ask_for() -> None:
 @pytest.mark.parametrize(
     ("shares", "words"),
     [
-        ({"val": 0.0}, "val 0: wanted shares above 0 and together below 1"),
-        ({"val": -0.1}, "val -0.1: wanted"),
-        ({"val": 0.8, "test": 0.8}, "val 0.8, test 0.8: wanted"),
-        ({"val": 1.0}, "val 1: wanted"),
-        ({"val": 0.2, "test": float("nan")}, "val 0.2, test nan: wanted"),
+        ({"val": 0.0}, "val 0: expected shares above 0 and together below 1"),
+        ({"val": -0.1}, "val -0.1: expected"),
+        ({"val": 0.8, "test": 0.8}, "val 0.8, test 0.8: expected"),
+        ({"val": 1.0}, "val 1: expected"),
+        ({"val": 0.2, "test": float("nan")}, "val 0.2, test nan: expected"),
     ],
 )
 def test_shares_that_leave_nothing_to_a_split_are_refused(shares: dict[str, float], words: str) -> None:
@@ -106,14 +106,14 @@ def test_lists_are_written_and_not_replaced_unless_asked(tmp_path: Path) -> None
         write_splits(tmp_path, {"train": ["a"], "val": ["b"]})
     write_splits(tmp_path, {"train": ["a"], "val": ["b"], "test": ["c"]}, overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["test.txt", "train.txt", "val.txt"]
-    with pytest.raises(DataError, match=r"test\.txt exists; delete it$"):  # its pictures would be in two splits
+    with pytest.raises(DataError, match=r"test\.txt exists; delete it$"):  # its images would be in two splits
         write_splits(tmp_path, {"train": ["c"], "val": ["b"]}, overwrite=True)
     assert (tmp_path / "train.txt").read_text() == "a\n"
 
 
 def test_what_is_split_already_or_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="no image"):
         names_to_split(tmp_path)
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "images" / "x.png")
     assert names_to_split(tmp_path) == ("x",)

@@ -9,7 +9,7 @@ from segnet.labels import VOID
 
 
 def checkers(height: int = 40, width: int = 60) -> Sample:
-    """Blocks of 10 pixels; the class id of a block is written in its colour, so picture and labels can be compared."""
+    """Blocks of 10 pixels; the class id of a block is written in its colour, so image and labels can be compared."""
     rows, columns = np.indices((height, width)) // 10
     target = ((rows * 6 + columns) % 11).astype(np.uint8)
     return Sample(np.repeat(target[..., None] * 20, 3, axis=2), target, "checkers")
@@ -30,7 +30,7 @@ def test_the_default_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_picture_and_labels_move_together(seed: int) -> None:
+def test_image_and_labels_move_together(seed: int) -> None:
     augmentation = Augmentation(flip=True, scale=(0.5, 2.0), crop_px=(32, 48))
     result = augment(checkers(), augmentation, np.random.default_rng(seed))
     assert result.image.shape == (32, 48, 3)
@@ -51,7 +51,7 @@ def test_flip_happens_about_half_of_the_time_and_to_both() -> None:
     assert 70 < flipped < 130  # 100 expected, standard deviation 7
 
 
-def test_a_small_picture_is_padded_with_grey_and_void() -> None:
+def test_a_small_image_is_padded_with_grey_and_void() -> None:
     augmentation = Augmentation(scale=(0.5, 0.5), crop_px=(64, 64))
     result = augment(checkers(), augmentation, np.random.default_rng(0))
     void = result.target == VOID
@@ -59,7 +59,7 @@ def test_a_small_picture_is_padded_with_grey_and_void() -> None:
     assert (result.image[void] == 128).all()
 
 
-def test_a_crop_at_scale_one_is_a_piece_of_the_picture() -> None:
+def test_a_crop_at_scale_one_is_a_piece_of_the_image() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
     sample = Sample(image, image[..., 0], "noise")
@@ -68,7 +68,7 @@ def test_a_crop_at_scale_one_is_a_piece_of_the_picture() -> None:
     assert np.array_equal(result.target, image[..., 0])
 
 
-def test_jitter_changes_the_picture_only_and_within_bounds() -> None:
+def test_jitter_changes_the_image_only_and_within_bounds() -> None:
     sample = Sample(np.full((4, 4, 3), 100, np.uint8), np.zeros((4, 4), np.uint8), "grey")
     values = [
         int(augment(sample, Augmentation(brightness=0.2), np.random.default_rng(s)).image[0, 0, 0]) for s in range(50)
@@ -82,14 +82,14 @@ def test_jitter_changes_the_picture_only_and_within_bounds() -> None:
     weights = np.array([0.299, 0.587, 0.114])
     assert abs(grey.image[0, 0] @ weights - red.image[0, 0] @ weights) <= 1  # saturation keeps the grey value
     flat = augment(sample, Augmentation(contrast=0.5), np.random.default_rng(3))
-    assert np.array_equal(flat.image, sample.image)  # a picture of one colour has no contrast to change
+    assert np.array_equal(flat.image, sample.image)  # an image of one colour has no contrast to change
 
 
 def test_tint_multiplies_each_colour_by_its_own_factor() -> None:
     sample = Sample(np.full((4, 4, 3), 100, np.uint8), np.zeros((4, 4), np.uint8), "grey")
-    pictures = [augment(sample, Augmentation(tint=0.3), np.random.default_rng(s)).image for s in range(50)]
-    colours = np.array([picture[0, 0] for picture in pictures])
-    assert all(np.array_equal(picture, np.broadcast_to(picture[0, 0], (4, 4, 3))) for picture in pictures)
+    images = [augment(sample, Augmentation(tint=0.3), np.random.default_rng(s)).image for s in range(50)]
+    colours = np.array([image[0, 0] for image in images])
+    assert all(np.array_equal(image, np.broadcast_to(image[0, 0], (4, 4, 3))) for image in images)
     assert (colours.min(), colours.max()) == pytest.approx((70, 130), abs=3)
     assert np.abs(np.corrcoef(colours.T) - np.eye(3)).max() < 0.5  # each by itself
     plain = Augmentation(brightness=0.2, tint=0.0)

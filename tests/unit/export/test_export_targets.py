@@ -13,13 +13,13 @@ from segnet.export import TARGETS, comparison, export_weights, onnx
 from segnet.export.record import Request, Written
 from segnet.labels import LabelSet
 from segnet.models import create_model
-from segnet.models.weights import WeightsCard, load_weights, save_weights
+from segnet.weights.file import WeightsCard, load_weights, save_weights
 
 SIZE_PX = (29, 43)
 LABELS = LabelSet("three", ("left", "right", "weiß"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
 KEYS = [
     f"segnet.{key}"
-    for key in "net input answer label_set class_names class_colours scores trained_on licence version".split()
+    for key in "model input answer label_set class_names class_colours scores trained_on licence version".split()
 ]
 NEEDS = {
     "onnx": ("onnxscript", "onnxruntime"),
@@ -37,12 +37,12 @@ NEEDS = {
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SegNet-Basic for three classes, with BN statistics of its own."""
     torch.manual_seed(0)
-    net = create_model("segnet-basic", 3)
-    for name, tensor in net.state_dict().items():
+    model = create_model("segnet-basic", 3)
+    for name, tensor in model.state_dict().items():
         if "running" in name:
             tensor.copy_(torch.rand(tensor.shape) + 0.5)
     path = tmp_path_factory.mktemp("weights") / "basic.safetensors"
-    save_weights(path, net, WeightsCard("segnet-basic", LABELS, scores={"mean_iou": 0.5}))
+    save_weights(path, model, WeightsCard("segnet-basic", LABELS, scores={"mean_iou": 0.5}))
     return path
 
 
@@ -101,10 +101,10 @@ def test_metadata_are_what_the_card_says(weights: Path) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_in_its_runtime(target: str, weights: Path, tmp_path: Path) -> None:
     needs(target)
-    path = tmp_path / f"net{TARGETS[target].suffix}"
+    path = tmp_path / f"model{TARGETS[target].suffix}"
     exported = export_weights(weights, target, path, size_px=SIZE_PX)
     assert path.exists()
-    assert {made.stem for made in tmp_path.iterdir()} == {"net"}
+    assert {made.stem for made in tmp_path.iterdir()} == {"model"}
     assert sum(made.stat().st_size for made in tmp_path.rglob("*") if made.is_file()) == exported.num_bytes
     assert stored_metadata(target, path) == Request(*load_weights(weights), SIZE_PX, "logits").metadata()
     names = " ".join(exported.operators).lower()
@@ -114,7 +114,7 @@ def test_a_target_in_its_runtime(target: str, weights: Path, tmp_path: Path) -> 
     if exported.run is None:
         assert target == "coreml"
         return
-    assert [d.picture for d in exported.differences] == ["noise 29x43", "drawn street 29x43"]
+    assert [d.image for d in exported.differences] == ["noise 29x43", "drawn street 29x43"]
     model, _ = load_weights(weights)
     image = np.random.default_rng(5).random((1, 3, *SIZE_PX), np.float32)
     with torch.inference_mode():
@@ -128,9 +128,9 @@ def test_a_target_in_its_runtime(target: str, weights: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_one_file_for_any_size_and_class_ids_inside(target: str, weights: Path, tmp_path: Path) -> None:
     needs(target)
-    path = tmp_path / f"net{TARGETS[target].suffix}"
+    path = tmp_path / f"model{TARGETS[target].suffix}"
     exported = export_weights(weights, target, path, size_px=None, answer="classes")
-    assert [d.picture for d in exported.differences] == ["noise 75x101", "drawn street 96x128"]
+    assert [d.image for d in exported.differences] == ["noise 75x101", "drawn street 96x128"]
     assert exported.run is not None
     model, _ = load_weights(weights)
     for size in ((33, 70), (64, 31)):
@@ -138,8 +138,8 @@ def test_one_file_for_any_size_and_class_ids_inside(target: str, weights: Path, 
         classes = exported.run(image)
         assert classes.dtype == np.uint8
         with torch.inference_mode():
-            wanted = model(torch.from_numpy(image)).argmax(1).numpy()
-        assert (classes != wanted).mean() <= comparison.CLASSES_LIMIT
+            expected = model(torch.from_numpy(image)).argmax(1).numpy()
+        assert (classes != expected).mean() <= comparison.CLASSES_LIMIT
 
 
 def test_an_export_that_differs_is_not_left_there(
@@ -151,11 +151,11 @@ def test_an_export_that_differs_is_not_left_there(
         return Written("wrong", "1", {"Conv": 1}, lambda image: np.zeros((1, 3, *SIZE_PX), np.float32))
 
     monkeypatch.setitem(TARGETS, "onnx", TARGETS["onnx"]._replace(write=wrong))
-    (tmp_path / "net.onnx").write_text("older")
+    (tmp_path / "model.onnx").write_text("older")
     with pytest.raises(ExportError, match="noise 29x43"):
-        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
-    assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
-    assert (tmp_path / "net.onnx").read_text() == "older"
+        export_weights(weights, "onnx", tmp_path / "model.onnx", size_px=SIZE_PX)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    assert (tmp_path / "model.onnx").read_text() == "older"
 
 
 @pytest.mark.parametrize("strange", ["ScatterND", "GatherND", "aten.max_unpool2d", "ai.segnet::Unpool"])
@@ -163,12 +163,12 @@ def test_operators_that_not_every_runtime_has_are_refused(
     strange: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(request: Request, path: Path) -> Written:
-        path.write_text("net")
+        path.write_text("model")
         return Written("any", "1", {strange: 1, "Conv": 2}, lambda image: image)
 
     monkeypatch.setitem(TARGETS, "onnx", TARGETS["onnx"]._replace(write=write))
     with pytest.raises(ExportError, match=f"operators that not every runtime has: {strange}; not exported"):
-        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+        export_weights(weights, "onnx", tmp_path / "model.onnx", size_px=SIZE_PX)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,18 +176,18 @@ def test_a_missing_tool_names_its_extra(weights: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr(onnx, "require", lambda module, extra: onnx_require(f"no_{module}", extra))
     onnx_require = __import__("segnet.export.tools", fromlist=["require"]).require
     with pytest.raises(ConfigError, match=r"'no_onnx' is not installed; pip install 'segnet\[onnx\]'"):
-        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+        export_weights(weights, "onnx", tmp_path / "model.onnx", size_px=SIZE_PX)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("target", "name", "size_px", "answer", "error", "words"),
     [
-        ("onx", "net.onnx", SIZE_PX, "logits", ConfigError, "did you mean 'onnx'"),
-        ("onnx", "net.pt", SIZE_PX, "logits", ConfigError, "onnx writes .onnx"),
-        ("executorch", "net.pte", None, "logits", ConfigError, "give --size HEIGHTxWIDTH"),
-        ("ncnn", "net.param", SIZE_PX, "classes", ConfigError, "take --answer logits"),
-        ("torch-export", "net.pt2", SIZE_PX, "class", ConfigError, "did you mean 'classes'"),
+        ("onx", "model.onnx", SIZE_PX, "logits", ConfigError, "did you mean 'onnx'"),
+        ("onnx", "model.pt", SIZE_PX, "logits", ConfigError, "onnx writes .onnx"),
+        ("executorch", "model.pte", None, "logits", ConfigError, "give --size HEIGHTxWIDTH"),
+        ("ncnn", "model.param", SIZE_PX, "classes", ConfigError, "take --answer logits"),
+        ("torch-export", "model.pt2", SIZE_PX, "class", ConfigError, "did you mean 'classes'"),
     ],
 )
 def test_what_a_target_cannot_hold_is_refused(
@@ -205,9 +205,9 @@ def test_what_a_target_cannot_hold_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_and_pictures_that_are_not_there(weights: Path, tmp_path: Path) -> None:
+def test_weights_and_images_that_are_not_there(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"nothing\.safetensors"):
-        export_weights(tmp_path / "nothing.safetensors", "onnx", tmp_path / "net.onnx", size_px=SIZE_PX)
+        export_weights(tmp_path / "nothing.safetensors", "onnx", tmp_path / "model.onnx", size_px=SIZE_PX)
     with pytest.raises(DataError, match=r"nothing\.png"):
-        export_weights(weights, "onnx", tmp_path / "net.onnx", size_px=SIZE_PX, picture=tmp_path / "nothing.png")
+        export_weights(weights, "onnx", tmp_path / "model.onnx", size_px=SIZE_PX, image=tmp_path / "nothing.png")
     assert list(tmp_path.iterdir()) == []

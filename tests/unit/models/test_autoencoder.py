@@ -10,20 +10,20 @@ from torch import Tensor
 from segnet.labels import LabelSet, distinct_colours
 from segnet.models import create_model
 from segnet.models.autoencoder import NUM_STAGES, Autoencoder
-from segnet.models.weights import WeightsCard, load_matching, save_weights
+from segnet.weights.file import WeightsCard, load_matching, save_weights
 
 RGB = LabelSet("rgb", ("red", "green", "blue"), distinct_colours(3))
 
 
 @pytest.fixture(scope="module")
-def net() -> Autoencoder:
+def model() -> Autoencoder:
     torch.manual_seed(0)
     return Autoencoder(3).double()  # where the order of sums cannot change a maximum
 
 
-def by_hand(net: Autoencoder, given: Tensor, first: int, last: int) -> Tensor:
+def by_hand(model: Autoencoder, given: Tensor, first: int, last: int) -> Tensor:
     """The same with PyTorch's pooling pair and the filters by their public names."""
-    state, kept, values = net.state_dict(), [], given
+    state, kept, values = model.state_dict(), [], given
     for number in range(first, last + 1):
         weight, bias = (state[f"encoder.stage{number}.0.conv.{what}"] for what in ("weight", "bias"))
         before = F.conv2d(values, weight, bias, padding=3).tanh()
@@ -37,28 +37,28 @@ def by_hand(net: Autoencoder, given: Tensor, first: int, last: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("first", "last"), [(1, 1), (1, NUM_STAGES), (2, 2), (2, 3), (4, 4)])
-def test_reconstruction_equals_the_same_operators_by_hand(net: Autoencoder, first: int, last: int) -> None:
+def test_reconstruction_equals_the_same_operators_by_hand(model: Autoencoder, first: int, last: int) -> None:
     channels = 3 if first == 1 else 64
     given = torch.randn(2, channels, 13, 18, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        torch.testing.assert_close(net.reconstruct(given, first, last), by_hand(net, given, first, last))
+        torch.testing.assert_close(model.reconstruct(given, first, last), by_hand(model, given, first, last))
 
 
-def test_the_net_rebuilds_the_normalised_image(net: Autoencoder) -> None:
+def test_the_model_rebuilds_the_normalised_image(model: Autoencoder) -> None:
     image = torch.rand(1, 3, 17, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        assert torch.equal(net(image), net.reconstruct(net.normalisation(image), 1, NUM_STAGES))
+        assert torch.equal(model(image), model.reconstruct(model.normalisation(image), 1, NUM_STAGES))
 
 
-def test_stages_follow_each_other(net: Autoencoder) -> None:
+def test_stages_follow_each_other(model: Autoencoder) -> None:
     given = torch.randn(1, 3, 21, 22, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        half, first = net.encoder(given, 1, 2)
-        whole, second = net.encoder(half, 3, NUM_STAGES)
-        together, kept = net.encoder(given)
+        half, first = model.encoder(given, 1, 2)
+        whole, second = model.encoder(half, 3, NUM_STAGES)
+        together, kept = model.encoder(given)
         assert torch.equal(whole, together)
         assert all(torch.equal(a.packed, b.packed) for a, b in zip([*first, *second], kept, strict=True))
-        assert net.encoder(given, 1, 0)[0] is given
+        assert model.encoder(given, 1, 0)[0] is given
     assert whole.abs().max() < 1
 
 

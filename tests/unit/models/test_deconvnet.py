@@ -4,23 +4,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segnet.layers import ConvBN
 from segnet.models.deconvnet import DeconvNet
 from segnet.models.vgg import PoolingEncoder
+from segnet.nn.layers import ConvBN
 
 ENCODER = 14_710_464  # weights of VGG16's 13 convolutions
 DECODER = 14_745_600  # its mirror image: 64 -> 64 in place of 3 -> 64 (1,728), 64 * 64 * 9 = 36,864
 
 
 @pytest.fixture(scope="module")
-def net() -> DeconvNet:
+def model() -> DeconvNet:
     """One with few fully connected units: the same structure, drawn in no time."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return DeconvNet(3, fc_channels=8).eval()
 
 
-def picture(height: int, width: int) -> Tensor:
+def image(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
@@ -53,34 +53,34 @@ def test_the_default_has_1024_units() -> None:
     assert dropout == {"fc.dropout6": 0.5, "fc.dropout7": 0.5}
 
 
-def test_the_decoder_mirrors_the_encoder(net: DeconvNet) -> None:
+def test_the_decoder_mirrors_the_encoder(model: DeconvNet) -> None:
     def convolutions(part: nn.Module) -> list[tuple[int, int]]:
         return [(m.conv.in_channels, m.conv.out_channels) for m in part.modules() if isinstance(m, ConvBN)]
 
-    mirrored = [(after, before) for before, after in reversed(convolutions(net.encoder))]
+    mirrored = [(after, before) for before, after in reversed(convolutions(model.encoder))]
     assert mirrored[-1] == (64, 3)
-    assert convolutions(net.decoder) == [*mirrored[:-1], (64, 64)]  # the classifier does the last step
+    assert convolutions(model.decoder) == [*mirrored[:-1], (64, 64)]  # the classifier does the last step
 
 
-def test_fully_connected_layers_keep_the_size(net: DeconvNet) -> None:
+def test_fully_connected_layers_keep_the_size(model: DeconvNet) -> None:
     features = torch.rand(1, 512, 3, 2)
     with torch.no_grad():
-        assert net.fc(features).shape == features.shape
+        assert model.fc(features).shape == features.shape
 
 
-def test_unpooling_uses_the_indices_of_the_same_level(net: DeconvNet) -> None:
+def test_unpooling_uses_the_indices_of_the_same_level(model: DeconvNet) -> None:
     with torch.no_grad():
-        features, indices = net.encoder(net.normalisation(picture(33, 47)))
+        features, indices = model.encoder(model.normalisation(image(33, 47)))
         sizes = [kept.size for kept in indices]
         assert sizes == [(33, 47), (17, 24), (9, 12), (5, 6), (3, 3)]
         seen = []
         hooks = [
-            net.decoder.get_submodule(f"stage{number}").register_forward_pre_hook(
+            model.decoder.get_submodule(f"stage{number}").register_forward_pre_hook(
                 lambda _, inputs: seen.append((inputs[0] != 0).float().mean().item())
             )
             for number in range(5, 0, -1)
         ]
-        net.decoder(net.fc(features), indices)
+        model.decoder(model.fc(features), indices)
         for hook in hooks:
             hook.remove()
     assert len(seen) == 5
@@ -88,8 +88,8 @@ def test_unpooling_uses_the_indices_of_the_same_level(net: DeconvNet) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (33, 47)])
-def test_any_size(net: DeconvNet, size: tuple[int, int]) -> None:
+def test_any_size(model: DeconvNet, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        logits = net(picture(*size))
+        logits = model(image(*size))
     assert logits.shape == (1, 3, *size)
     assert logits.isfinite().all()

@@ -10,18 +10,18 @@ from segnet.pooling import max_pool, max_unpool
 
 
 @pytest.fixture(scope="module")
-def net() -> ENet:
+def model() -> ENet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return ENet(12).eval()
 
 
-def picture(height: int, width: int) -> Tensor:
+def random_image(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
-def convolution_weights(net: nn.Module) -> int:
-    return sum(m.weight.numel() for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
+def convolution_weights(model: nn.Module) -> int:
+    return sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
 
 
 def plain(channels: int) -> int:
@@ -32,15 +32,15 @@ def asymmetric(channels: int) -> int:
     return 2 * channels * channels // 4 + 10 * (channels // 4) ** 2
 
 
-def test_convolution_weights_of_table_1(net: ENet) -> None:
+def test_convolution_weights_of_table_1(model: ENet) -> None:
     initial = 13 * 3 * 9
     stage1 = (16 * 16 * 4 + 16 * 16 * 9 + 16 * 64) + 4 * plain(64)
     stage2 = (64 * 32 * 4 + 32 * 32 * 9 + 32 * 128) + 6 * plain(128) + 2 * asymmetric(128)
     stage3 = 6 * plain(128) + 2 * asymmetric(128)
     stage4 = (128 * 64 + 128 * 16 + 16 * 16 * 9 + 16 * 64) + 2 * plain(64)
     stage5 = (64 * 16 + 64 * 4 + 4 * 4 * 9 + 4 * 16) + plain(16)
-    wanted = initial + stage1 + stage2 + stage3 + stage4 + stage5 + 16 * 12 * 4
-    assert convolution_weights(net) == wanted
+    expected = initial + stage1 + stage2 + stage3 + stage4 + stage5 + 16 * 12 * 4
+    assert convolution_weights(model) == expected
 
 
 def test_parameters_beside_the_papers() -> None:
@@ -53,7 +53,7 @@ def test_parameters_beside_the_papers() -> None:
     assert round(29.46e6 / (parameters + statistics + 693)) == 79
 
 
-def test_the_order_of_the_bottlenecks(net: ENet) -> None:
+def test_the_order_of_the_bottlenecks(model: ENet) -> None:
     def middle(block: Bottleneck) -> str:
         convolutions = list(block.branch[3])
         if len(convolutions) == 2:
@@ -61,30 +61,30 @@ def test_the_order_of_the_bottlenecks(net: ENet) -> None:
             return "asymmetric"
         return f"dilated {convolutions[0].dilation[0]}" if convolutions[0].dilation[0] > 1 else "plain"
 
-    wanted = "plain, dilated 2, asymmetric, dilated 4, plain, dilated 8, asymmetric, dilated 16"
-    assert ", ".join(map(middle, net.encoder.stage2)) == wanted
-    assert ", ".join(map(middle, net.encoder.stage3)) == wanted
-    assert [middle(block) for block in net.encoder.stage1] == ["plain"] * 4
+    expected = "plain, dilated 2, asymmetric, dilated 4, plain, dilated 8, asymmetric, dilated 16"
+    assert ", ".join(map(middle, model.encoder.stage2)) == expected
+    assert ", ".join(map(middle, model.encoder.stage3)) == expected
+    assert [middle(block) for block in model.encoder.stage1] == ["plain"] * 4
 
 
-def test_spatial_dropout_is_weak_before_stage_2_and_stronger_after(net: ENet) -> None:
-    found = {key: module.p for key, module in net.encoder.named_modules() if isinstance(module, nn.Dropout2d)}
+def test_spatial_dropout_is_weak_before_stage_2_and_stronger_after(model: ENet) -> None:
+    found = {key: module.p for key, module in model.encoder.named_modules() if isinstance(module, nn.Dropout2d)}
     assert len(found) == 5 + 9 + 8
     assert all(p == (0.01 if key.startswith(("down1", "stage1")) else 0.1) for key, p in found.items())
-    assert not any(module.p for module in net.decoder.modules() if isinstance(module, nn.Dropout2d))
+    assert not any(module.p for module in model.decoder.modules() if isinstance(module, nn.Dropout2d))
 
 
-def test_sizes_of_table_1(net: ENet) -> None:
+def test_sizes_of_table_1(model: ENet) -> None:
     with torch.no_grad():
-        features, indices = net.encoder(net.normalisation(picture(64, 96)))
+        features, indices = model.encoder(model.normalisation(random_image(64, 96)))
         assert tuple(features.shape[1:]) == (128, 8, 12)
         assert [(kept.channels, kept.size) for kept in indices] == [(16, (32, 48)), (64, (16, 24))]
-        assert tuple(net.decoder(features, indices).shape[1:]) == (16, 32, 48)
+        assert tuple(model.decoder(features, indices).shape[1:]) == (16, 32, 48)
 
 
 def test_the_initial_block_keeps_the_pooled_image() -> None:
     block = InitialBlock().eval()
-    image = picture(7, 6)
+    image = random_image(7, 6)
     block.norm.eps = 0.0
     with torch.no_grad():
         block.activation.weight.fill_(1.0)  # now linear
@@ -98,10 +98,10 @@ def test_a_downsampling_bottleneck_is_pooling_plus_a_branch() -> None:
     features = torch.rand(2, 4, 5, 7)
     with torch.no_grad():
         block.branch[7].weight.zero_()
-        came, indices = block(features)
-    pooled, wanted = max_pool(features)
-    assert torch.equal(came, torch.cat([pooled, torch.zeros_like(pooled)], dim=1))
-    assert torch.equal(indices.packed, wanted.packed)
+        got, indices = block(features)
+    pooled, expected = max_pool(features)
+    assert torch.equal(got, torch.cat([pooled, torch.zeros_like(pooled)], dim=1))
+    assert torch.equal(indices.packed, expected.packed)
 
 
 def test_an_upsampling_bottleneck_is_unpooling_plus_a_branch() -> None:
@@ -110,9 +110,9 @@ def test_an_upsampling_bottleneck_is_unpooling_plus_a_branch() -> None:
     features = torch.rand(2, 8, 3, 4)
     with torch.no_grad():
         block.expand[3].weight.zero_()
-        came = block(features, indices)
-        wanted = F.relu(max_unpool(block.main(features), indices))
-    assert torch.equal(came, wanted)
+        got = block(features, indices)
+        expected = F.relu(max_unpool(block.main(features), indices))
+    assert torch.equal(got, expected)
 
 
 def test_a_plain_bottleneck_without_its_branch_changes_nothing_above_zero() -> None:
@@ -124,8 +124,8 @@ def test_a_plain_bottleneck_without_its_branch_changes_nothing_above_zero() -> N
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (33, 47)])
-def test_any_size(net: ENet, size: tuple[int, int]) -> None:
+def test_any_size(model: ENet, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        logits = net(picture(*size))
+        logits = model(random_image(*size))
     assert logits.shape == (1, 12, *size)
     assert logits.isfinite().all()

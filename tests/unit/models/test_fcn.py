@@ -11,7 +11,7 @@ from segnet.models import fcn
 from segnet.models.upsampling import bilinear_kernel, crop, init_bilinear, learnt_upsampling, upsample_bilinear
 from segnet.models.vgg import PoolingEncoder
 
-NETS = [fcn.FCN32s, fcn.FCN16s, fcn.FCN8s, fcn.FCN8sLearnt]
+TABLE_MODELS = [fcn.FCN32s, fcn.FCN16s, fcn.FCN8s, fcn.FCN8sLearnt]
 VGG16 = 14_710_464  # weights of the 13 convolutions
 FC = 512 * 4096 * 49 + 4096 * 4096  # fc6 over 7x7, fc7
 
@@ -24,7 +24,7 @@ def learnt() -> nn.Module:
         return fcn.FCN8sLearnt(3).eval()
 
 
-def picture(height: int, width: int) -> Tensor:
+def random_image(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(5))
 
 
@@ -37,13 +37,13 @@ def test_the_bilinear_kernel_is_bilinear_interpolation(factor: int, kernel_px: i
     init_bilinear(layer)
     features = torch.rand(2, 3, 4, 5)
     with torch.no_grad():
-        came = layer(features)
-    wanted = F.interpolate(features, scale_factor=factor, mode="bilinear", align_corners=False)
-    assert came.shape == wanted.shape
+        got = layer(features)
+    expected = F.interpolate(features, scale_factor=factor, mode="bilinear", align_corners=False)
+    assert got.shape == expected.shape
     edge = factor // 2  # outside the centres of the border pixels, interpolation repeats them and the filter sees zeros
     inside = (..., slice(edge, -edge), slice(edge, -edge))
-    torch.testing.assert_close(came[inside], wanted[inside])
-    assert torch.equal(upsample_bilinear(features, factor), wanted)
+    torch.testing.assert_close(got[inside], expected[inside])
+    assert torch.equal(upsample_bilinear(features, factor), expected)
 
 
 def test_the_kernel_by_hand() -> None:
@@ -59,12 +59,12 @@ def test_crop_keeps_the_top_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("net", "extra"),
+    ("model", "extra"),
     [(fcn.FCN32s, 0), (fcn.FCN16s, 512), (fcn.FCN8s, 512 + 256), (fcn.FCN8sLearnt, 512 + 256 + 11 * (16 + 16 + 256))],
 )
-def test_convolution_weights(net: type[nn.Module], extra: int) -> None:
+def test_convolution_weights(model: type[nn.Module], extra: int) -> None:
     with torch.device("meta"):
-        made = net(11)
+        made = model(11)
     weights = sum(m.weight.numel() for m in made.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
     assert weights == VGG16 + FC + 11 * (4096 + extra)
 
@@ -81,10 +81,10 @@ def test_the_model_size_of_table_6() -> None:
 # ------------------------------------------------------------------------------------------------ structure
 
 
-@pytest.mark.parametrize("net", NETS)
-def test_the_encoder_takes_vgg16_weights_and_dropout_stands_after_fc6_and_fc7(net: type[nn.Module]) -> None:
+@pytest.mark.parametrize("model", TABLE_MODELS)
+def test_the_encoder_takes_vgg16_weights_and_dropout_stands_after_fc6_and_fc7(model: type[nn.Module]) -> None:
     with torch.device("meta"):
-        made = net(2)
+        made = model(2)
     assert isinstance(made.encoder, PoolingEncoder)
     dropout = {key: m.p for key, m in made.named_modules() if isinstance(m, nn.Dropout) and m.p > 0}
     assert dropout == {"fc.dropout6": 0.5, "fc.dropout7": 0.5}
@@ -102,12 +102,12 @@ def test_the_three_strides_begin_as_fcn_32s_up_to_how_they_interpolate(learnt: n
     assert tuple(score.shape) == (1, 3, 2, 3)
     # at the middle of four score cells every bilinear way gives nearly their mean: the innermost sample stands 1/64 off
     middle = score[0, :, :2, :2].mean((1, 2))
-    came = logits[0, :, 31:33, 31:33].mean((1, 2))
-    torch.testing.assert_close(came, middle, rtol=1e-3, atol=1e-3 * score.abs().max().item())
+    got = logits[0, :, 31:33, 31:33].mean((1, 2))
+    torch.testing.assert_close(got, middle, rtol=1e-3, atol=1e-3 * score.abs().max().item())
 
 
 def test_skips_are_added_at_their_own_size(learnt: nn.Module) -> None:
-    image = picture(33, 47)
+    image = random_image(33, 47)
     with torch.no_grad():
         features, maps = learnt.encoder(learnt.normalisation(image))
         before = learnt(image)
@@ -125,16 +125,16 @@ def test_skips_are_added_at_their_own_size(learnt: nn.Module) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (33, 47)])
 def test_any_size(learnt: nn.Module, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        logits = learnt(picture(*size))
+        logits = learnt(random_image(*size))
     assert logits.shape == (1, 3, *size)
     assert logits.isfinite().all()
 
 
-def test_the_fixed_nets_differ_by_their_strides_only() -> None:
+def test_the_fixed_models_differ_by_their_strides_only() -> None:
     keys = []
-    for net in NETS:
+    for model in TABLE_MODELS:
         with torch.device("meta"):
-            keys.append(set(net(2).state_dict()))
+            keys.append(set(model(2).state_dict()))
     assert [sorted(after - before) for before, after in pairwise(keys)] == [
         ["score_pool4.bias", "score_pool4.weight"],
         ["score_pool3.bias", "score_pool3.weight"],

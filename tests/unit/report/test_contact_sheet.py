@@ -11,7 +11,7 @@ from segnet.report.contact_sheet import spread, write_contact_sheet
 
 
 class Two:
-    """A wide picture all of <b>, and a high one that is half void."""
+    """A wide image all of <b>, and a high one that is half void."""
 
     label_set = LabelSet("two", ("a", "<b>"), ((250, 0, 0), (0, 0, 250)))
     names = ("wide", "high & thin")
@@ -40,12 +40,12 @@ def test_the_page_has_three_views_and_the_shares_of_the_classes(tmp_path: Path) 
         assert words in page
 
 
-def test_the_sheet_shows_picture_and_overlay_in_their_own_shape(tmp_path: Path) -> None:
+def test_the_sheet_shows_image_and_overlay_in_their_own_shape(tmp_path: Path) -> None:
     write_contact_sheet(tmp_path / "s.png", Two(), [0, 1], "two")
-    with Image.open(tmp_path / "s.png") as picture:
-        sheet = np.asarray(picture.convert("RGB"))
+    with Image.open(tmp_path / "s.png") as image:
+        sheet = np.asarray(image.convert("RGB"))
     wide, high = sheet[44:], sheet[44:, 14 + 2 * 240 + 14 :]
-    assert wide[60, 14 + 120].tolist() == [200] * 3  # the picture
+    assert wide[60, 14 + 120].tolist() == [200] * 3  # the image
     assert wide[60, 14 + 360].tolist() == [80, 80, 230]  # 0.6 of the class's colour over it
     assert high[479, 120].tolist() == [200] * 3
     assert high[470, 360].tolist() == [80, 80, 230]

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from segnet.engine.evaluate import Scores
-from segnet.engine.machine import machine_facts
 from segnet.errors import DataError, LabelError
+from segnet.inference.evaluate import Scores
 from segnet.labels import CAMVID_11, SUN_37, VOID, LabelSet, distinct_colours
+from segnet.machine import machine_facts
 from segnet.report import Panel, write_report
 
 TWO = LabelSet("two", ("road", "car"), distinct_colours(2))
 LOG = [
-    {"step": 0, "loss": 2.5, "lr": 0.1, "pictures_per_s": 3.0},
-    {"step": 10, "loss": 1.5, "lr": 0.1, "pictures_per_s": 5.0},
+    {"step": 0, "loss": 2.5, "lr": 0.1, "images_per_s": 3.0},
+    {"step": 10, "loss": 1.5, "lr": 0.1, "images_per_s": 5.0},
     {"step": 20, "epoch": 2.0, "global_accuracy": 0.8, "class_average_accuracy": 0.5, "mean_iou": 0.4},
-    {"step": 20, "loss": 1.0, "lr": 0.05, "pictures_per_s": 4.0},
+    {"step": 20, "loss": 1.0, "lr": 0.05, "images_per_s": 4.0},
     {"step": 40, "epoch": 4.0, "global_accuracy": 0.9, "mean_iou": 0.5, "boundary_f1": 0.45},
 ]
 
@@ -56,7 +56,7 @@ class Reader(HTMLParser):
 
 
 def scores_of(label_set: LabelSet, seed: int = 0) -> Scores:
-    """One picture of 40x40 that is right about half of the time."""
+    """One image of 40x40 that is right about half of the time."""
     rng = np.random.default_rng(seed)
     target = rng.integers(0, label_set.num_classes, (40, 40)).astype(np.uint8)
     other = rng.integers(0, label_set.num_classes, (40, 40)).astype(np.uint8)
@@ -65,7 +65,7 @@ def scores_of(label_set: LabelSet, seed: int = 0) -> Scores:
     return scores
 
 
-def panel_of(label_set: LabelSet, name: str = "a picture", *, labelled: bool = True, group: str = "") -> Panel:
+def panel_of(label_set: LabelSet, name: str = "an image", *, labelled: bool = True, group: str = "") -> Panel:
     target = (np.arange(24, dtype=np.uint8) % label_set.num_classes).reshape(4, 6)
     return Panel(name, np.full((4, 6, 3), 90, np.uint8), target, target if labelled else None, group)
 
@@ -168,8 +168,8 @@ def test_without_anything_but_scores(tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", title="T", scores=Scores(TWO))
     _, reader = read(tmp_path / "r.html")
     assert reader.tags.count("svg") == 2
-    assert not {"Training", "Pictures", "Settings", "Made with"} & set(reader.texts)
-    assert "0 pictures, 0 labelled pixels" in " ".join(reader.texts)
+    assert not {"Training", "Images", "Settings", "Made with"} & set(reader.texts)
+    assert "0 images, 0 labelled pixels" in " ".join(reader.texts)
     assert any("averaged over 0 of 2 classes" in text for text in reader.texts)
 
 
@@ -177,7 +177,7 @@ def test_a_target_that_is_all_void(tmp_path: Path) -> None:
     scores, image = Scores(CAMVID_11), np.zeros((8, 8, 3), np.uint8)
     target, prediction = np.full((8, 8), VOID, np.uint8), np.zeros((8, 8), np.uint8)
     scores.add(prediction, target, "void")
-    panel = Panel("void", image, prediction, target, "Worst", scores.pictures[0])
+    panel = Panel("void", image, prediction, target, "Worst", scores.images[0])
     write_report(tmp_path / "r.html", title="T", scores=scores, panels=[panel])
     _, reader = read(tmp_path / "r.html")
     assert reader.tags.count("img") == 4
@@ -197,7 +197,7 @@ def test_training_settings_and_facts_are_shown(tmp_path: Path) -> None:
     assert reader.tags.count("svg") == 5
     assert "[train]\nlr = 0.1" in reader.texts and "mine" in reader.texts
     assert {"PyTorch", torch.__version__, "Python", "SegNet"} <= set(reader.texts)
-    assert any("Median speed: 4 pictures/s." in text for text in reader.texts)
+    assert any("Median speed: 4 images/s." in text for text in reader.texts)
 
 
 def test_neighbours_of_a_group_share_a_heading(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_largest_confusions() -> None:
 
 
 def test_curves_count_epochs_when_an_evaluation_tells_them() -> None:
-    training = [{"step": s, "loss": 3.0 - s / 100, "lr": 0.01, "pictures_per_s": 2.0} for s in range(0, 200, 10)]
+    training = [{"step": s, "loss": 3.0 - s / 100, "lr": 0.01, "images_per_s": 2.0} for s in range(0, 200, 10)]
     plots = training_curves(training)
     assert len(plots) == 2
     assert all("step" in texts(svg) and "epoch" not in texts(svg) for svg, _ in plots)

@@ -1,53 +1,53 @@
-"""Every net of `MODELS` in its inference form: the same numbers, BN folded, plain operators, any size."""
+"""Every model of `MODELS` in its inference form: the same numbers, BN folded, plain operators, any size."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import nn
-from trained_nets import pictures, trained
+from trained_models import images, trained
 
 from segnet.errors import ConfigError
 from segnet.models import MODELS
-from segnet.runtime.graph import InferenceNet, exported, inference_net
+from segnet.runtime.graph import InferenceModel, exported, inference_model
 
 FORBIDDEN = ("gather", "scatter", "unpool", "indices", "index", "flip", "batch_norm", "dropout", "function mod")
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def pair(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, InferenceNet]]:
-    net = trained(request.param)
-    yield net, inference_net(net)
+def pair(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, InferenceModel]]:
+    model = trained(request.param)
+    yield model, inference_model(model)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 30), (33, 47)], ids=str)
-def test_the_numbers_are_the_nets(pair: tuple[nn.Module, InferenceNet], size: tuple[int, int]) -> None:
-    net, inference = pair
-    image = pictures(2, 3, *size)
+def test_the_numbers_are_the_models(pair: tuple[nn.Module, InferenceModel], size: tuple[int, int]) -> None:
+    model, inference = pair
+    image = images(2, 3, *size)
     with torch.no_grad():
-        wanted, got = net(image), inference(image)
+        expected, got = model(image), inference(image)
     # folding changes roundings by some 1e-7 of a value, through up to 26 layers
-    torch.testing.assert_close(got, wanted, rtol=0, atol=2e-5 * wanted.abs().max().item())
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-5 * expected.abs().max().item())
 
 
-def test_the_net_stays_as_it_is_and_shares_nothing(pair: tuple[nn.Module, InferenceNet]) -> None:
-    net, inference = pair
-    own = {p.data_ptr() for p in net.parameters()}
+def test_the_model_stays_as_it_is_and_shares_nothing(pair: tuple[nn.Module, InferenceModel]) -> None:
+    model, inference = pair
+    own = {p.data_ptr() for p in model.parameters()}
     assert not own & {p.data_ptr() for p in inference.parameters()}
-    assert all(p.requires_grad for p in net.parameters())
+    assert all(p.requires_grad for p in model.parameters())
     assert not any(p.requires_grad for p in inference.parameters())
 
 
-def test_only_a_norm_after_no_convolution_is_left(pair: tuple[nn.Module, InferenceNet]) -> None:
-    net, inference = pair
+def test_only_a_norm_after_no_convolution_is_left(pair: tuple[nn.Module, InferenceModel]) -> None:
+    model, inference = pair
     norms = [name for name, module in inference.named_modules() if isinstance(module, nn.BatchNorm2d)]
     # ENet's first block normalises a convolution's maps and pooled ones together
-    assert norms == (["net.encoder.initial.norm"] if type(net).__name__ == "ENet" else [])
+    assert norms == (["model.encoder.initial.norm"] if type(model).__name__ == "ENet" else [])
 
 
 @pytest.mark.parametrize("name", ["segnet-basic", "enet"])
 def test_a_trace_of_open_size_holds_for_all_sizes_in_plain_operators(name: str) -> None:
-    inference = inference_net(trained(name))
+    inference = inference_model(trained(name))
     program = exported(inference, None)
     operators = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     allowed = {"aten.batch_norm.default"} if name == "enet" else set()
@@ -55,25 +55,25 @@ def test_a_trace_of_open_size_holds_for_all_sizes_in_plain_operators(name: str) 
     assert "aten.conv2d.default" in operators
     run = program.module()
     for size in ((1, 7), (16, 24), (21, 30)):
-        image = pictures(1, 3, *size)
+        image = images(1, 3, *size)
         with torch.no_grad():
             assert torch.equal(run(image), inference(image)), size
 
 
 def test_a_trace_of_one_size() -> None:
-    inference = inference_net(trained("segnet-basic"), answer="classes")
-    image = (255 * pictures(1, 3, 21, 30)).to(torch.uint8)
+    inference = inference_model(trained("segnet-basic"), answer="classes")
+    image = (255 * images(1, 3, 21, 30)).to(torch.uint8)
     with torch.no_grad():
         got = exported(inference, (21, 30), torch.uint8).module()(image)
         assert torch.equal(got, inference(image))
 
 
-def test_classes_are_the_argmax_of_the_logits_also_of_eight_bit_pictures() -> None:
-    net = trained("segnet")
-    image = (255 * pictures(2, 3, 33, 20)).to(torch.uint8)
+def test_classes_are_the_argmax_of_the_logits_also_of_eight_bit_images() -> None:
+    model = trained("segnet")
+    image = (255 * images(2, 3, 33, 20)).to(torch.uint8)
     with torch.no_grad():
-        classes = inference_net(net, answer="classes")(image)
-        logits = inference_net(net)(image.float() / 255)
+        classes = inference_model(model, answer="classes")(image)
+        logits = inference_model(model)(image.float() / 255)
     assert classes.dtype == torch.uint8
     assert torch.equal(classes, logits.argmax(1).to(torch.uint8))
     assert len(classes.unique()) > 3
@@ -81,4 +81,4 @@ def test_classes_are_the_argmax_of_the_logits_also_of_eight_bit_pictures() -> No
 
 def test_an_unknown_answer() -> None:
     with pytest.raises(ConfigError, match="unknown answer 'class'; did you mean 'classes'"):
-        inference_net(trained("segnet-basic"), answer="class")  # type: ignore[arg-type]
+        inference_model(trained("segnet-basic"), answer="class")  # type: ignore[arg-type]

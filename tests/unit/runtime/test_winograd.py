@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from trained_nets import pictures, trained
+from trained_models import images, trained
 
 from segnet.runtime import winograd
 from segnet.runtime.fold import folded
@@ -24,8 +24,10 @@ def test_the_same_numbers_in_float64(
     convolution = nn.Conv2d(5, 7, 3, padding=1).double()
     features = torch.randn(2, 5, *size, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        wanted = F.conv2d(features, convolution.weight, convolution.bias, 1, padding)
-        torch.testing.assert_close(Winograd(convolution, tile_px).padded(features, padding), wanted, rtol=0, atol=1e-12)
+        expected = F.conv2d(features, convolution.weight, convolution.bias, 1, padding)
+        torch.testing.assert_close(
+            Winograd(convolution, tile_px).padded(features, padding), expected, rtol=0, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(
@@ -36,31 +38,33 @@ def test_rounding_of_each_precision(dtype: torch.dtype, tile_px: int, error: flo
     convolution = nn.Conv2d(256, 256, 3, padding=1)
     features = torch.randn(1, 256, 12, 12).relu()
     with torch.no_grad():
-        wanted = convolution(features)
+        expected = convolution(features)
         made = Winograd(convolution.to(dtype), tile_px)(features.to(dtype)).float()
-    away = ((made - wanted).std() / wanted.std()).item()
+    away = ((made - expected).std() / expected.std()).item()
     assert error / 10 < away < error  # of the plain sum: 6e-7 and 0.003
 
 
 def test_only_what_gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = in_precision(folded(trained("segnet")), torch.float32)
+    model_name = in_precision(folded(trained("segnet")), torch.float32)
     chosen = [
-        name for name, module in with_winograd(net, torch.float32).named_modules() if isinstance(module, Winograd)
+        name
+        for name, module in with_winograd(model_name, torch.float32).named_modules()
+        if isinstance(module, Winograd)
     ]
     assert len(chosen) == 18
     assert chosen[0] == "encoder.stage3.0.conv"
     for by_vectors, count in ((True, 18), (False, 0)):
         monkeypatch.setattr(winograd, "_multiplies_bfloat16_by_vectors", lambda found=by_vectors: found)
-        net = with_winograd(in_precision(folded(trained("segnet")), torch.bfloat16), torch.bfloat16)
-        assert sum(isinstance(module, Winograd) for module in net.modules()) == count
-    net = with_winograd(in_precision(folded(trained("segnet-basic")), torch.float32), torch.float32)
-    assert not any(isinstance(module, Winograd) for module in net.modules())
+        model_name = with_winograd(in_precision(folded(trained("segnet")), torch.bfloat16), torch.bfloat16)
+        assert sum(isinstance(module, Winograd) for module in model_name.modules()) == count
+    model_name = with_winograd(in_precision(folded(trained("segnet-basic")), torch.float32), torch.float32)
+    assert not any(isinstance(module, Winograd) for module in model_name.modules())
 
 
-def test_a_whole_net_gives_its_own_logits() -> None:
+def test_a_whole_model_gives_its_own_logits() -> None:
     model = trained("segnet")
-    net = with_winograd(in_precision(folded(model), torch.float32), torch.float32)
-    image = pictures(1, 3, 41, 60)
+    model_name = with_winograd(in_precision(folded(model), torch.float32), torch.float32)
+    image = images(1, 3, 41, 60)
     with torch.no_grad():
-        wanted = model(image)
-        torch.testing.assert_close(net(image), wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())
+        expected = model(image)
+        torch.testing.assert_close(model_name(image), expected, rtol=0, atol=1e-4 * expected.abs().max().item())

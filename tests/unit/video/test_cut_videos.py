@@ -26,7 +26,7 @@ def write(
     codec: str = "mpeg4",
     **options: str,
 ) -> Path:
-    """A video of noise with pictures at those times, the last one shown for `last`, and with noise to hear."""
+    """A video of noise with images at those times, the last one shown for `last`, and with noise to hear."""
     rng = np.random.default_rng(0)
     with av.open(str(path), "w", options=options) as file:
         stream = file.add_stream(codec, rate=rate)
@@ -92,12 +92,12 @@ def test_what_lacks_is_said_in_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4"])
-def test_a_last_picture_that_stays_for_long_is_not_a_cut(name: str, tmp_path: Path) -> None:
+def test_a_last_image_that_stays_for_long_is_not_a_cut(name: str, tmp_path: Path) -> None:
     assert read(write(tmp_path / name, EVEN, last=250)) == (60, None)
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4", "v.avi"])
-def test_sound_that_goes_on_after_the_pictures_is_not_a_cut(name: str, tmp_path: Path) -> None:
+def test_sound_that_goes_on_after_the_images_is_not_a_cut(name: str, tmp_path: Path) -> None:
     assert read(write(tmp_path / name, EVEN, sound_s=12)) == (60, None)
 
 

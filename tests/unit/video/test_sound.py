@@ -16,7 +16,7 @@ av: Any = pytest.importorskip("av")
 
 
 def write(path: Path, codec: str | None, layout: str = "stereo") -> Path:
-    """Ten black pictures, and a rising tone of 0.4 seconds."""
+    """Ten black images, and a rising tone of 0.4 seconds."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"

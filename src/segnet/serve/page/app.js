@@ -1,10 +1,10 @@
-// The page: what its controls do. One picture at a time: read, segment, draw.
+// The page: what its controls do. One image at a time: read, segment, draw.
 
 import { segmentInBrowser } from "./browser.js";
 import { frameOf, startCamera, stopCamera } from "./camera.js";
 import { draw, pointAt } from "./draw.js";
 import { shares, showLegend } from "./legend.js";
-import { readPicture } from "./picture.js";
+import { readImage } from "./image.js";
 import { saveClasses, saveOverlay, saveSummary } from "./save.js";
 import { Busy, segmentOnServer } from "./server.js";
 
@@ -15,9 +15,9 @@ const site = await (await fetch("site.json")).json();
 
 const hidden = new Set(); // class ids that are switched off
 let source = null; // the Blob or the camera's frame that is shown
-let result = null; // what the net said of it
+let result = null; // what the model said of it
 let point = null; // whose class is told
-let turn = 0; // of pictures: an answer that comes after the next picture was taken is thrown away
+let turn = 0; // of images: an answer that comes after the next image was taken is thrown away
 let session = null; // of the camera, from the click that starts it to its end: who finds another one is late
 let live = false; // whether the camera plays
 
@@ -38,32 +38,32 @@ function offer() {
   radio("view", "uncertainty").disabled = !sampled;
   if (!sampled && chosen("view") === "uncertainty") radio("view", "both").checked = true;
   const notes = [];
-  if (chosen("where") === "browser") notes.push("No picture leaves this machine.");
+  if (chosen("where") === "browser") notes.push("No image leaves this machine.");
   if (!onnx && site.why_no_browser) notes.push(`Not in this browser: ${site.why_no_browser}.`);
-  if (!sampled) notes.push("Uncertainty needs a Bayesian net on the server.");
+  if (!sampled) notes.push("Uncertainty needs a Bayesian model on the server.");
   else if (chosen("view") === "uncertainty") notes.push(`Dark is sure, bright is not: entropy of the mean of ${SAMPLES_OF_DROPOUT} samples.`);
   $("note").textContent = notes.join(" ");
 }
 
-// ------------------------------------------------------------------------------------------------ one picture
+// ------------------------------------------------------------------------------------------------ one image
 
-async function segment(picture) {
+async function segment(image) {
   const own = ++turn;
-  const [net, where] = [model(), chosen("where")];
+  const [model, where] = [model(), chosen("where")];
   const limits = { longest: Number($("detail").value), maxPixels: where === "server" ? site.max_pixels : null };
-  const { pixels, from } = await readPicture(picture, limits);
+  const { pixels, from } = await readImage(image, limits);
   const samples = chosen("view") === "uncertainty" ? SAMPLES_OF_DROPOUT : 0;
   const answer =
     where === "server"
-      ? await segmentOnServer(net, pixels, { samples, live })
-      : await segmentInBrowser(net, site.runtime, pixels);
+      ? await segmentOnServer(model, pixels, { samples, live })
+      : await segmentInBrowser(model, site.runtime, pixels);
   if (own !== turn) return;
-  result = { ...answer, source: picture, picture: pixels, from, model: net, shares: shares(answer.classes) };
+  result = { ...answer, source: image, image: pixels, from, model: model, shares: shares(answer.classes) };
 }
 
 async function run() {
   if (!source || live) return;
-  busy(chosen("where") === "browser" ? "The net runs in this browser ..." : "The server looks at it ...");
+  busy(chosen("where") === "browser" ? "The model runs in this browser ..." : "The server looks at it ...");
   const own = turn + 1;
   let wrong = "";
   try {
@@ -71,7 +71,7 @@ async function run() {
   } catch (error) {
     wrong = error.message;
   }
-  if (own !== turn) return; // another picture was taken meanwhile, or the camera began
+  if (own !== turn) return; // another image was taken meanwhile, or the camera began
   complain(wrong);
   busy("");
   show();
@@ -88,7 +88,7 @@ async function take(blob, button) {
 
 function show() {
   if (!result) return;
-  const { width, height } = result.picture;
+  const { width, height } = result.image;
   canvas.hidden = false;
   $("empty").hidden = true;
   const stacked = canvas.parentElement.clientWidth < 600 && width > height;
@@ -111,9 +111,9 @@ function toggle(id) {
 }
 
 function tell() {
-  const { width, height } = result.picture;
+  const { width, height } = result.image;
   if (!point || point[0] >= width || point[1] >= height) {
-    $("readout").textContent = "Point at the picture: its class is told here.";
+    $("readout").textContent = "Point at the image: its class is told here.";
     return;
   }
   const [x, y] = point;
@@ -142,28 +142,28 @@ function busy(text) {
 
 async function beginLive() {
   const own = (session = Symbol("session"));
-  const wanted = () => own === session;
+  const expected = () => own === session;
   $("camera").setAttribute("aria-pressed", "true");
   try {
-    await startCamera($("video"), wanted);
+    await startCamera($("video"), expected);
   } catch (error) {
     endLive();
     complain(error.message);
     return;
   }
-  if (!wanted()) return;
+  if (!expected()) return;
   live = true;
   complain("");
-  busy(""); // a picture under way is not waited for
-  while (wanted()) {
+  busy(""); // an image under way is not waited for
+  while (expected()) {
     try {
       const frame = frameOf($("video"));
       await segment(frame);
-      if (!wanted()) return;
+      if (!expected()) return;
       source = frame;
       show();
     } catch (error) {
-      if (!wanted()) return;
+      if (!expected()) return;
       if (error instanceof Busy) {
         await new Promise((wake) => setTimeout(wake, 1000 * error.seconds));
       } else {
@@ -176,7 +176,7 @@ async function beginLive() {
 
 function endLive() {
   session = null;
-  if (live) turn++; // the frame under way is not waited for; a picture is, if the camera had not begun
+  if (live) turn++; // the frame under way is not waited for; an image is, if the camera had not begun
   live = false;
   stopCamera($("video"));
   $("camera").setAttribute("aria-pressed", "false");
@@ -186,7 +186,7 @@ function toggleCamera() {
   const played = live;
   if (session) endLive();
   else beginLive();
-  if (played && result?.source !== source) run(); // a picture that the camera came before
+  if (played && result?.source !== source) run(); // an image that the camera came before
 }
 
 // ------------------------------------------------------------------------------------------------ controls
@@ -241,7 +241,7 @@ document.ondrop = (event) => {
   $("drop").classList.remove("over");
   const file = event.dataTransfer.files[0];
   if (file) take(file);
-  else complain("What was dropped is no file. Drop a picture from a folder, or choose one.");
+  else complain("What was dropped is no file. Drop an image from a folder, or choose one.");
 };
 document.onpaste = (event) => {
   const file = event.clipboardData.files[0];
@@ -256,7 +256,7 @@ canvas.onkeydown = (event) => {
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!step) return;
   event.preventDefault();
-  const size = [result.picture.width, result.picture.height];
+  const size = [result.image.width, result.image.height];
   const far = event.shiftKey ? 1 : 8;
   point ??= size.map((side) => side >> 1);
   point = point.map((place, axis) => Math.min(Math.max(place + far * step[axis], 0), size[axis] - 1));
@@ -277,5 +277,5 @@ for (const { url, name } of site.samples) {
 }
 offer();
 if (model().server) $("samples").querySelector("button")?.click();
-else $("empty").textContent += " The net is loaded then; no picture leaves this machine.";
+else $("empty").textContent += " The model is loaded then; no image leaves this machine.";
 document.body.dataset.ready = "yes";

@@ -1,13 +1,13 @@
-// The net in this browser: a worker of its own, so that the page stays awake while it computes.
+// The model in this browser: a worker of its own, so that the page stays awake while it computes.
 
 let worker = null;
 let answered = null; // what to call with the worker's answer
-let last = Promise.resolve(); // pictures come one after the other
+let last = Promise.resolve(); // images come one after the other
 
 /**
  * @param {object} model an entry of site.json with `onnx`
  * @param {string} runtime address of onnxruntime-web's module
- * @param {ImageData} pixels the picture
+ * @param {ImageData} pixels the image
  * @returns {Promise<object>} as segmentOnServer, without entropy
  */
 export function segmentInBrowser(model, runtime, pixels) {
@@ -20,17 +20,17 @@ async function ask(model, runtime, pixels) {
   const at = (path) => new URL(path, document.baseURI).href;
   const { classes, confidence, ms, threads } = await new Promise((resolve, reject) => {
     answered = { resolve, reject };
-    worker.postMessage({ net: at(model.onnx), runtime: at(runtime), pixels, numClasses: model.class_names.length });
+    worker.postMessage({ model: at(model.onnx), runtime: at(runtime), pixels, numClasses: model.class_names.length });
   });
   return { classes, confidence, entropy: null, ms, where: `in this browser (WebAssembly, threads: ${threads})` };
 }
 
 function begin() {
-  const started = new Worker("net-worker.js", { type: "module" });
+  const started = new Worker("model-worker.js", { type: "module" });
   started.onmessage = ({ data }) => (data.error ? answered.reject(new Error(data.error)) : answered.resolve(data));
   started.onerror = (event) => {
     worker = null;
-    answered.reject(new Error(`The browser cannot run the net: ${event.message || "its worker did not load"}.`));
+    answered.reject(new Error(`The browser cannot run the model: ${event.message || "its worker did not load"}.`));
   };
   return started;
 }

@@ -1,35 +1,35 @@
 // The camera, if the browser and its owner allow it.
 
 const REFUSED = {
-  NotAllowedError: "The camera was refused. Allow it in the browser's settings for this page, or choose a picture.",
-  NotFoundError: "There is no camera here. Choose a picture instead.",
-  NotReadableError: "The camera is in use by another program. Close that, or choose a picture.",
+  NotAllowedError: "The camera was refused. Allow it in the browser's settings for this page, or choose an image.",
+  NotFoundError: "There is no camera here. Choose an image instead.",
+  NotReadableError: "The camera is in use by another program. Close that, or choose an image.",
 };
 
 /**
- * Begins to play the camera in a video element; lets it go again if it is not wanted any more when it comes.
+ * Begins to play the camera in a video element; lets it go again if it is not expected any more when it comes.
  * @param {HTMLVideoElement} video
- * @param {() => boolean} wanted whether nobody has stopped the camera meanwhile
+ * @param {() => boolean} expected whether nobody has stopped the camera meanwhile
  * @throws {Error} whose message says why not, and what to do
  */
-export async function startCamera(video, wanted) {
+export async function startCamera(video, expected) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new Error(
       "The browser gives the camera only to pages from https or from this machine. " +
-        "Choose a picture instead: a phone offers its camera there.",
+        "Choose an image instead: a phone offers its camera there.",
     );
   }
   try {
     const size = { width: { ideal: 640 }, height: { ideal: 480 } };
     const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", ...size } });
-    if (!wanted()) {
+    if (!expected()) {
       release(stream);
       return;
     }
     video.srcObject = stream;
     await video.play();
   } catch (error) {
-    if (!wanted()) return; // who stopped it let it go, and may have started another one
+    if (!expected()) return; // who stopped it let it go, and may have started another one
     stopCamera(video);
     throw new Error(REFUSED[error.name] ?? `The camera does not start: ${error.message}.`);
   }

@@ -1,4 +1,4 @@
-// The classes of a picture: colour, name and share of each, to be switched off and on.
+// The classes of an image: colour, name and share of each, to be switched off and on.
 
 /** How many pixels each class has: Map of class id -> share 0..1, largest first; void left out. */
 export function shares(classes) {

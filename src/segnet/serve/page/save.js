@@ -1,12 +1,12 @@
-// What the net said, as files.
+// What the model said, as files.
 
 import { panel } from "./draw.js";
-import { encode } from "./picture.js";
+import { encode } from "./image.js";
 import { indexPng } from "./png.js";
 
-/** classes.png: class ids with a palette, of the size that the net saw. */
-export async function saveClasses({ classes, picture, model }) {
-  save(await indexPng(classes, picture.width, picture.height, model.class_colours), "classes.png");
+/** classes.png: class ids with a palette, of the size that the model saw. */
+export async function saveClasses({ classes, image, model }) {
+  save(await indexPng(classes, image.width, image.height, model.class_colours), "classes.png");
 }
 
 /** overlay.png: as it is shown, with its opacity and without the classes that are off. */
@@ -16,11 +16,11 @@ export async function saveOverlay(result, { opacity, hidden }) {
 }
 
 /** summary.json: size, time, and the share of each class. */
-export function saveSummary({ picture, model, shares, where, ms }) {
+export function saveSummary({ image, model, shares, where, ms }) {
   const classes = [...shares].map(([id, share]) => {
     return { id, name: model.class_names[id], colour: model.class_colours[id], share };
   });
-  const size = { width: picture.width, height: picture.height };
+  const size = { width: image.width, height: image.height };
   const told = { model: model.name, label_set: model.label_set, ...size, where, ms: Math.round(ms), classes };
   save(new Blob([JSON.stringify(told, null, 1)], { type: "application/json" }), "summary.json");
 }

@@ -1,6 +1,6 @@
-// The net on the server: one POST, one JSON answer with maps inside.
+// The model on the server: one POST, one JSON answer with maps inside.
 
-import { encode } from "./picture.js";
+import { encode } from "./image.js";
 
 /** The server has no place now; come again in `seconds`. */
 export class Busy extends Error {
@@ -12,8 +12,8 @@ export class Busy extends Error {
 
 /**
  * @param {object} model an entry of site.json
- * @param {ImageData} pixels the picture
- * @param {{samples: number, live: boolean}} wishes samples of a Bayesian net; whether many pictures follow
+ * @param {ImageData} pixels the image
+ * @param {{samples: number, live: boolean}} wishes samples of a Bayesian model; whether many images follow
  * @returns {Promise<object>} classes, confidence and entropy (Uint8Array each, entropy or null), ms, where
  */
 export async function segmentOnServer(model, pixels, { samples, live }) {
@@ -29,7 +29,7 @@ export async function segmentOnServer(model, pixels, { samples, live }) {
   }
   const answer = await response.json();
   if (!response.ok) {
-    const text = `The server wanted ${answer.wanted} and got ${answer.came}: ${answer.do}.`;
+    const text = `The server expected ${answer.expected} and got ${answer.came}: ${answer.do}.`;
     if (response.headers.has("Retry-After")) throw new Busy(Number(response.headers.get("Retry-After")), text);
     throw new Error(text);
   }
@@ -40,7 +40,7 @@ export async function segmentOnServer(model, pixels, { samples, live }) {
     confidence: Uint8Array.from(confidence, (colour) => colour & 255),
     entropy: entropy ? Uint8Array.from(entropy, (colour) => colour & 255) : null,
     ms: performance.now() - begun,
-    where: `on the server (${answer.backend}; the net alone ${Math.round(answer.net_ms)} ms)`,
+    where: `on the server (${answer.backend}; the model alone ${Math.round(answer.net_ms)} ms)`,
   };
 }
 

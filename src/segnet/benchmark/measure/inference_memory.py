@@ -1,0 +1,89 @@
+"""What one image keeps alive at most on its way through a model: the naive port, whole maps, strips."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from segnet.benchmark.measure.memory import peak_live_bytes
+from segnet.benchmark.measure.naive import NaiveBackend
+from segnet.benchmark.paper_tables.tables import TableText
+from segnet.models import create_model
+from segnet.runtime.backend import Precision
+from segnet.runtime.eager import EagerBackend
+from segnet.runtime.strips import SMALL_BAND_BYTES
+
+
+@dataclass(frozen=True)
+class InferenceMemory:
+    """Peak of live activations of one model, 10^6 bytes; weights are not counted.
+
+    Attributes:
+        model_name: name.
+        precision: of ours; the naive port has float32.
+        naive_mb: of the naive port.
+        whole_mb: ours, every map whole.
+        strips_mb: ours as it is, stages in strips that cost no time.
+        small_strips_mb: ours in small strips.
+    """
+
+    model_name: str
+    precision: str
+    naive_mb: float
+    whole_mb: float
+    strips_mb: float
+    small_strips_mb: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure_inference_memory(model_name: str, precision: Precision, size_px: tuple[int, int]) -> InferenceMemory:
+    """Counts one model.
+
+    Args:
+        model_name: a key of `MODELS`.
+        precision: `float32` or `bfloat16`.
+        size_px: (height, width).
+
+    Raises:
+        ConfigError: unknown model.
+    """
+    model = create_model(model_name, 11)
+    image = torch.zeros(1, 3, *size_px, dtype=torch.uint8)
+    device = torch.device("cpu")
+    runs = (
+        NaiveBackend(model),
+        EagerBackend(model, device, precision, band_bytes=None),
+        EagerBackend(model, device, precision),
+        EagerBackend(model, device, precision, band_bytes=SMALL_BAND_BYTES),
+    )
+    peaks = []
+    for run in runs:
+        run.classes(image[:, :, :2, :2])  # what is made once is no activation
+        peaks.append(peak_live_bytes(lambda run=run: run.classes(image)) / 1e6)  # type: ignore[misc]
+    return InferenceMemory(model_name, precision, *peaks)
+
+
+def memory_table(results: Sequence[InferenceMemory], size_px: tuple[int, int]) -> TableText:
+    """The records as a table."""
+    rows = tuple(
+        (
+            *(r.model_name, r.precision, f"{r.naive_mb:.1f}", f"{r.whole_mb:.1f}"),
+            *(_beside_ratio(r.strips_mb, r), _beside_ratio(r.small_strips_mb, r)),
+        )
+        for r in results
+    )
+    heads = ("model", "precision", "naive MB", "whole maps MB", "strips MB", "small strips MB")
+    title = f"Peak live activations of one image, {size_px[0]}x{size_px[1]}"
+    note = (
+        "In brackets the share of the naive port's, which runs in float32. Weights are not counted; what a kernel "
+        "takes and gives back is not seen."
+    )
+    return TableText("memory", title, heads, rows, (note,))
+
+
+def _beside_ratio(peak_mb: float, result: InferenceMemory) -> str:
+    return f"{peak_mb:.1f} (1/{result.naive_mb / peak_mb:.1f})"

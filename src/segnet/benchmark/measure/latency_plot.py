@@ -1,0 +1,73 @@
+"""Latency against accuracy: one point per way to run a model whose weights ship with their scores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from segnet.benchmark.measure.latency import INT8, Latency
+from segnet.errors import WeightsError
+from segnet.io.files import whole_file
+from segnet.weights.file import WEIGHTS, find_weights, read_card
+
+_LABEL_HEIGHTS = 4  # labels of neighbours stand at different heights
+
+
+def known_mean_iou() -> dict[str, float]:
+    """The best mean IoU, 0..1, of each model whose weights are here and carry one."""
+    best: dict[str, float] = {}
+    for name in WEIGHTS:
+        try:
+            card = read_card(find_weights(name))
+        except WeightsError:
+            continue  # known by name, but not here
+        if "mean_iou" in card.scores:
+            best[card.model] = max(best.get(card.model, 0.0), card.scores["mean_iou"])
+    return best
+
+
+def plot_latency(results: Sequence[Latency], path: Path, int8_mean_iou: Mapping[str, float] | None = None) -> bool:
+    """Draws the records whose model has a known score.
+
+    Args:
+        results: in the table's order.
+        path: of the PNG.
+        int8_mean_iou: of quantised files, 0..1, by model; where it is missing the weights' own stands for it.
+
+    Returns:
+        Whether there was anything to draw; else no file is written.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    scores = known_mean_iou()
+    drawn = [r for r in results if r.model in scores]
+    if not drawn:
+        return False
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for model in dict.fromkeys(r.model for r in drawn):
+        ways = sorted((r for r in drawn if r.model == model), key=lambda r: r.time.median_ms)
+        after = (int8_mean_iou or {}).get(model, scores[model])
+        heights = [100 * (after if r.way == INT8 else scores[model]) for r in ways]
+        axes.scatter([r.time.median_ms for r in ways], heights, label=model)
+        for number, r in enumerate(ways):
+            axes.annotate(
+                r.way,
+                (r.time.median_ms, heights[number]),
+                (0, 14 + 15 * (number % _LABEL_HEIGHTS)),
+                textcoords="offset points",
+                ha="center",
+                fontsize="x-small",
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+                arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkB": 3},
+            )
+    axes.set(xscale="log", xlabel="median ms of one image", ylabel="mean IoU %; of float32, of int8 its own")
+    axes.margins(x=0.12, y=0.45)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="x", which="both", labelsize="small")
+    axes.legend(fontsize="small", loc="center right")
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+    return True

@@ -1,0 +1,78 @@
+"""SegNet as most ports write it: the baseline of the benchmarks, at inference and in training.
+
+PyTorch's own pair of pooling and unpooling with flat 64-bit indices, BN and ReLU as they are, float32, maps in
+PyTorch's default order of axes. Parameters and logits are those of the model it is made from.
+"""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segnet.models.segnet import SegNet, SegNetBasic
+from segnet.runtime.backend import Precision
+
+
+class NaivePort(nn.Module):
+    """Runs the layers of SegNet or SegNet-Basic between PyTorch's poolings and unpoolings; other models as they stand.
+
+    Args:
+        model: a model; stays as it is, its copy is `source_model`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.source_model: Any = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W)."""
+        source_model = self.source_model
+        if not isinstance(source_model, SegNet | SegNetBasic):
+            return source_model(image)  # type: ignore[no-any-return]
+        encoder, decoder = source_model.encoder, source_model.decoder
+        features: Tensor = source_model.normalisation(image)
+        kept = []
+        for number in range(1, encoder.num_stages + 1):
+            features = encoder.get_submodule(f"stage{number}")(features)
+            size = features.shape[2:]
+            features, indices = F.max_pool2d(features, 2, 2, ceil_mode=True, return_indices=True)
+            features = encoder.get_submodule(f"dropout{number}")(features)
+            kept.append((indices, size))
+        for number in range(decoder.num_stages, 0, -1):
+            indices, size = kept[number - 1]
+            features = F.max_unpool2d(features, indices, (2, 2), (2, 2), output_size=size)
+            features = decoder.get_submodule(f"stage{number}")(features)
+            features = decoder.get_submodule(f"dropout{number}")(features)
+        logits: Tensor = source_model.classifier(features)
+        return logits
+
+
+class NaiveBackend:
+    """The naive port behind the two calls of a backend.
+
+    Args:
+        model: a model; stays as it is.
+        device: where to run it.
+    """
+
+    name = "naive"
+    precision: Precision = "float32"
+
+    def __init__(self, model: nn.Module, device: torch.device | None = None) -> None:
+        self._device = device or torch.device("cpu")
+        self._port = NaivePort(model).eval().to(self._device)
+
+    def classes(self, image: Tensor) -> Tensor:
+        """As in `Backend`, but int64: argmax as it stands."""
+        return self._logits(image).argmax(1).cpu()
+
+    def logits(self, image: Tensor) -> Tensor:
+        """As in `Backend`."""
+        return self._logits(image).cpu()
+
+    @torch.inference_mode()
+    def _logits(self, image: Tensor) -> Tensor:
+        logits: Tensor = self._port(image.to(self._device).float() / 255)
+        return logits

@@ -1,0 +1,107 @@
+"""What 2-bit pooling indices cost and save against PyTorch's own pair of pooling and unpooling."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segnet.benchmark.measure.timing import Timing, measure_in_turn
+from segnet.pooling import max_pool, max_unpool
+
+# The five maps that SegNet pools at 360x480.
+SEGNET_MAPS = ((64, 360, 480), (128, 180, 240), (256, 90, 120), (512, 45, 60), (512, 23, 30))
+
+
+@dataclass(frozen=True)
+class PoolingResult:
+    """Ours and torch's for one map.
+
+    Attributes:
+        shape: of the map before pooling, (N, C, H, W).
+        dtype: of the map.
+        ours: time of pool, unpool and both backward passes.
+        torch: the same with `max_pool2d(return_indices=True)` and `max_unpool2d`.
+        ours_forward: time of pool and unpool alone.
+        torch_forward: the same with PyTorch's pair.
+        index_bytes: that our indices keep alive between pooling and unpooling.
+        torch_index_bytes: that PyTorch's keep alive.
+        saved_bytes: that autograd keeps for the two backward passes.
+        torch_saved_bytes: the same with PyTorch's pair.
+    """
+
+    shape: tuple[int, int, int, int]
+    dtype: str
+    ours: Timing
+    torch: Timing
+    ours_forward: Timing
+    torch_forward: Timing
+    index_bytes: int
+    torch_index_bytes: int
+    saved_bytes: int
+    torch_saved_bytes: int
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _ours(image: Tensor) -> Tensor:
+    return max_unpool(*max_pool(image))
+
+
+def _torch(image: Tensor) -> Tensor:
+    pooled, indices = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
+    return F.max_unpool2d(pooled, indices, (2, 2), (2, 2), output_size=image.shape[2:])
+
+
+def compare_pooling(shape: tuple[int, int, int, int], dtype: torch.dtype, repeats: int = 9) -> PoolingResult:
+    """Measures one map, channels_last, on random numbers; the two take turns.
+
+    Args:
+        shape: (N, C, H, W) before pooling.
+        dtype: float32 or bfloat16.
+        repeats: of each measurement.
+    """
+    torch.manual_seed(0)
+    image = torch.randn(shape, dtype=dtype).to(memory_format=torch.channels_last)
+    gradient = torch.randn(shape, dtype=dtype).to(memory_format=torch.channels_last)
+
+    def both_ways(pair: Callable[[Tensor], Tensor]) -> Callable[[], object]:
+        leaf = image.clone().requires_grad_()
+        return lambda: torch.autograd.grad(pair(leaf), leaf, gradient)
+
+    times = measure_in_turn(
+        {
+            "ours": both_ways(_ours),
+            "torch": both_ways(_torch),
+            "ours_forward": lambda: _ours(image),
+            "torch_forward": lambda: _torch(image),
+        },
+        repeats=repeats,
+    )
+    _, indices = max_pool(image)
+    return PoolingResult(
+        shape,
+        str(dtype).removeprefix("torch."),
+        **times,
+        index_bytes=indices.num_bytes,
+        torch_index_bytes=8 * shape[0] * shape[1] * -(-shape[2] // 2) * -(-shape[3] // 2),
+        saved_bytes=_saved_bytes(_ours, image),
+        torch_saved_bytes=_saved_bytes(_torch, image),
+    )
+
+
+def _saved_bytes(pair: Callable[[Tensor], Tensor], image: Tensor) -> int:
+    """Bytes of the storages that autograd keeps for the backward passes, each counted once."""
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = pair(image.clone().requires_grad_())
+    del result
+    return sum(storages.values())

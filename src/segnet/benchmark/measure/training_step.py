@@ -1,0 +1,118 @@
+"""What a training step costs in images per second and in memory: the naive port, ours, and ours in low memory."""
+
+import resource
+import sys
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from segnet.benchmark.measure.memory import peak_live_bytes
+from segnet.benchmark.measure.naive import NaivePort
+from segnet.benchmark.measure.timing import Timing, measure
+from segnet.device import DeviceSpec
+from segnet.models import create_model
+from segnet.nn.losses import cross_entropy
+from segnet.nn.recompute import recomputing
+
+Form = Literal["naive", "ours", "low memory"]
+FORMS: tuple[Form, ...] = get_args(Form)
+NUM_CLASSES = 11
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """One model in one form, at one size.
+
+    Attributes:
+        model_name: name.
+        form: `naive` is the port of `naive.py`; `ours` and `low memory` are the model without and with `recomputing()`.
+        batch_size: N.
+        size_px: (height, width).
+        device_spec: device and precision.
+        step: time of forward, loss, backward and SGD step.
+        images_per_s: by the median step.
+        live_memory_mib: peak of maps and gradients alive at once in a step, counted tensor by tensor; weights and
+            momentum, which live on, are left out.
+        process_memory_mib: peak of the whole process on a CPU since it began, of the allocator on a GPU.
+    """
+
+    model_name: str
+    form: Form
+    batch_size: int
+    size_px: tuple[int, int]
+    device_spec: str
+    step: Timing
+    images_per_s: float
+    live_memory_mib: float
+    process_memory_mib: float
+
+    def to_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure_training(
+    model_name: str, form: Form, batch_size: int, size_px: tuple[int, int], device_spec: DeviceSpec, steps: int = 5
+) -> TrainingResult:
+    """Times training steps on random images after one that warms up.
+
+    Args:
+        model_name: a key of `MODELS`.
+        form: one of `FORMS`.
+        batch_size: N.
+        size_px: (height, width) of the images.
+        device_spec: device and precision.
+        steps: that are timed.
+
+    Raises:
+        ConfigError: unknown model.
+    """
+    torch.manual_seed(0)
+    model, layout = _model(model_name, form, device_spec)
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    image = torch.rand(batch_size, 3, *size_px).to(device_spec.device, memory_format=layout)
+    target = torch.randint(0, NUM_CLASSES, (batch_size, *size_px)).to(device_spec.device)
+
+    def loss() -> Tensor:
+        with device_spec.autocast(), recomputing(form == "low memory"):
+            logits = model(image)
+        return cross_entropy(logits, target)
+
+    def step() -> None:
+        value = loss()
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        optimiser.step()
+        value.item()  # waits for a GPU
+
+    timing = measure(step, repeats=steps, warmup=1)
+    process_peak = process_mib(device_spec)
+    return TrainingResult(
+        model_name,
+        form,
+        batch_size,
+        size_px,
+        str(device_spec),
+        timing,
+        batch_size / timing.median_ms * 1e3,
+        peak_live_bytes(step) / 2**20,
+        process_peak,
+    )
+
+
+def _model(name: str, form: Form, device_spec: DeviceSpec) -> tuple[nn.Module, torch.memory_format]:
+    """The model in training mode on its device, and the order of axes that its images have."""
+    model_name = create_model(name, NUM_CLASSES)
+    if form == "naive":
+        return NaivePort(model_name).to(device_spec.device).train(), torch.contiguous_format
+    return device_spec.ready(model_name).train(), torch.channels_last
+
+
+def process_mib(device_spec: DeviceSpec) -> float:
+    """Peak memory of this process since it began on a CPU, of PyTorch's allocator on a GPU, in MiB."""
+    if device_spec.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device_spec.device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,0 +1,116 @@
+"""What a benchmark leaves in its folder: figures, tables, page and plot, written anew after every model."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from segnet.benchmark.paper_tables.accuracy_memory import write_accuracy_memory
+from segnet.benchmark.paper_tables.options import Options
+from segnet.benchmark.paper_tables.page import write_page
+from segnet.benchmark.paper_tables.tables import TableText, print_whole, table_1, table_6, table_stages
+from segnet.io.files import whole_file
+from segnet.machine import machine_facts
+
+
+def text_of(record: dict[str, Any]) -> TableText:
+    """The table of a stored `tableN.json`."""
+    name, rows, notes = record["table"], record["rows"], record["notes"]
+    if name == "table1":
+        return table_1(rows, notes)
+    return table_6(rows, notes) if name == "table6" else table_stages(name, rows, notes)
+
+
+_PAPER_TRAINED_ON = {
+    "table1": "CamVid's 367 training images at 360x480 until the loss converged, scored on the 233 for testing",
+    "table3": "3,433 road scenes at 360x480, scored on CamVid's 233 for testing",
+    "table4": "SUN RGB-D's 5,285 training images, scored on its 5,050 for testing",
+}
+
+
+def save_table(
+    table: str, rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options
+) -> TableText:
+    """Writes `tableN.json`, `tableN.md`, and page and plot of all tables that are there.
+
+    Args:
+        table: a key of `MODELS`.
+        rows: as `tables.py` wants them.
+        size_px: (height, width) of the images.
+        epochs: of every model; None where nothing was trained.
+        options: what the user asked for.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    notes = _notes(table, rows, size_px, epochs, options)
+    record = {
+        "table": table,
+        "command": options.command,
+        "size_px": list(size_px),
+        "machine": machine_facts(),
+        "notes": notes,
+        "rows": list(rows),
+    }
+    text = text_of(record)
+    with whole_file(options.out / f"{table}.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
+    with whole_file(options.out / f"{table}.md") as temporary:
+        temporary.write_text(text.to_markdown(), encoding="utf-8")
+    stored = [json.loads(path.read_text()) for path in sorted(options.out.glob("table[1346].json"))]
+    write_page(options.out / "report.html", [(r, text_of(r)) for r in stored], facts=machine_facts())
+    write_accuracy_memory(options.out / "accuracy-memory.svg", stored)
+    return text
+
+
+def show_and_write(
+    text: TableText, results: Sequence[dict[str, Any]], out: Path, console: Console, command: str
+) -> None:
+    """Prints a table in its full width, and writes it as `NAME.md` and its figures as `NAME.json`.
+
+    Args:
+        text: the table.
+        results: its figures, for JSON.
+        out: folder, made if missing.
+        console: to print on.
+        command: that made it.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    print_whole(text.to_rich(), console)
+    for note in text.notes:
+        console.print(Text(note, "dim"))
+    facts = machine_facts()
+    machine = "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    with whole_file(out / f"{text.name}.md") as temporary:
+        temporary.write_text(f"{text.to_markdown()}\n- Made by: `{command}`\n{machine}", encoding="utf-8")
+    with whole_file(out / f"{text.name}.json") as temporary:
+        temporary.write_text(
+            json.dumps({"command": command, "machine": facts, "results": list(results)}, indent=1), encoding="utf-8"
+        )
+    console.print(Text(f"{out}/{text.name}.md, {text.name}.json", "dim"), soft_wrap=True)
+
+
+def _notes(
+    table: str, rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options
+) -> list[str]:
+    notes = [f"Images of {size_px[0]}x{size_px[1]}."]
+    if epochs is not None:
+        notes.append(
+            f"Data: {options.data}, trained on {options.splits[0]}, scored on {options.splits[1]}; {epochs} epochs. "
+            f"The paper: {_PAPER_TRAINED_ON[table]}."
+        )
+    if any("crf" in row for row in rows):
+        notes.append(f"CRF: {options.crf}.")
+    notes.append("Machine: " + "; ".join(f"{name} {value}" for name, value in machine_facts().items()) + ".")
+    if options.command:
+        notes.append(f"Made, and finished where cells are missing, by `{options.command}`.")
+    for row in rows:
+        failures = [*row["cost"].get("failures", {}).values()]
+        failures += [row["training"]["failure"]] if "failure" in row.get("training", {}) else []
+        notes += [f"Not measured: {failure}." for failure in failures]
+    return notes

@@ -1,0 +1,212 @@
+"""CRF parameters found on labelled images: a coarse grid, then finer steps around the best.
+
+What the model says of an image is computed once. Filters are built once for an image and its widths, and serve all
+weights that are tried with them; they are dropped before the next widths, so memory holds one lattice a thread.
+
+    round 1    all of `COARSE_GRID`, on a quarter of the images
+    round 2    from the best of the one before, each parameter one step up and down, on all images
+    round 3    the same with half the step; and so on
+
+Source:
+    Chen et al., DeepLab (ICLR 2015), section 4.1: smoothness fixed, the appearance kernel's weight and widths searched
+    on 100 images, coarse to fine, ten iterations of mean field.
+
+Chosen:
+    The grid is geometric, as weights and widths act by ratio, and reaches down to weights that hardly change the model's
+    word: thin classes die first. The smoothness weight is searched too; its width stays at 3 px as in DeepLab. Rounds
+    after the first move one parameter at a time, since the whole grid would take hours.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby, product
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import nn
+
+from segnet.crf.dense_crf import CRFParameters, DenseCRF
+from segnet.data.sample import Dataset, Sample
+from segnet.data.transforms import image_to_tensor
+from segnet.device import DeviceSpec
+from segnet.errors import ConfigError
+from segnet.inference.evaluate import Scores
+from segnet.labels import LabelSet
+
+Measure = Literal["boundary_f1", "mean_iou"]
+COARSE_GRID: dict[str, tuple[float, ...]] = {
+    "smoothness_weight": (0.5, 3.0),
+    "appearance_weight": (1.0, 3.0, 9.0),
+    "appearance_px": (25.0, 75.0),
+    "appearance_rgb": (5.0, 10.0, 20.0),
+}
+COARSE_SHARE = 4
+FIRST_STEP = 1.5  # a factor; each later round takes the square root of the one before
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """An image and what the model says of it, before any CRF.
+
+    Attributes:
+        sample: image and target.
+        probability: of each class, float16 (K, H, W).
+    """
+
+    sample: Sample
+    probability: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        measure: what was to be high.
+        alone: scores of the model without a CRF, on all images.
+        ranked: parameters and their scores on all images, best first.
+    """
+
+    measure: Measure
+    alone: Scores
+    ranked: tuple[tuple[CRFParameters, Scores], ...]
+
+    @property
+    def best(self) -> CRFParameters:
+        """The parameters with the highest measure."""
+        return self.ranked[0][0]
+
+    @property
+    def gain(self) -> float:
+        """The measure with the best parameters minus without a CRF; negative when every CRF tried does harm."""
+        return _value(self.ranked[0][1], self.measure) - _value(self.alone, self.measure)
+
+
+@torch.inference_mode()
+def model_outputs(model: nn.Module, dataset: Dataset, count: int, device_spec: DeviceSpec) -> list[ModelOutput]:
+    """The model's word on images evenly spread over a dataset.
+
+    Args:
+        model: put in evaluation mode, and moved to the device.
+        dataset: labelled.
+        count: of images, at least 1; a dataset with fewer gives all of its own.
+        device_spec: device and precision.
+    """
+    device_spec.ready(model.eval())
+    outputs = []
+    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).round().astype(int).tolist():
+        sample = dataset[index]
+        image = image_to_tensor(sample.image)[None].to(device_spec.device, memory_format=torch.channels_last)
+        with device_spec.autocast():
+            logits = model(image)
+        outputs.append(ModelOutput(sample, logits[0].float().softmax(0).half().cpu().numpy()))
+    return outputs
+
+
+def search_crf(
+    outputs: Sequence[ModelOutput],
+    label_set: LabelSet,
+    measure: Measure = "boundary_f1",
+    *,
+    rounds: int = 3,
+    iterations: int = 5,
+    workers: int = 1,
+    console: Console | None = None,
+) -> SearchResult:
+    """Searches coarse to fine; the number of threads does not change the result.
+
+    Args:
+        outputs: at least one image with labels.
+        label_set: of the targets.
+        measure: what is to be high.
+        rounds: at least 1; the first is the coarse grid.
+        iterations: of mean field.
+        workers: threads, an image each.
+        console: where progress is shown; None is quiet.
+
+    Raises:
+        ConfigError: no image, no round, or labels of which the measure does not exist.
+    """
+    if not outputs or rounds < 1:
+        raise ConfigError(f"the CRF search wants images and rounds, got {len(outputs)} and {rounds}")
+    alone = Scores(label_set)
+    for output in outputs:
+        alone.add(output.probability.argmax(0).astype(np.uint8), output.sample.target, output.sample.name)
+    if math.isnan(_value(alone, measure)):
+        raise ConfigError(f"{measure} does not exist on these {len(outputs)} images; choose others, with labels")
+
+    def scores_of(candidates: Iterable[CRFParameters], share: int, what: str) -> dict[CRFParameters, Scores]:
+        return _scores(list(candidates), outputs[::share], label_set, workers, what, console or Console(quiet=True))
+
+    def best(scored: dict[CRFParameters, Scores]) -> CRFParameters:
+        return max(scored, key=lambda parameters: _value(scored[parameters], measure))
+
+    grid = [
+        CRFParameters(**dict(zip(COARSE_GRID, values, strict=True)), iterations=iterations)
+        for values in product(*COARSE_GRID.values())
+    ]
+    share = COARSE_SHARE if len(outputs) >= COARSE_SHARE else 1
+    found = scores_of([best(scores_of(grid, share, "coarse grid"))], 1, "its best")
+    for number in range(2, rounds + 1):
+        factor = FIRST_STEP ** (0.5 ** (number - 2))
+        near = [p for p in _neighbours(best(found), factor) if p not in found]
+        found |= scores_of(near, 1, f"steps of x{factor:.2f}")
+    ranked = sorted(found.items(), key=lambda item: -_value(item[1], measure))
+    return SearchResult(measure, alone, tuple(ranked))
+
+
+def _neighbours(centre: CRFParameters, factor: float) -> list[CRFParameters]:
+    """Each searched parameter a step down and a step up, the others as they are; three digits suffice."""
+    changes: list[dict[str, Any]] = [
+        {name: float(f"{getattr(centre, name) * step:.3g}")} for name in COARSE_GRID for step in (1 / factor, factor)
+    ]
+    return [replace(centre, **change) for change in changes]
+
+
+def _scores(
+    candidates: Sequence[CRFParameters],
+    outputs: Sequence[ModelOutput],
+    label_set: LabelSet,
+    workers: int,
+    what: str,
+    console: Console,
+) -> dict[CRFParameters, Scores]:
+    """Every candidate on every image; scipy's sparse products let other threads run."""
+    by_widths = [list(group) for _, group in groupby(sorted(candidates, key=_widths), key=_widths)]
+
+    def score_image(output: ModelOutput) -> dict[CRFParameters, Scores]:
+        scored = {}
+        for group in by_widths:
+            crf = DenseCRF(output.sample.image, group[0])
+            for parameters in group:
+                refined = crf.reweighted(parameters)(output.probability)
+                scored[parameters] = Scores(label_set)
+                scored[parameters].add(refined.argmax(0).astype(np.uint8), output.sample.target, output.sample.name)
+        return scored
+
+    total = {parameters: Scores(label_set) for parameters in candidates}
+    title = f"{what}: {len(candidates)} on {len(outputs)} images"
+    pool = ThreadPoolExecutor(workers)
+    try:
+        results = pool.map(score_image, outputs)
+        for scored in track(results, title, total=len(outputs), console=console, transient=True):
+            for parameters, scores in scored.items():
+                total[parameters].counts += scores.counts
+                total[parameters].images += scores.images
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the images begun, not for all
+    return total
+
+
+def _widths(parameters: CRFParameters) -> tuple[float, float, float]:
+    return parameters.widths
+
+
+def _value(scores: Scores, measure: Measure) -> float:
+    return scores.boundary_f1 if measure == "boundary_f1" else scores.mean_iou

@@ -1,0 +1,68 @@
+"""Images without labels, for learning that needs none: a folder of images, or one split of a dataset."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segnet.data import open_dataset
+from segnet.data.reading.images import read_image
+from segnet.data.reading.listing import find_images
+from segnet.data.sample import Dataset, Sample
+from segnet.errors import DataError
+from segnet.labels import VOID, LabelSet
+
+RGB = LabelSet("rgb", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+"""What stands in for classes where an image itself is the target: its three channels."""
+
+
+class Images:
+    """Images whose every pixel is void.
+
+    Args:
+        paths: of different file names.
+    """
+
+    label_set: LabelSet = RGB
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+        self.names = tuple(path.name for path in paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads one image.
+
+        Raises:
+            DataError: missing or broken.
+        """
+        image = read_image(self.paths[index])
+        return Sample(image, np.full(image.shape[:2], VOID, np.uint8), self.names[index])
+
+
+def open_images(path: Path | str, split: str, data_format: str = "auto") -> Dataset:
+    """Images to learn from without labels; those of a dataset keep theirs, which nobody looks at.
+
+    Args:
+        path: a folder with images directly in it, which are then taken, all; or what `open_dataset` takes.
+        split: of a dataset; a folder of images has none.
+        data_format: as in `open_dataset`; any but `auto` asks for a dataset.
+
+    Raises:
+        DataError: an empty folder, or neither images nor a dataset; or what the reader of the dataset finds wrong.
+        ConfigError: an unknown format.
+    """
+    root = Path(path)
+    if data_format != "auto" or not root.is_dir():
+        return open_dataset(path, split, data_format)
+    if not any(root.iterdir()):
+        raise DataError(f"the folder {root} is empty; expected images in it, or a dataset")
+    try:
+        return Images(find_images([root]))
+    except DataError as no_image:
+        try:
+            return open_dataset(path, split)
+        except DataError as cause:
+            raise DataError(f"{no_image}; as a dataset: {cause}") from None

@@ -1,0 +1,83 @@
+"""Which images are meant: files and folders from a command line, read in groups of one size, results named apart."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from segnet.data.reading.images import PIXEL_LIMIT, read_image
+from segnet.data.sample import Image8
+from segnet.errors import ConfigError, DataError
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """Files as named, and for each folder the images directly in it, by name; each once.
+
+    Raises:
+        DataError: a path that does not exist, or a folder without images.
+    """
+    suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and not _is_hidden(p))
+            if not inside:
+                raise DataError(f"no image in the folder {path}")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataError(f"{path} does not exist; expected an image or a folder of images")
+    return list(dict.fromkeys(found))
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether a folder's entry is no image by its name: hidden (as macOS leaves them) or a folder."""
+    return path.name.startswith(".") or path.is_dir()
+
+
+def output_stems(paths: Sequence[Path]) -> dict[Path, str]:
+    """A file stem for the results of each image: its own, or a longer name where two would share it.
+
+    Raises:
+        ConfigError: two images whose names cannot be told apart even with suffix and folder.
+    """
+    stems: dict[Path, str] = {}
+    for name in (lambda p: p.stem, lambda p: p.name.replace(".", "-"), lambda p: f"{p.resolve().parent.name}-{p.stem}"):
+        open_paths = [p for p in paths if p not in stems]
+        times = Counter([*map(name, open_paths), *stems.values()])
+        stems |= {p: name(p) for p in open_paths if times[name(p)] == 1}
+    for path in paths:
+        if path not in stems:
+            raise ConfigError(f"results of {path} would overwrite those of another image; predict it by itself")
+    return stems
+
+
+def groups_of_one_size(
+    paths: Iterable[Path], batch_size: int, pixel_limit: int = PIXEL_LIMIT
+) -> Iterator[tuple[list[Path], list[Image8], list[DataError]]]:
+    """Reads images and groups neighbours of equal size, at most `batch_size` together.
+
+    An image of more pixels than the limit counts as one that cannot be read.
+
+    Yields:
+        Paths, their images RGB uint8 (H, W, 3), and the errors of files that could not be read since the last group;
+        a group may consist of errors alone.
+    """
+    group: list[Path] = []
+    images: list[Image8] = []
+    broken: list[DataError] = []
+    for path in paths:
+        try:
+            image = read_image(path, pixel_limit)
+        except DataError as error:
+            broken.append(error)
+            continue
+        if group and (len(group) == batch_size or images[0].shape != image.shape):
+            yield group, images, broken
+            group, images, broken = [], [], []
+        group.append(path)
+        images.append(image)
+    if group or broken:
+        yield group, images, broken

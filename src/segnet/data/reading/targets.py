@@ -1,0 +1,145 @@
+"""From what a label file holds, class ids or colours, to a target; and the checks of pairs that all readers share."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segnet.data.reading.images import open_image, read_class_ids
+from segnet.data.sample import Dataset, Image8, Sample
+from segnet.errors import DataError, LabelError, ShapeError
+from segnet.labels import VOID, Colour
+from segnet.palette import colours_to_ids
+
+
+def ids_to_target(class_ids: Image8, ids: Mapping[int, int], path: Path) -> Image8:
+    """Ids of a file -> ids of the package.
+
+    Args:
+        class_ids: uint8 (H, W), as in the file.
+        ids: id in the file -> class id or `VOID`.
+        path: of the file, for the message.
+
+    Returns:
+        Class ids or `VOID`, uint8 (H, W).
+
+    Raises:
+        LabelError: an id that `ids` does not have; says which, how many pixels of each, and the file.
+    """
+    counts = np.bincount(class_ids.ravel(), minlength=256)
+    strange = [i for i in np.flatnonzero(counts).tolist() if i not in ids]
+    if strange:
+        words = ", ".join(f"{i} ({counts[i]} pixel{'s' if counts[i] != 1 else ''})" for i in strange[:8])
+        more = f" and {len(strange) - 8} more" if len(strange) > 8 else ""
+        raise LabelError(f"{path}: unknown class id {words}{more}; known: {_ranges(sorted(ids))}")
+    table = np.zeros(256, np.uint8)
+    for file_id, class_id in ids.items():
+        table[file_id] = class_id
+    target: Image8 = table[class_ids]
+    return target
+
+
+def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path) -> Image8:
+    """Colours of a file -> ids of the package.
+
+    Args:
+        rgb: uint8 (H, W, 3), as in the file.
+        ids: colour -> class id or `VOID`.
+        path: of the file, for the message.
+
+    Returns:
+        Class ids or `VOID`, uint8 (H, W).
+
+    Raises:
+        LabelError: a colour that `ids` does not have; says which, how many pixels of each, and the file.
+    """
+    try:
+        return colours_to_ids(rgb, ids)
+    except LabelError as cause:
+        raise LabelError(f"{path}: {cause}") from None
+
+
+def read_ids_target(path: Path, ids: Mapping[int, int]) -> Image8:
+    """A label image of class ids (8-bit grey or palette) as a target, uint8 (H, W).
+
+    Raises:
+        DataError: missing or broken.
+        LabelError: an image of colours, or an id that `ids` does not have.
+    """
+    return ids_to_target(read_class_ids(path), ids, path)
+
+
+def read_colours_target(path: Path, ids: Mapping[Colour, int]) -> Image8:
+    """A label image painted in colours as a target, uint8 (H, W).
+
+    A palette counts by its colours; transparency is left aside.
+
+    Raises:
+        DataError: missing or broken.
+        LabelError: a colour that `ids` does not have.
+    """
+    return colours_to_target(np.asarray(open_image(path).convert("RGB")), ids, path)
+
+
+def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target_path: Path) -> Sample:
+    """A sample, once its two parts fit.
+
+    Raises:
+        ShapeError: image and labels differ in size; names both files.
+    """
+    if image.shape[:2] != target.shape:
+        raise ShapeError(
+            f"{target_path} is {target.shape} (height, width) but its image {image_path} is {image.shape[:2]}: "
+            "give both the same size"
+        )
+    return Sample(image, target, name)
+
+
+def require_files(pairs: Iterable[tuple[Path, Path]], remedy: str) -> None:
+    """Refuses pairs of image and labels of which a file is missing.
+
+    Args:
+        pairs: what a list or a folder names.
+        remedy: who names the file, or what to do.
+
+    Raises:
+        DataError: names the first missing file.
+    """
+    for path in (path for pair in pairs for path in pair):
+        if not path.is_file():
+            raise DataError(f"{path} is missing; {remedy}")
+
+
+def require_labels(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
+    """Refuses images that were found, but whose labels are missing; arguments as in `require_files`.
+
+    Raises:
+        DataError: names the first missing file, and says how many there are.
+    """
+    missing = [target for _, target in pairs if not target.is_file()]
+    if missing:
+        raise DataError(f"{missing[0]} is missing ({len(missing)} of {len(pairs)} images have no label); {remedy}")
+
+
+def require_labelled(dataset: Dataset) -> None:
+    """Refuses a dataset without a single labelled pixel; reads samples until it finds one.
+
+    Raises:
+        LabelError: all pixels are void.
+    """
+    if not any((dataset[index].target != VOID).any() for index in range(len(dataset))):
+        raise LabelError(
+            f"no labelled pixel in any of the {len(dataset)} images: all are void; look at the labels, and at the "
+            "void ids and colours they are read with"
+        )
+
+
+def _ranges(ids: list[int]) -> str:
+    """Sorted numbers in short: `0..11, 255`."""
+    parts: list[list[int]] = []
+    for number in ids:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{p[0]}..{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)

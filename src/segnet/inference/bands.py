@@ -1,0 +1,62 @@
+"""The files of a large prediction, written band by band: none of them is ever whole in memory."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from segnet import palette
+from segnet.data.sample import Image8
+from segnet.inference.prediction import Prediction
+from segnet.io.files import whole_file
+from segnet.io.png import PNGRows
+
+_ROWS = 64  # that are mixed with their colours at a time, which takes floats
+
+
+def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path, stem: str, *, opacity: float) -> None:
+    """Writes what `save_prediction` writes, but for probabilities, and a legend of all classes below the overlay.
+
+    Args:
+        bands: of `predict_in_tiles`, from top to bottom.
+        size_px: (height, width) of the image.
+        out: folder, made if missing.
+        stem: first part of the file names.
+        opacity: of the class colours in the overlay, 0..1.
+
+    Raises:
+        DataError: a file cannot be written, or the bands fail; nothing of the files is left then.
+    """
+    with ExitStack() as files:
+        writers: dict[str, PNGRows] = {}
+        legend = np.zeros((0, 0, 3), np.uint8)
+        for band in bands:
+            if not writers:
+                legend = palette.legend_below(size_px[1], band.label_set)
+                overlay_px = (size_px[0] + len(legend), max(size_px[1], legend.shape[1]))
+                colours = palette.palette_bytes(band.label_set)
+                writers["classes"] = _opened(files, out / f"{stem}-classes.png", size_px, colours)
+                writers["overlay"] = _opened(files, out / f"{stem}-overlay.png", overlay_px, "rgb")
+                for name in band.grey_maps():
+                    writers[name] = _opened(files, out / f"{stem}-{name}.png", size_px, "grey")
+                legend = _widened(legend, overlay_px[1])
+            writers["classes"].write(band.classes)
+            for top in range(0, len(band.image), _ROWS):
+                rows = slice(top, top + _ROWS)
+                mixed = palette.overlay(band.image[rows], band.classes[rows], band.label_set, opacity)
+                writers["overlay"].write(_widened(mixed, legend.shape[1]))
+            for name, grey in band.grey_maps().items():
+                writers[name].write(grey)
+        writers["overlay"].write(legend)
+
+
+def _opened(files: ExitStack, path: Path, size_px: tuple[int, int], colours: Literal["rgb", "grey"] | bytes) -> PNGRows:
+    temporary = files.enter_context(whole_file(path))
+    return files.enter_context(PNGRows(files.enter_context(temporary.open("wb")), size_px, colours))
+
+
+def _widened(rows: Image8, width_px: int) -> Image8:
+    """White at the right."""
+    return np.pad(rows, ((0, 0), (0, width_px - rows.shape[1]), (0, 0)), constant_values=255)

@@ -1,0 +1,112 @@
+"""What a model says of one image: classes, shares, overlay, maps of confidence and uncertainty, and their files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segnet import palette
+from segnet.data.sample import Image8
+from segnet.io.files import whole_file
+from segnet.labels import LabelSet
+
+Float2D = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image, at the image's own size.
+
+    Attributes:
+        image: the image as the model saw it, RGB uint8 (H, W, 3).
+        classes: class ids, uint8 (H, W).
+        label_set: of the class ids.
+        confidence: probability of the class that was chosen, float32 (H, W) in [0, 1], where asked for.
+        probability: of every class, float16 (K, H, W), where asked for.
+        uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), where asked for.
+    """
+
+    image: Image8
+    classes: Image8
+    label_set: LabelSet
+    confidence: Float2D | None = None
+    probability: NDArray[np.float16] | None = None
+    uncertainty: dict[str, Float2D] | None = None
+
+    def shares(self) -> dict[str, float]:
+        """Share of the image's pixels that each class has, 0..1, largest first; classes without pixels left out."""
+        counts = np.bincount(self.classes.ravel(), minlength=self.label_set.num_classes) / self.classes.size
+        return {self.label_set.names[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
+
+    def overlay(self, opacity: float = 0.5) -> Image.Image:
+        """The image with class colours laid over it and a legend of its classes below."""
+        coloured = palette.overlay(self.image, self.classes, self.label_set, opacity)
+        present = np.unique(self.classes).tolist()
+        return Image.fromarray(palette.with_legend(coloured, self.label_set, present))
+
+    def grey_maps(self) -> dict[str, Image8]:
+        """Confidence and uncertainties, where there are any, as grey: uint8 (H, W) by the word for a file's name.
+
+        White is confidence 1, and the largest uncertainty that K classes allow: variance (K - 1) / K^2, entropy and
+        mutual information ln K.
+        """
+        num_classes = max(self.label_set.num_classes, 2)
+        maps = {name.replace("_", "-"): values for name, values in (self.uncertainty or {}).items()}
+        most = {name: float(np.log(num_classes)) for name in maps} | {"variance": (num_classes - 1) / num_classes**2}
+        if self.confidence is not None:
+            maps, most = {"confidence": self.confidence, **maps}, {"confidence": 1.0, **most}
+        return {name: np.rint((v / most[name]).clip(0, 1) * 255).astype(np.uint8) for name, v in maps.items()}
+
+    def save(self, path: Path | str) -> None:
+        """Writes class ids as a PNG whose palette shows the class colours.
+
+        Raises:
+            DataError: the file cannot be written; nothing is left half written.
+        """
+        save_image(palette.to_palette_image(self.classes, self.label_set), Path(path))
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Writes a PNG whole or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    with whole_file(path) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def result_paths(
+    out: Path, stem: str, *, confidence: bool = False, probabilities: bool = False, uncertainty: bool = False
+) -> list[Path]:
+    """The files that `save_prediction` writes for a prediction with these maps."""
+    names = ["classes.png", "overlay.png"]
+    names += ["confidence.png"] * confidence + ["probability.npz"] * probabilities
+    names += ["variance.png", "entropy.png", "mutual-information.png"] * uncertainty
+    return [out / f"{stem}-{name}" for name in names]
+
+
+def save_prediction(prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5) -> None:
+    """Writes all files of one prediction, each whole or not at all.
+
+    `STEM-classes.png` and `STEM-overlay.png`; `STEM-confidence.png`, `STEM-probability.npz` and one PNG per uncertainty
+    map where the prediction has them.
+
+    Args:
+        prediction: of one image.
+        out: folder, made if missing.
+        stem: first part of the file names.
+        opacity: of the class colours in the overlay, 0..1.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    prediction.save(out / f"{stem}-classes.png")
+    save_image(prediction.overlay(opacity), out / f"{stem}-overlay.png")
+    if prediction.probability is not None:
+        with whole_file(out / f"{stem}-probability.npz") as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, probability=prediction.probability, names=np.array(prediction.label_set.names))
+    for name, grey in prediction.grey_maps().items():
+        save_image(Image.fromarray(grey), out / f"{stem}-{name}.png")

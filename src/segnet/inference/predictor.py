@@ -1,0 +1,278 @@
+"""Image in, prediction out: the one way used by the command line, the demo, the benchmark and programs.
+
+predictor = Predictor("segnet-basic-camvid")
+prediction = predictor("street.jpg")
+prediction.save("street-classes.png")
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+
+from segnet.config import DeviceName, PrecisionName
+from segnet.crf.dense_crf import CRFParameters, DenseCRF
+from segnet.data.datasets.unlabelled import RGB
+from segnet.data.reading.images import as_rgb, read_image
+from segnet.data.sample import Image8
+from segnet.data.transforms import image_to_tensor
+from segnet.device import choose_device
+from segnet.errors import ConfigError, ShapeError, WeightsError
+from segnet.inference.prediction import Float2D, Prediction
+from segnet.inference.tune import folder_of, remembered
+from segnet.inference.uncertainty import UNCERTAINTIES, DropoutSampler, Uncertainty
+from segnet.labels import LabelSet
+from segnet.runtime.backend import Backend, BackendName
+from segnet.runtime.create import choose_backend
+from segnet.runtime.openvino import OpenVINOBackend
+from segnet.runtime.quantised import is_quantised, read_quantised
+from segnet.weights.file import WeightsCard, find_weights, load_weights
+
+Image = Path | str | Image8 | Image.Image
+
+
+class Predictor:
+    """A model ready to predict.
+
+    Args:
+        weights: name of weights that ship, such as `segnet-basic-camvid`, or path of a `.safetensors` file,
+            plain or quantised.
+        backend: a runtime; `auto` takes the fastest that `segnet tune` found for these weights here, else PyTorch's own
+            operators.
+        device: `auto` takes a GPU where there is one.
+        precision: `auto` takes bfloat16 where the hardware multiplies it and the backend has it; `int8` is that of a
+            quantised file.
+        crf: parameters of a fully connected CRF between model and prediction; None takes the model's word.
+        longest_side_px: larger images are brought to it before the model sees them, and the model's answer to their own
+            size: a model knows things at the scale it was trained at. None shows it every image as it is.
+
+    Raises:
+        WeightsError: unknown name, file missing or broken, or of a model that rebuilds images.
+        ConfigError: a device, a backend or a precision that is not there, or a longest side below 1.
+
+    Example:
+        >>> from segnet import Predictor
+        >>> prediction = Predictor("segnet-basic-camvid")(np.zeros((45, 61, 3), np.uint8))
+        >>> prediction.classes.shape
+        (45, 61)
+    """
+
+    card: WeightsCard
+    backend: Backend
+
+    def __init__(
+        self,
+        weights: str | Path,
+        *,
+        backend: BackendName = "auto",
+        device: DeviceName = "auto",
+        precision: PrecisionName | Literal["int8"] = "auto",
+        crf: CRFParameters | None = None,
+        longest_side_px: int | None = None,
+    ) -> None:
+        if longest_side_px is not None and longest_side_px < 1:
+            raise ConfigError(f"longest_side_px {longest_side_px}: expected at least 1, or None for images as they are")
+        self.crf = crf
+        self.longest_side_px = longest_side_px
+        self._model: nn.Module | None = None
+        self._sampler: DropoutSampler | None = None
+        if (path := find_weights(weights)) and is_quantised(path):
+            self._open_quantised(path, backend, device, precision)
+            return
+        if backend == "onnxruntime" and precision == "auto":
+            precision = "float32"  # the only one it has
+        self.device_spec = choose_device(device, precision)
+        if backend == precision == "auto" and (best := remembered(path, self.device_spec.device)):
+            backend, self.device_spec = best.backend, replace(self.device_spec, precision=best.precision)
+        self._model, self.card = load_weights(path)
+        _require_classes(self.card, path)
+        self.device_spec.ready(self._model)
+        self.backend = choose_backend(
+            self._model, backend, self.device_spec.device, self.device_spec.precision, kept=folder_of(path)
+        )
+
+    def _open_quantised(self, path: Path, backend: BackendName, device: DeviceName, precision: str) -> None:
+        if backend not in ("auto", "openvino") or device == "cuda" or precision not in ("auto", "int8"):
+            raise ConfigError(
+                f"{path} is quantised: it runs on openvino, on the processor, in int8; leave backend, device and "
+                "precision at auto"
+            )
+        self.device_spec = choose_device("cpu")
+        card = read_quantised(path)[1]
+        self.card = replace(card.weights, scores=card.scores_after)
+        self.backend = OpenVINOBackend.from_quantised(path)
+
+    @property
+    def model(self) -> nn.Module:
+        """The model itself, for what backends cannot do: sampling dropout, training on.
+
+        Raises:
+            ConfigError: a quantised file holds none.
+        """
+        if self._model is None:
+            raise ConfigError("a quantised file has no model to sample or to train; use the weights it was made from")
+        return self._model
+
+    def __str__(self) -> str:
+        """Backend, device and precision, for a person to read."""
+        return f"{self.backend.name}, {self.place.device.type}, {self.backend.precision}"
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the class ids mean."""
+        return self.card.label_set
+
+    def __call__(
+        self,
+        source: Image,
+        *,
+        confidence: bool = False,
+        probabilities: bool = False,
+        uncertainty_samples: int = 0,
+    ) -> Prediction:
+        """Predicts one image.
+
+        Args:
+            source: path of a file that Pillow reads, an image of Pillow, or RGB uint8 (H, W, 3), which is copied.
+            confidence: keep the probability of the class that was chosen. Without it, and without the following two,
+                the classes alone leave the model.
+            probabilities: keep the probability of every class.
+            uncertainty_samples: above 0, a Bayesian model is sampled so many times and its uncertainty kept.
+
+        Raises:
+            DataError: the file is missing or broken.
+            ShapeError: an array that is not RGB uint8 (H, W, 3), or another thing.
+            ConfigError: uncertainty asked of a model without dropout.
+        """
+        return self.batch(
+            [source], confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty_samples
+        )[0]
+
+    @torch.inference_mode()
+    def batch(
+        self,
+        sources: Iterable[Image],
+        *,
+        confidence: bool = False,
+        probabilities: bool = False,
+        uncertainty_samples: int = 0,
+    ) -> list[Prediction]:
+        """Predicts several images of one size in a single pass; arguments and errors as for one.
+
+        Raises:
+            ShapeError: the images differ in size.
+        """
+        images = [_as_image(source) for source in sources]
+        sizes = {image.shape[:2] for image in images}
+        if len(sizes) != 1:
+            raise ShapeError(f"a batch wants images of one size, got {sorted(sizes)}; predict them one by one")
+        sampled: Uncertainty | None = None
+        if uncertainty_samples:
+            sampled = self.sample(images, uncertainty_samples)
+            probability = self._after_crf(sampled.probability.cpu(), images)
+        elif confidence or probabilities or self.crf is not None or self._is_large(images):
+            probability = self.probability(images)
+        else:
+            classes = self.backend.classes(_batch(images)).numpy()  # (N, H, W)
+            return [Prediction(image, classes[i], self.label_set) for i, image in enumerate(images)]
+        highest, chosen = probability.max(1)
+        return [
+            Prediction(
+                image,
+                chosen[i].to(torch.uint8).numpy(),
+                self.label_set,
+                _numpy(highest[i]) if confidence else None,
+                probability[i].half().numpy() if probabilities else None,
+                _maps(sampled, i) if sampled else None,
+            )
+            for i, image in enumerate(images)
+        ]
+
+    @torch.inference_mode()
+    def probability(self, images: Sequence[Image8]) -> Tensor:
+        """Of every class, after the CRF if there is one: N images of one size -> float32 (N, K, H, W) on the CPU."""
+        logits = self.backend.logits(_batch(self._seen(images)))
+        return self._after_crf(_at_size(logits, images[0].shape[:2]).softmax(1), images)
+
+    @torch.inference_mode()
+    def sample(self, images: Sequence[Image8], num_samples: int) -> Uncertainty:
+        """What a Bayesian model says of N images of one size; the model itself is sampled: backends have no dropout.
+
+        Raises:
+            ConfigError: a model without dropout, or a quantised one.
+        """
+        if self._sampler is None:
+            self._sampler = DropoutSampler(self.model)
+        batch = torch.stack([image_to_tensor(image) for image in self._seen(images)])
+        with self.device_spec.autocast():
+            sampled = self._sampler(batch.to(self.device_spec.device, memory_format=torch.channels_last), num_samples)
+        size = images[0].shape[:2]
+        maps = {name: _at_size(getattr(sampled, name)[:, None], size)[:, 0] for name in UNCERTAINTIES}
+        return Uncertainty(_at_size(sampled.probability, size), **maps)
+
+    def _is_large(self, images: Sequence[Image8]) -> bool:
+        return self.longest_side_px is not None and max(images[0].shape[:2]) > self.longest_side_px
+
+    def _seen(self, images: Sequence[Image8]) -> Sequence[Image8]:
+        """The images as the model sees them, of one size."""
+        if self.longest_side_px is None or not self._is_large(images):
+            return images
+        height, width = images[0].shape[:2]
+        factor = self.longest_side_px / max(height, width)
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        return [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)) for image in images]
+
+    def _after_crf(self, probability: Tensor, images: Sequence[Image8]) -> Tensor:
+        if self.crf is None:
+            return probability
+        return torch.stack([_refined(*pair, self.crf) for pair in zip(probability, images, strict=True)])
+
+
+def _batch(images: Sequence[Image8]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, 3, H, W)
+
+
+def _at_size(maps: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(N, C, h, w) -> (N, C, H, W), linearly between pixels where the sizes differ."""
+    return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def _require_classes(card: WeightsCard, path: Path) -> None:
+    if card.label_set == RGB:
+        raise WeightsError(
+            f"{path}: weights of a model that rebuilds images and knows no classes; start a training with them: "
+            f"segnet train --set model.start={path}"
+        )
+
+
+def _refined(probability: Tensor, image: Image8, crf: CRFParameters) -> Tensor:
+    return torch.from_numpy(DenseCRF(image, crf)(probability.cpu().numpy()))  # (K, H, W)
+
+
+def _as_image(source: Image) -> Image8:
+    if isinstance(source, str | Path):
+        return read_image(Path(source))
+    if isinstance(source, Image.Image):
+        return as_rgb(source)
+    if not isinstance(source, np.ndarray):
+        raise ShapeError(
+            f"expected a path, an image of Pillow, or an array uint8 (H, W, 3), got {type(source).__name__}"
+        )
+    if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
+        raise ShapeError(f"expected an RGB image, uint8 (H, W, 3), got {source.dtype} {source.shape}")
+    return source.copy()
+
+
+def _numpy(tensor: Tensor) -> Float2D:
+    result: Float2D = tensor.float().cpu().numpy()
+    return result
+
+
+def _maps(sampled: Uncertainty, i: int) -> dict[str, Float2D]:
+    return {name: _numpy(getattr(sampled, name)[i]) for name in UNCERTAINTIES}

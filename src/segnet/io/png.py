@@ -1,0 +1,100 @@
+"""Writing a PNG row by row, for images that are never whole in memory."""
+
+import struct
+import zlib
+from types import TracebackType
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segnet.errors import ShapeError
+
+Image8 = NDArray[np.uint8]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB, _PALETTE = 0, 2, 3
+_AS_IT_IS, _MINUS_ABOVE = (
+    0,
+    2,
+)  # filters: indices shrink best as they are, photographs as differences from the row above
+
+
+class PNGRows:
+    """A PNG of 8 bits that takes its rows from top to bottom.
+
+    Args:
+        file: opened for writing bytes.
+        size_px: (height, width) of the image.
+        colours: `rgb`, `grey`, or for an image of indices its palette: R G B of up to 256 colours.
+
+    Example:
+        >>> with path.open("wb") as file, PNGRows(file, (2, 3)) as png:
+        ...     png.write(np.zeros((2, 3, 3), np.uint8))
+    """
+
+    def __init__(
+        self, file: BinaryIO, size_px: tuple[int, int], colours: Literal["rgb", "grey"] | bytes = "rgb"
+    ) -> None:
+        self._file = file
+        self._size_px = size_px
+        self._channels = 3 if colours == "rgb" else 1
+        self._filter = _AS_IT_IS if isinstance(colours, bytes) else _MINUS_ABOVE
+        self._above = np.zeros((1, size_px[1] * self._channels), np.uint8)
+        self._rows = 0
+        self._deflate = zlib.compressobj(6)
+        file.write(_SIGNATURE)
+        kind = _PALETTE if isinstance(colours, bytes) else _RGB if colours == "rgb" else _GREY
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", size_px[1], size_px[0], 8, kind, 0, 0, 0))
+        if isinstance(colours, bytes):
+            self._chunk(b"PLTE", colours)
+
+    def write(self, rows: Image8) -> None:
+        """Appends rows, uint8: (h, W, 3) of an RGB image, else (h, W); h as it comes.
+
+        Raises:
+            ShapeError: rows of another width or kind, or more of them than the image has.
+        """
+        height, width = self._size_px
+        expected = (width, 3) if self._channels == 3 else (width,)
+        if rows.shape[1:] != expected or rows.dtype != np.uint8 or self._rows + len(rows) > height:
+            raise ShapeError(
+                f"a PNG of {height}x{width} with {self._rows} rows expected more of uint8 (h, {str(expected)[1:-1]}), "
+                f"got {rows.dtype} {rows.shape}"
+            )
+        flat = rows.reshape(len(rows), width * self._channels)
+        if self._filter == _MINUS_ABOVE:
+            above = np.concatenate([self._above, flat])[: len(flat)]
+            self._above = flat[-1:].copy() if len(flat) else self._above
+            flat = flat - above  # modulo 256, as the format wants it
+        filtered = np.concatenate([np.full((len(flat), 1), self._filter, np.uint8), flat], axis=1)
+        self._data(self._deflate.compress(filtered.tobytes()))
+        self._rows += len(rows)
+
+    def close(self) -> None:
+        """Ends the file.
+
+        Raises:
+            ShapeError: rows are missing.
+        """
+        if self._rows != self._size_px[0]:
+            raise ShapeError(f"a PNG of {self._size_px[0]} rows was closed after {self._rows}")
+        self._data(self._deflate.flush())
+        self._chunk(b"IEND", b"")
+
+    def __enter__(self) -> "PNGRows":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+
+    def _data(self, compressed: bytes) -> None:
+        if compressed:
+            self._chunk(b"IDAT", compressed)
+
+    def _chunk(self, kind: bytes, content: bytes) -> None:
+        self._file.write(struct.pack(">I", len(content)) + kind + content)
+        self._file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))

@@ -1,0 +1,172 @@
+"""Images for the page: which ones to show, what they look like, and how they travel inside the HTML."""
+
+import base64
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from segnet import palette
+from segnet.data.sample import Dataset, Image8
+from segnet.errors import DataError, ShapeError
+from segnet.inference.evaluate import ImageScore, Scores
+from segnet.labels import VOID, LabelSet
+
+WRONG_COLOUR = (214, 39, 54)
+_VOID_DARK, _VOID_LIGHT = 96, 128
+_HATCH_PX = 6
+_LARGEST_PX, _SMALLEST_PX = 800, 400
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image and what became of it.
+
+    Attributes:
+        name: of the image.
+        image: RGB uint8 (H, W, 3).
+        prediction: class ids, uint8 (H, W).
+        target: class ids or `VOID`, uint8 (H, W); None where nobody labelled the image.
+        group: heading that neighbours of the same group share, such as `Best`.
+        score: of the image.
+
+    Raises:
+        ShapeError: the parts differ in size, or are not of these shapes.
+    """
+
+    name: str
+    image: Image8
+    prediction: Image8
+    target: Image8 | None = None
+    group: str = ""
+    score: ImageScore | None = None
+
+    def __post_init__(self) -> None:
+        shapes = [self.prediction.shape] + ([] if self.target is None else [self.target.shape])
+        if self.image.ndim != 3 or any(self.image.shape != (*shape, 3) for shape in shapes):
+            raise ShapeError(
+                f"panel '{self.name}': expected an image (H, W, 3) with target and prediction (H, W), got "
+                f"{self.image.shape} with {', '.join(map(str, shapes))}"
+            )
+
+
+def best_and_worst(
+    scores: Scores, dataset: Dataset, predict: Callable[[Image8], Image8], count: int = 3
+) -> list[Panel]:
+    """The images with the highest and the lowest mean IoU, read and predicted once more.
+
+    Args:
+        scores: of `dataset`; images without any labelled pixel are passed over.
+        dataset: only the chosen images are read.
+        predict: RGB uint8 (H, W, 3) -> class ids uint8 (H, W).
+        count: of each kind, at most; no image is shown twice.
+
+    Returns:
+        The best, best first, then the worst, worst first.
+
+    Raises:
+        DataError: the scores name an image that the dataset does not have, or it cannot be read.
+    """
+    places = {name: i for i, name in enumerate(dataset.names)}
+    ranked = sorted(
+        (p for p in scores.images if not math.isnan(p.global_accuracy)), key=lambda p: (-p.mean_iou, p.name)
+    )
+    best = ranked[: min(count, -(-len(ranked) // 2))]
+    worst = ranked[len(best) :][::-1][:count]
+    panels = []
+    for group, chosen in (("Best", best), ("Worst", worst)):
+        for score in chosen:
+            if score.name not in places:
+                raise DataError(f"the scores name '{score.name}', which the dataset lacks; evaluate this dataset")
+            sample = dataset[places[score.name]]
+            panels.append(Panel(score.name, sample.image, predict(sample.image), sample.target, group, score))
+    return panels
+
+
+def error_map(image: Image8, target: Image8, prediction: Image8) -> Image8:
+    """Where the prediction is wrong.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        target: class ids or `VOID`, (H, W).
+        prediction: class ids, (H, W).
+
+    Returns:
+        RGB uint8 (H, W, 3): labelled pixels of another class than predicted are `WRONG_COLOUR`, void is hatched in
+        grey, and the rest is the image in pale grey.
+    """
+    grey = 160 + image.mean(axis=2, keepdims=True) * (95 / 255)
+    errors: Image8 = np.repeat(grey.astype(np.uint8), 3, axis=2)
+    errors[target != prediction] = WRONG_COLOUR
+    return _hatch_void(errors, target)
+
+
+def class_colours(class_ids: Image8, label_set: LabelSet) -> Image8:
+    """Class ids in their colours, void hatched in grey: uint8 (H, W) -> RGB uint8 (H, W, 3).
+
+    Raises:
+        LabelError: ids that the label set does not have.
+    """
+    return _hatch_void(palette.to_rgb(class_ids, label_set), class_ids)
+
+
+def views(panel: Panel, label_set: LabelSet) -> list[tuple[str, str]]:
+    """The images of a panel: image, target, prediction, errors; or image, prediction, overlay without a target.
+
+    Large images are made smaller, to at most 800 pixels on the longer side; small ones are enlarged by a whole
+    number, to at most 400, so that a browser does not blur their classes.
+
+    Returns:
+        Pairs of caption and data URI.
+
+    Raises:
+        LabelError: ids that the label set does not have.
+    """
+    prediction = png_uri(class_colours(panel.prediction, label_set))
+    image = jpeg_uri(panel.image)
+    if panel.target is None:
+        overlay = palette.overlay(panel.image, panel.prediction, label_set)
+        return [("image", image), ("prediction", prediction), ("overlay", jpeg_uri(overlay))]
+    return [
+        ("image", image),
+        ("target", png_uri(class_colours(panel.target, label_set))),
+        ("prediction", prediction),
+        ("errors", png_uri(error_map(panel.image, panel.target, panel.prediction), colours=128)),
+    ]
+
+
+def _hatch_void(rgb: Image8, target: Image8) -> Image8:
+    """Stripes in two greys over the void pixels of `target`; writes into `rgb`."""
+    rows, columns = (target == VOID).nonzero()
+    stripes = np.where((rows + columns) // _HATCH_PX % 2, _VOID_DARK, _VOID_LIGHT)
+    rgb[rows, columns] = stripes[:, None]
+    return rgb
+
+
+def png_uri(rgb: Image8, colours: int | None = None) -> str:
+    """Images of few colours, which `colours` can reduce further: as `jpeg_uri`, without loss and without blur."""
+    image = _fitted(rgb, Image.Resampling.NEAREST)
+    if colours:
+        image = image.quantize(colours, dither=Image.Dither.NONE)
+    return _uri(image, "png")
+
+
+def jpeg_uri(rgb: Image8) -> str:
+    """RGB uint8 (H, W, 3) -> a data URI; sizes as in `views`."""
+    return _uri(_fitted(rgb, Image.Resampling.BILINEAR), "jpeg")
+
+
+def _fitted(rgb: Image8, resampling: Image.Resampling) -> Image.Image:
+    image = Image.fromarray(rgb)
+    scale = max(min(_LARGEST_PX / max(image.size), 1), _SMALLEST_PX // max(image.size))
+    height, width = (max(round(side * scale), 1) for side in rgb.shape[:2])
+    return image if scale == 1 else image.resize((width, height), resampling)
+
+
+def _uri(image: Image.Image, kind: str) -> str:
+    file = io.BytesIO()
+    image.save(file, format=kind, **({"quality": 85} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

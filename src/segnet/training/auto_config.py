@@ -1,0 +1,199 @@
+"""Settings for a run of which a person has only said the data: model, pieces, batch and schedule, by plain rules.
+
+One pure function, so that the same data on the same machine always gives the same run. The rules come from the runs
+that made the weights which ship: pieces of 180x240 train on two cores within minutes to hours, fine-tuning needs a few
+hundred steps, and the memory of a training step was measured (`segnet benchmark training`).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from segnet.config import Config
+from segnet.nn.layers import Normalisation
+
+_PIECE_PX = {"small": 180 * 240, "large": 240 * 320, "gpu": 360 * 480}
+_STEPS = {"small": 600, "large": 1500, "gpu": 6000}
+_LARGEST_BATCH = {"small": 4, "large": 8, "gpu": 16}
+_LARGE_CORES = 8
+_KIB_PER_PX = {"segnet": 5.6, "segnet-basic": 2.3}  # a training step in float32
+_KIB_PER_PX_ELSE = 9.0
+_MOST_EPOCHS = 200
+_GPU_GIB_FOR_SEGNET = 6
+_LARGE_SIDE_PX = 1500
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What matters of a training split.
+
+    Attributes:
+        num_images: at least 1.
+        size_px: (height, width) in the middle of those looked at.
+        class_names: of its label set.
+    """
+
+    num_images: int
+    size_px: tuple[int, int]
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """What matters of a machine.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        cores: that this process may use.
+        memory_gib: of the GPU, or of the machine.
+    """
+
+    device: str
+    cores: int
+    memory_gib: float
+
+    @property
+    def kind(self) -> str:
+        """`gpu`, `large` or `small`."""
+        return "gpu" if self.device == "cuda" else "large" if self.cores >= _LARGE_CORES else "small"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to begin from.
+
+    Attributes:
+        name: of the weights.
+        model: their model.
+        normalisation: of its input.
+        class_names: that they know.
+    """
+
+    name: str
+    model: str
+    normalisation: Normalisation | None
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen.
+
+    Attributes:
+        settings: `section.key` -> value, for what the person did not set.
+        lines: the same in words.
+    """
+
+    settings: dict[str, object]
+    lines: tuple[str, ...]
+
+
+def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, starts: Sequence[Start]) -> Choice:
+    """Chooses what a person has not.
+
+    Args:
+        given: the settings that were given, with defaults for the others; those given are kept and built upon.
+        data: the training images.
+        machine: where it will run.
+        starts: weights that are there to begin from.
+    """
+    model, start = _model(given, machine, starts)
+    piece = given.augment.crop_px or _piece_px(data.size_px, _PIECE_PX[machine.kind])
+    batch = given.train.batch_size if _has(given, "train.batch_size") else _batch(model, piece, data, machine)
+    steps_per_epoch = max(data.num_images // batch, 1)
+    expected = min(math.ceil(_STEPS[machine.kind] / steps_per_epoch), _MOST_EPOCHS)
+    epochs = given.train.epochs if _has(given, "train.epochs") else expected
+    steps = epochs * steps_per_epoch
+    begun = start is not None or bool(given.model.start or given.model.vgg16)
+    chosen: dict[str, object] = {
+        "model.name": model,
+        "model.normalisation": start.normalisation if start else "mean_std",
+        "model.start": start.name if start else "",
+        "augment.flip": True,
+        "augment.scale": [0.75, 1.33],
+        "augment.crop_px": list(piece),
+        "augment.brightness": 0.2,
+        "augment.contrast": 0.2,
+        "augment.saturation": 0.2,
+        "augment.tint": 0.1,
+        "loss.class_weights": "sqrt_median_frequency",
+        "loss.dice": 1.0,
+        "train.epochs": epochs,
+        "train.batch_size": batch,
+        "train.optimiser": "adamw",
+        "train.lr": 1e-3 if begun else 3e-3,
+        "train.encoder_lr_factor": 0.3 if begun and model == "segnet" else 1.0,
+        "train.weight_decay": 0.02,
+        "train.schedule": "cosine",
+        "train.warmup": 0.05,
+        "train.average": 0.98 if steps < 2000 else 0.998,
+        "train.evaluate_every": max(epochs // 5, 1),
+    }
+    if given.model.model_fields_set:
+        chosen = {key: value for key, value in chosen.items() if not key.startswith("model.")}
+    settings = {key: value for key, value in chosen.items() if not _has(given, key)}
+    return Choice(settings, _lines(given, data, machine, start, settings, piece, steps_per_epoch))
+
+
+def _has(given: Config, key: str) -> bool:
+    section, _, name = key.partition(".")
+    return name in getattr(given, section).model_fields_set
+
+
+def _model(given: Config, machine: MachineFacts, starts: Sequence[Start]) -> tuple[str, Start | None]:
+    """The model's name and the weights it begins from; what was given of the model is taken whole, without a start."""
+    if given.model.model_fields_set:
+        return given.model.name, None
+    full = machine.device == "cuda" and machine.memory_gib >= _GPU_GIB_FOR_SEGNET
+    for model in ("segnet", "segnet-basic") if full else ("segnet-basic",):
+        for start in starts:
+            if start.model == model:
+                return model, start
+    return "segnet-basic", None
+
+
+def _piece_px(size_px: tuple[int, int], most_px: int) -> tuple[int, int]:
+    """The whole image, or a piece of its shape with at most so many pixels, its sides multiples of 8."""
+    factor = math.sqrt(most_px / (size_px[0] * size_px[1]))
+    if factor >= 1:
+        return size_px
+    return max(int(size_px[0] * factor) // 8 * 8, 8), max(int(size_px[1] * factor) // 8 * 8, 8)
+
+
+def _batch(model: str, piece: tuple[int, int], data: DataFacts, machine: MachineFacts) -> int:
+    """The largest power of two that the data, half of the memory and the kind of machine allow."""
+    gib = piece[0] * piece[1] * _KIB_PER_PX.get(model, _KIB_PER_PX_ELSE) / 2**20
+    most = min(_LARGEST_BATCH[machine.kind], data.num_images, max(int(machine.memory_gib / 2 / gib), 1))
+    return 1 << (most.bit_length() - 1)
+
+
+def _lines(
+    given: Config,
+    data: DataFacts,
+    machine: MachineFacts,
+    start: Start | None,
+    settings: dict[str, object],
+    piece: tuple[int, int],
+    steps_per_epoch: int,
+) -> tuple[str, ...]:
+    def value(key: str) -> object:
+        section, _, name = key.partition(".")
+        return settings[key] if key in settings else getattr(getattr(given, section), name)
+
+    height, width = data.size_px
+    model = f"model: {value('model.name')}"
+    if start:
+        same = [name for name in data.class_names if name in start.class_names]
+        known = f"keeps what it knows of {', '.join(same)}" if same else "with a new classifier"
+        model += f", begun from the weights {start.name}; {known} ({len(same)} of {len(data.class_names)} classes)"
+    large = max(height, width) > _LARGE_SIDE_PX and not _has(given, "augment.crop_px")
+    return (
+        f"chosen for {data.num_images} images of {height}x{width} on {machine.device} with {machine.cores} cores "
+        f"and {machine.memory_gib:.0f} GiB; --set changes any of it, --recipe takes another start:",
+        model,
+        f"pieces: {piece[0]}x{piece[1]} pixels, at random size, mirrored, in varied light"
+        + ("; the images are large for that, smaller copies may learn better" if large else ""),
+        f"batch: {value('train.batch_size')}",
+        f"schedule: {value('train.epochs')} epochs of {steps_per_epoch} steps, {value('train.optimiser')}, learning "
+        f"rate {value('train.lr')}, {value('train.schedule')}, evaluated every {value('train.evaluate_every')} epochs",
+    )

@@ -1,0 +1,89 @@
+"""Checkpoints: everything a run needs to go on as if it had not stopped. Whole or not at all."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from segnet.config import Config, PretrainConfig, Settings
+from segnet.errors import ConfigError, WeightsError
+from segnet.io.files import whole_file
+
+State = dict[str, Any]
+_PARTS = ("step", "config", "model", "optimiser")  # of every run; some have more
+
+
+def save_checkpoint(path: Path, state: State) -> None:
+    """Writes `state` so that a crash at any moment leaves either the old file or the new one.
+
+    Raises:
+        DataError: the file cannot be written (disk full, no permission); an older checkpoint stays as it was.
+    """
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as cause:  # torch puts one of its own over the system's
+            if isinstance(cause.__context__, OSError):
+                raise cause.__context__ from None
+            raise
+
+
+def load_checkpoint(path: Path) -> State:
+    """Reads what `save_checkpoint` wrote: tensors and plain values only, never code.
+
+    Raises:
+        WeightsError: missing, truncated, a pickle that holds more than tensors and plain values, or of another program.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"no checkpoint at {path}; start without --resume") from None
+    except Exception as cause:  # torch raises many types for a broken or refused file
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0]  # without torch's advice
+        raise WeightsError(f"{path} is not a checkpoint of this program ({reason}); delete it to start anew") from None
+    missing = [part for part in _PARTS if not isinstance(state, dict) or part not in state]
+    if missing:
+        raise WeightsError(
+            f"{path} is not a checkpoint of this program: it has no {', '.join(missing)}; delete it to start anew"
+        )
+    return state  # type: ignore[no-any-return]
+
+
+def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State | None:
+    """The checkpoint of the run in `out`, or None for a new run.
+
+    Args:
+        config: settings of the run that is to begin or to go on.
+        out: its folder.
+        resume: whether it is to go on.
+
+    Raises:
+        ConfigError: `out` holds a run that is not to go on, or one of another command, or of settings that differ in
+            what is not free to (names each).
+        WeightsError: no checkpoint to go on from, or a broken one.
+    """
+    path = out / "checkpoint.pt"
+    if not resume:
+        if path.exists():
+            raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
+        return None
+    state = load_checkpoint(path)
+    before = _settings_of(state, path)
+    if type(before) is not type(config):
+        raise ConfigError(f"{out} holds a run of `{before.command}`, not of `{config.command}`; name another folder")
+    changed = config.changes(before)
+    if changed:
+        raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
+    return state
+
+
+def _settings_of(state: State, path: Path) -> Settings:
+    """The settings in a checkpoint; those that did not exist yet when it was written have their defaults."""
+    for kind in (Config, PretrainConfig):
+        try:
+            return kind.model_validate(tomllib.loads(str(state["config"])))
+        except (ValidationError, tomllib.TOMLDecodeError):
+            continue
+    raise WeightsError(f"{path} holds settings that this version does not know; name another folder")

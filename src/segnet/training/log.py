@@ -1,0 +1,92 @@
+"""The log of a run: one JSON object per line, so a curve can be drawn while the run goes on; TensorBoard beside it."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from segnet.errors import ConfigError, DataError
+from segnet.io.files import whole_file
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Record = dict[str, Any]
+
+LOG_EVERY = 10  # steps, between records of the loss
+
+
+class RunLog:
+    """Appends records to `path`, inside a `with`; each has been handed to the system when `write` returns.
+
+    Args:
+        path: of the log; its folder is made. None writes nothing.
+        first_step: records after this step are dropped from an existing log, since a resumed run writes them again;
+            0 starts anew.
+        tensorboard: also write each number as a scalar of that name to the folder `tensorboard` beside `path`.
+
+    Raises:
+        ConfigError: TensorBoard is asked for and not installed; nothing is written.
+    """
+
+    def __init__(self, path: Path | None, first_step: int = 0, *, tensorboard: bool = False) -> None:
+        self._scalars: SummaryWriter | None = None
+        self._path = path or Path(os.devnull)
+        if path is None:
+            self._file = self._path.open("ab", buffering=0)
+            return
+        if tensorboard:
+            self._scalars = tensorboard_writer()(path.parent / "tensorboard", purge_step=first_step + 1)
+        kept = [r for r in read_log(path) if r["step"] <= first_step] if path.exists() else []
+        with whole_file(path) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, record: Record) -> None:
+        """Appends one record, which must have a `step`.
+
+        Raises:
+            DataError: the disk is full.
+        """
+        try:
+            self._file.write(f"{json.dumps(record)}\n".encode())
+        except OSError as cause:
+            raise DataError(f"{self._path} cannot be written: {cause.strerror}; free some space and resume") from cause
+        if self._scalars:
+            for name, value in record.items():
+                if name != "step":
+                    self._scalars.add_scalar(name, value, record["step"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._scalars:
+            self._scalars.close()
+
+
+def tensorboard_writer() -> "type[SummaryWriter]":
+    """The class that writes TensorBoard's files.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigError(
+            "train.tensorboard wants TensorBoard, which is not installed: pip install 'segnet[logs]'"
+        ) from None
+    return SummaryWriter
+
+
+def read_log(path: Path) -> list[Record]:
+    """All whole records of a log; what comes after a damaged line, such as a last one that was cut off, is left out."""
+    records: list[Record] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

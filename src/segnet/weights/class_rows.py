@@ -1,0 +1,65 @@
+"""The tensors of a model that know its classes, carried from one label set to another by the names of the classes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from segnet.labels import LabelSet
+from segnet.models import create_model
+
+
+def class_axes(model: str, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Which axes of which tensors of a model are as long as it has classes: those that one class more makes longer.
+
+    Args:
+        model: a key of `MODELS`.
+        num_classes: K.
+
+    Raises:
+        ConfigError: unknown model.
+    """
+    with torch.device("meta"):  # shapes without numbers
+        model_name, larger = (create_model(model, k).state_dict() for k in (num_classes, num_classes + 1))
+    axes = {
+        name: tuple(i for i, (a, b) in enumerate(zip(tensor.shape, larger[name].shape, strict=True)) if a != b)
+        for name, tensor in model_name.items()
+    }
+    return {name: found for name, found in axes.items() if found}
+
+
+def carry_classes(
+    tensors: Mapping[str, Tensor],
+    drawn: Mapping[str, Tensor],
+    axes: Mapping[str, tuple[int, ...]],
+    before: LabelSet,
+    after: LabelSet,
+) -> dict[str, Tensor]:
+    """Rows of classes that both label sets name, put in their new places; the other rows stay as drawn.
+
+    Args:
+        tensors: of the earlier model, by name.
+        drawn: of the new model, by name.
+        axes: as `class_axes` gives them, of either model.
+        before: label set of `tensors`.
+        after: label set of `drawn`.
+
+    Returns:
+        New tensors for those names of `axes` that both models have and that fit but for the number of classes; none where
+        the label sets have no name in common.
+    """
+    shared = [name for name in after.names if name in before.names]
+    old_ids = torch.tensor([before.names.index(name) for name in shared])
+    new_ids = torch.tensor([after.names.index(name) for name in shared])
+    carried = {}
+    for name, own_axes in axes.items() if shared else ():
+        if name not in tensors or name not in drawn:
+            continue
+        rows, new = tensors[name], drawn[name].clone()
+        for axis in own_axes:
+            rows = rows.index_select(axis, old_ids)
+        places = [new_ids if axis in own_axes else torch.arange(n) for axis, n in enumerate(new.shape)]
+        if rows.shape == tuple(len(place) for place in places):
+            new[torch.meshgrid(*places, indexing="ij")] = rows.to(new.dtype)
+            carried[name] = new
+    return carried

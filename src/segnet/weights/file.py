@@ -1,0 +1,298 @@
+"""Our own weights files: safetensors with a card that says what they are; by name or by path.
+
+A file holds the model's `state_dict`. Filters are float16 by default; BN parameters, BN statistics and biases stay
+float32, for they take almost no room and a variance of inputs 0..255 does not fit float16.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from segnet.errors import ConfigError, WeightsError, nearest
+from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
+from segnet.labels import LabelSet
+from segnet.models import create_model
+from segnet.nn.layers import Normalisation, normalisation_name
+from segnet.weights.class_rows import carry_classes, class_axes
+
+_CARD = "segnet"
+_PICKLES = {".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin"}
+_PACKAGE = Path(__file__).parents[1] / "weights"
+_CHECKOUT = Path(__file__).parents[3] / "weights"
+
+
+@dataclass(frozen=True)
+class WeightsCard:
+    """What a weights file is, stored inside it.
+
+    Attributes:
+        model: a key of `MODELS`.
+        label_set: what the K class ids mean.
+        normalisation: of the input; `save_weights` writes down the model's own.
+        recipe: the resolved settings of the training run, TOML.
+        scores: measured scores by name, 0..1; one that was not measured (NaN) is left out of the file.
+        class_iou: intersection over union by class name, 0..1; a class that is absent (NaN) is left out.
+        trained_on: data and split.
+        licence: of the weights.
+        version: of this package, when they were written.
+    """
+
+    model: str
+    label_set: LabelSet
+    normalisation: Normalisation | None = None
+    recipe: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    class_iou: dict[str, float] = field(default_factory=dict)
+    trained_on: str = ""
+    licence: str = ""
+    version: str = ""
+
+    def to_json(self) -> str:
+        """The card as JSON text."""
+        measured = replace(self, scores=_without_nan(self.scores), class_iou=_without_nan(self.class_iou))
+        return TypeAdapter(WeightsCard).dump_json(measured).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "WeightsCard":
+        """The inverse of `to_json`.
+
+        Raises:
+            WeightsError: a field is missing or of another type.
+        """
+        try:
+            return TypeAdapter(WeightsCard).validate_json(text)
+        except ValidationError as cause:
+            first = cause.errors()[0]
+            place = ".".join(str(step) for step in first["loc"]) or "the whole"
+            raise WeightsError(f"weights card: {place}: {first['msg']}; save the weights anew") from None
+
+
+class NamedWeights(NamedTuple):
+    """Weights that are known by name.
+
+    Attributes:
+        file: its name; looked for in the package, in `weights/` of a checkout, and in the cache folder.
+        sha256: of the file; None where it is not checked.
+        url: where to download it from; None when it has no public place.
+    """
+
+    file: str
+    sha256: str | None = None
+    url: str | None = None
+
+
+WEIGHTS: dict[str, NamedWeights] = {
+    "segnet-basic-camvid": NamedWeights("segnet-basic-camvid.safetensors"),
+    "segnet-camvid": NamedWeights("segnet-camvid.safetensors"),
+}
+
+
+def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
+    """Writes a model's parameters and BN statistics, and what they are. The file appears whole or not at all.
+
+    Args:
+        path: of the `.safetensors` file.
+        model: a model of `MODELS`.
+        card: what to say of it; its normalisation is replaced by the model's own.
+        dtype: of filters (tensors of more than one axis); everything else keeps its type.
+
+    Raises:
+        WeightsError: another suffix, a class count that is not the label set's, or a filter that is not finite in
+            `dtype`.
+        DataError: the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"{path}: weights are saved as .safetensors; give the file that suffix")
+    card = replace(card, normalisation=normalisation_name(model.get_submodule("normalisation")))
+    state = model.state_dict()
+    _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
+    stored = {}
+    for name, tensor in state.items():
+        narrow = tensor.to(dtype) if tensor.dim() > 1 else tensor
+        if not narrow.isfinite().all():
+            raise WeightsError(f"{path} not written: {name} is not finite in {str(dtype).removeprefix('torch.')}")
+        stored[name] = narrow.cpu().contiguous()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save(stored, {_CARD: card.to_json()}))
+
+
+def load_weights(name_or_path: str | Path) -> tuple[nn.Module, WeightsCard]:
+    """Builds the model that a weights file describes and fills it, by memory map.
+
+    Args:
+        name_or_path: a key of `WEIGHTS`, or a `.safetensors` file that `save_weights` wrote.
+
+    Returns:
+        The model, float32, on the CPU, in eval mode; and the card.
+
+    Raises:
+        WeightsError: unknown name, file missing or broken, a pickle, or tensors that do not fit the model.
+    """
+    path = find_weights(name_or_path)
+    with _open(path) as (tensors, text):
+        card = _card(text, path)
+        model = _create(card, path)
+        _check_fit({k: tuple(v.shape) for k, v in tensors.items()}, model, card, path)
+        expected = model.state_dict()
+        filled = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in tensors.items()}
+        model.load_state_dict(filled, assign=True)
+    return model.eval(), card
+
+
+def read_card(path: Path) -> WeightsCard:
+    """The card of a weights file, without building the model.
+
+    Raises:
+        WeightsError: the file is missing, broken, a pickle, or has no card.
+    """
+    with _open(path) as (_, text):
+        return _card(text, path)
+
+
+def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = None) -> list[str]:
+    """Begins fine-tuning: takes every tensor that fits by name and shape; the others stay as they are.
+
+    Args:
+        model: the model to fill.
+        path: a `.safetensors` file; with or without a card.
+        label_set: of the model. Where the card has other classes, the classifier keeps its rows for those of the same
+            name, and the other rows stay as drawn; None takes whatever fits by shape.
+
+    Returns:
+        Names in the model's `state_dict` that were not filled: the classifier, when no class is the same.
+
+    Raises:
+        WeightsError: file missing, broken or a pickle; no filter fits; or the weights were trained with another input
+            normalisation than the model's.
+    """
+    with _open(path) as (tensors, text):
+        has = normalisation_name(model.get_submodule("normalisation"))
+        card = _card(text, path) if text else None
+        expected = card.normalisation if card else has
+        if expected != has:
+            raise WeightsError(
+                f"{path}: weights of input normalisation '{expected}', the model has '{has}'; "
+                f"set model.normalisation to '{expected}'"
+            )
+        state = model.state_dict()
+        fitting = {k: v for k, v in tensors.items() if k in state and v.shape == state[k].shape}
+        if not any(tensor.dim() > 1 for tensor in fitting.values()):
+            raise WeightsError(
+                f"{path}: no filter fits {type(model).__name__} by name and shape; start from its own kind"
+            )
+        if card and label_set and card.label_set.names != label_set.names:
+            axes = class_axes(card.model, card.label_set.num_classes)
+            fitting = {name: tensor for name, tensor in fitting.items() if name not in axes}
+            fitting |= carry_classes(tensors, state, axes, card.label_set, label_set)
+        model.load_state_dict(fitting, strict=False)
+    return [name for name in state if name not in fitting]
+
+
+def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
+    """The file of named weights, or the path that was given.
+
+    Args:
+        name_or_path: a key of `WEIGHTS`, or a path.
+        cache: folder of downloaded files; None takes `cache_folder()`.
+
+    Raises:
+        WeightsError: unknown name, no such file, or a file with another hash than the named one.
+        DataError: something has to be downloaded and the cache folder cannot be written.
+    """
+    if str(name_or_path) not in WEIGHTS:
+        path = Path(name_or_path).expanduser()
+        if path.is_dir():
+            raise WeightsError(f"{path} is a folder; give the .safetensors file in it, such as best.safetensors")
+        if path.is_file():
+            return path
+        if path.suffix or path.name != str(name_or_path):
+            raise WeightsError(f"no weights file at {path}; check the path, or give one of {', '.join(WEIGHTS)}")
+        raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
+    named = WEIGHTS[str(name_or_path)]
+    folders = (_PACKAGE, _CHECKOUT, cache or cache_folder())
+    found = [folder / named.file for folder in folders if is_file(folder / named.file)]
+    if not found and named.url and named.sha256:
+        download(named.url, folders[-1] / named.file, named.sha256)
+        return folders[-1] / named.file
+    if not found:
+        raise WeightsError(f"the weights '{name_or_path}' are not here; put {named.file} into {folders[-1]}")
+    if named.sha256 is not None and (sha256 := sha256_of(found[0])) != named.sha256:
+        raise WeightsError(
+            f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., expected {named.sha256[:16]}...; "
+            "fetch it again"
+        )
+    return found[0]
+
+
+# ------------------------------------------------------------------------------------------------ the parts
+
+
+def _without_nan(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if not math.isnan(value)}
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
+    """The tensors of a safetensors file, memory-mapped, and the text of its card, if it has one."""
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}; check the path")
+    if path.suffix in _PICKLES:
+        raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors expected")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            text = (file.metadata() or {}).get(_CARD)
+    except (SafetensorError, OSError) as cause:
+        raise WeightsError(f"{path} is not a whole safetensors file ({cause}); fetch or save it again") from None
+    yield tensors, text
+
+
+def _card(text: str | None, path: Path) -> WeightsCard:
+    if text is None:
+        raise WeightsError(
+            f"{path} has no card: it was not written by this package's save_weights, so its model is unknown"
+        )
+    try:
+        return WeightsCard.from_json(text)
+    except WeightsError as cause:
+        raise WeightsError(f"{path}: {cause}") from None
+
+
+def _create(card: WeightsCard, path: Path) -> nn.Module:
+    """The card's model without numbers, which would take longer to draw than to read."""
+    try:
+        with torch.device("meta"):
+            return create_model(card.model, card.label_set.num_classes, card.normalisation)
+    except ConfigError as cause:
+        raise WeightsError(f"{path}: {cause}") from None
+
+
+def _check_fit(shapes: Mapping[str, tuple[int, ...]], model: nn.Module, card: WeightsCard, path: Path) -> None:
+    """Whether tensors of these shapes fill the model, each and no other.
+
+    Raises:
+        WeightsError: they do not; says the first that does not fit.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    num_classes = shapes.get("classifier.bias", (card.label_set.num_classes,))[0]
+    if num_classes != card.label_set.num_classes and shapes.keys() == expected.keys():
+        raise WeightsError(
+            f"{path}: weights for {num_classes} classes, but the label set {card.label_set.name} has "
+            f"{card.label_set.num_classes}; give the label set they were trained with"
+        )
+    for name in sorted(expected.keys() | shapes.keys()):
+        if expected.get(name) != shapes.get(name):
+            raise WeightsError(
+                f"{path} does not fit '{card.model}': {name}: expected {expected.get(name, 'no such tensor')}, "
+                f"got {shapes.get(name, 'none')}; name the model they were trained as"
+            )
