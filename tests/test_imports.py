@@ -8,25 +8,28 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 LEVELS = [
-    "errors labels palette config files png text",
-    "recompute pooling layers losses metrics boundary calibration schedules data",
-    "models",
+    "errors labels palette config io version",
+    "pooling nn metrics device machine",
+    "data",
+    "models weights crf",
     "runtime",
-    "engine",
-    "export caffe benchmark report",
-    "serve video",
-    "cli __init__ __main__",
+    "training inference compression",
+    "export caffe report benchmark",
+    "serve video cli __init__ __main__",
 ]
 BESIDE = {
     "labels": {"errors"},
     "palette": {"errors", "labels"},
-    "config": {"errors", "text"},
-    "files": {"errors"},
-    "png": {"errors"},
-    "text": {"errors"},
-    "pooling": {"recompute"},
-    "layers": {"recompute"},
+    "config": {"errors", "io"},
+    "io": {"errors"},
+    "pooling": {"nn"},  # recomputation in the backward pass
+    "machine": {"device"},
+    "weights": {"models"},
+    "training": {"inference"},  # evaluates while it trains
+    "compression": {"inference"},
     "benchmark": {"export", "report"},
+    "cli": {"serve", "video"},
+    "__init__": {"version"},
     "__main__": {"cli"},
 }
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

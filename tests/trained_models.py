@@ -22,5 +22,5 @@ def trained(name: str) -> nn.Module:
     return model
 
 
-def images(*shape: int) -> Tensor:
+def random_images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(1))

@@ -6,30 +6,32 @@ The public names below are imported when first used, so `import segnet` does no 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from segnet.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from segnet.config import Config, load_config
     from segnet.data import open_dataset
     from segnet.device import DeviceSpec, choose_device
     from segnet.errors import SegNetError
-    from segnet.inference.evaluate import Scores, evaluate
+    from segnet.inference.evaluate import evaluate
     from segnet.inference.prediction import Prediction
     from segnet.inference.predictor import Predictor
     from segnet.inference.uncertainty import Uncertainty, sample_uncertainty
     from segnet.labels import VOID, LabelSet
+    from segnet.metrics.scores import Scores
     from segnet.models import MODELS, create_model
     from segnet.pooling import PoolingIndices, max_pool, max_unpool
     from segnet.training.train import fit
     from segnet.weights.file import WEIGHTS, WeightsCard, load_weights, save_weights
 
-__version__ = "0.1.0"
 
 __all__ = [
     "MODELS",
     "VOID",
     "WEIGHTS",
     "Config",
+    "DeviceSpec",
     "LabelSet",
-    "Place",
     "PoolingIndices",
     "Prediction",
     "Predictor",
@@ -53,8 +55,9 @@ __all__ = [
 _HOMES = {
     "segnet.config": ("Config", "load_config"),
     "segnet.data": ("open_dataset",),
-    "segnet.device": ("Place", "choose_device"),
-    "segnet.inference.evaluate": ("Scores", "evaluate"),
+    "segnet.device": ("DeviceSpec", "choose_device"),
+    "segnet.inference.evaluate": ("evaluate",),
+    "segnet.metrics.scores": ("Scores",),
     "segnet.inference.predictor": ("Predictor",),
     "segnet.inference.prediction": ("Prediction",),
     "segnet.training.train": ("fit",),

@@ -192,8 +192,8 @@ class AncestorConfig(_Section):
     """The model that learns without labels: `models/autoencoder.py`."""
 
     normalisation: Literal["lcn", "mean_std"] = "lcn"
-    """Of the input, and so of what is rebuilt; the model that is started later must have the same. Those that give values
-    up to 255 are not among them: tanh has no slope there."""
+    """Of the input, and so of what is rebuilt; the model that is started later must have the same. Those that give
+    values up to 255 are not among them: tanh has no slope there."""
     licence: str = ""
     """Of the weights, written into their file."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import PIL
 import torch
 
-from segnet import __version__
+from segnet.version import __version__
 
 
 def machine_facts() -> dict[str, str]:

@@ -142,8 +142,8 @@ def test_every_stored_list_belongs_to_a_model() -> None:
 
 
 def test_number_of_parameters(whole: nn.Module, name: str) -> None:
-    # convolutions 14,710,464 + 14,715,072 (the authors' model without its biases, which BN makes redundant), the bias of
-    # the classifier, and scale and shift for the 4,224 + 3,712 channels with BN
+    # convolutions 14,710,464 + 14,715,072 (the authors' model without its biases, which BN makes redundant), the bias
+    # of the classifier, and scale and shift for the 4,224 + 3,712 channels with BN
     segnet = 14_710_464 + 14_715_072 + 11 + 2 * (4_224 + 3_712)
     # 7x7 convolutions: 3 -> 64 once and 64 -> 64 seven times; the 1x1 classifier; scale and shift of 8 x 64 channels
     basic = 49 * 64 * (3 + 7 * 64) + 64 * 11 + 11 + 2 * 8 * 64

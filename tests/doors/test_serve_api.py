@@ -168,10 +168,10 @@ def test_every_answer_carries_the_headers_of_safety(client: Client) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "error", "words"),
     [
-        (b"", 400, "not_a_image", "no bytes at all"),
-        (b"x", 400, "not_a_image", "1 byte that begins with 78"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "not_a_image", "bytes that begin with"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not_a_image", "bytes that begin with"),
+        (b"", 400, "not_an_image", "no bytes at all"),
+        (b"x", 400, "not_an_image", "1 byte that begins with 78"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "not_an_image", "bytes that begin with"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not_an_image", "bytes that begin with"),
         (encoded(IMAGE)[:400], 400, "broken_image", "whole"),
         (png_header(50_000, 50_000), 413, "too_many_pixels", "at most 40,000 pixels"),
         (png_header(300, 200), 413, "too_many_pixels", "300 x 200"),

@@ -1,4 +1,5 @@
-"""The web demo in headless Chromium: every control does what it says, on the server and with the model in the browser."""
+"""The web demo in headless Chromium: every control does what it says, on the server and with the model in the
+browser."""
 
 import json
 import shutil

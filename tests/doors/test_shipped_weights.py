@@ -46,7 +46,7 @@ def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, model: 
 def test_evaluation_gives_the_claimed_scores(shared_data: Path) -> None:
     predictor = Predictor(NAME)
     dataset = open_dataset(shared_data / "camvid", "val", "camvid")
-    scores = evaluate(predictor.model, dataset, predictor.place).summary()
+    scores = evaluate(predictor.model, dataset, predictor.device_spec).summary()
     for name, value in claimed().items():
         # Another processor may round its bfloat16 products otherwise, which moves a few pixels in a thousand.
         assert scores[name] == pytest.approx(value, abs=0.003), name
@@ -56,7 +56,7 @@ def same_share(weights: str, image: Image8) -> float:
     """Of the pixels whose class by default, on the fast path, is that of the model itself in float32."""
     predictor = Predictor(weights)
     with torch.inference_mode():
-        expected = predictor.model(image_to_tensor(image)[None].to(predictor.place.device)).argmax(1)[0]
+        expected = predictor.model(image_to_tensor(image)[None].to(predictor.device_spec.device)).argmax(1)[0]
     return float((predictor(image).classes == expected.cpu().numpy()).mean())
 
 

@@ -1,4 +1,5 @@
-"""What a Bayesian model adds: maps of `segnet predict --uncertainty`, calibration in the report of `segnet evaluate`."""
+"""What a Bayesian model adds: maps of `segnet predict --uncertainty`, calibration in the report of `segnet
+evaluate`."""
 
 import json
 from collections.abc import Callable

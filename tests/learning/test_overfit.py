@@ -8,7 +8,7 @@ import torch
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import collate
-from segnet.metrics import confusion as metrics
+from segnet.metrics import confusion
 from segnet.models import MODELS
 from segnet.nn.losses import cross_entropy, dice
 
@@ -26,8 +26,8 @@ COARSE = (
 )
 # Models that take long to sharpen (BN right before the logits, filters of one channel, 22 bottlenecks): larger steps.
 LR = {"segnet-basic-single-channel-decoder": 2e-2, "fcn-basic": 2e-2, "fcn-basic-no-addition": 2e-2, "enet": 2e-2}
-# Four classes of strongly different colour: a model that can learn at all has nearly all of them right. Dropout models are
-# still noisy after 30 steps. Four classes drawn as one would score below 0.15; FCN-32s has 2x2 cells for an image.
+# Four classes of strongly different colour: a model that can learn at all has nearly all of them right. Dropout models
+# are still noisy after 30 steps. Four classes drawn as one would score below 0.15; FCN-32s has 2x2 cells for an image.
 LEAST_MEAN_IOU = {
     "bayesian-segnet": 0.6,
     "bayesian-segnet-basic": 0.6,
@@ -59,8 +59,8 @@ def test_overfits_two_images(name: str, tiny_camvid: Path) -> None:
         if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
             module.eval()
     with torch.no_grad():
-        counts = metrics.confusion_counts(model(image).argmax(1), target, 11)
-    assert metrics.mean_iou(counts)[0] > LEAST_MEAN_IOU.get(name, 0.85)
+        counts = confusion.confusion_counts(model(image).argmax(1), target, 11)
+    assert confusion.mean_iou(counts)[0] > LEAST_MEAN_IOU.get(name, 0.85)
 
 
 def test_class_weights_lift_the_rare_class(tiny_camvid: Path) -> None:
@@ -78,6 +78,6 @@ def test_class_weights_lift_the_rare_class(tiny_camvid: Path) -> None:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        counts = metrics.confusion_counts(model(batch.image).argmax(1), batch.target, 11)
-        accuracy[name] = float(metrics.class_accuracy(counts)[rare])
+        counts = confusion.confusion_counts(model(batch.image).argmax(1), batch.target, 11)
+        accuracy[name] = float(confusion.class_accuracy(counts)[rare])
     assert accuracy["weighted"] > accuracy["plain"] + 0.2

@@ -61,7 +61,7 @@ def search(
     predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
     dataset = open_dataset(data, split, data_format)
     require_same_classes(predictor.label_set, dataset)
-    outputs = model_outputs(predictor.model, dataset, images, predictor.place)
+    outputs = model_outputs(predictor.model, dataset, images, predictor.device_spec)
     result = search_crf(
         outputs,
         dataset.label_set,

@@ -84,7 +84,7 @@ def benchmark_export(
         one_of("export target", name, TARGETS)
     if page:
         read_page(page)  # an error comes before the measuring
-    rows = measure_exports(weights, names, size_px(size), image=image, repeats=repeats, console=out_console)
+    rows = measure_exports(weights, names, size_px(size), image_path=image, repeats=repeats, console=out_console)
     record = write_results(out, rows, command_line())
     say(str(out), "dim")
     if page:

@@ -18,7 +18,7 @@ from torch import Tensor
 from segnet.data.sample import Dataset
 from segnet.errors import DataError, WeightsError
 from segnet.io.files import require_apart, sha256_of
-from segnet.metrics import confusion as metrics
+from segnet.metrics import confusion
 from segnet.runtime.backend import require
 from segnet.runtime.eager import EagerBackend
 from segnet.runtime.openvino import OpenVINOBackend, convert
@@ -109,11 +109,11 @@ def _scores(classes: Callable[[Tensor], Tensor], dataset: Dataset, indices: Iter
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device="cpu")
     for i in indices:
         target = torch.from_numpy(dataset[i].target.copy())
-        counts += metrics.confusion_counts(classes(_image(dataset, i))[0], target, num_classes)
+        counts += confusion.confusion_counts(classes(_image(dataset, i))[0], target, num_classes)
     return {
-        "global_accuracy": metrics.global_accuracy(counts),
-        "class_average_accuracy": metrics.class_average_accuracy(counts),
-        "mean_iou": metrics.mean_iou(counts)[0],
+        "global_accuracy": confusion.global_accuracy(counts),
+        "class_average_accuracy": confusion.class_average_accuracy(counts),
+        "mean_iou": confusion.mean_iou(counts)[0],
     }
 
 

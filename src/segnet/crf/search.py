@@ -12,9 +12,9 @@ Source:
     on 100 images, coarse to fine, ten iterations of mean field.
 
 Chosen:
-    The grid is geometric, as weights and widths act by ratio, and reaches down to weights that hardly change the model's
-    word: thin classes die first. The smoothness weight is searched too; its width stays at 3 px as in DeepLab. Rounds
-    after the first move one parameter at a time, since the whole grid would take hours.
+    The grid is geometric, as weights and widths act by ratio, and reaches down to weights that hardly change the
+    model's word: thin classes die first. The smoothness weight is searched too; its width stays at 3 px as in DeepLab.
+    Rounds after the first move one parameter at a time, since the whole grid would take hours.
 """
 
 import math
@@ -36,8 +36,8 @@ from segnet.data.sample import Dataset, Sample
 from segnet.data.transforms import image_to_tensor
 from segnet.device import DeviceSpec
 from segnet.errors import ConfigError
-from segnet.inference.evaluate import Scores
 from segnet.labels import LabelSet
+from segnet.metrics.scores import Scores
 
 Measure = Literal["boundary_f1", "mean_iou"]
 COARSE_GRID: dict[str, tuple[float, ...]] = {

@@ -19,8 +19,8 @@ _NO_OPERATORS = {"Constant", "Parameter", "Result"}
 def write(request: Request, path: Path) -> Written:
     """Writes and loads; a machine that multiplies bfloat16 may run it so. The metadata are `rt_info`.
 
-    It is compared in float32, whatever the machine would choose; in int8 where the convolutions are. An int8 model takes
-    uint8.
+    It is compared in float32, whatever the machine would choose; in int8 where the convolutions are. An int8 model
+    takes uint8.
 
     Raises:
         ConfigError: OpenVINO is not installed.

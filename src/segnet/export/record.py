@@ -42,7 +42,7 @@ class Request:
         pixels = "RGB in [0, 1], float32" if self.quantised is None else "RGB, uint8"
         answers = {"logits": "float32 (1, K, H, W)", "classes": "class ids (1, H, W)"}
         return {
-            "segnet.net": self.card.model,
+            "segnet.model": self.card.model,
             "segnet.input": f"{pixels} (1, 3, H, W), {size}; normalisation is part of the model",
             "segnet.answer": f"{self.answer}, {answers[self.answer]}",
             "segnet.label_set": str(labels["name"]),

@@ -34,7 +34,7 @@ from segnet.runtime.openvino import OpenVINOBackend
 from segnet.runtime.quantised import is_quantised, read_quantised
 from segnet.weights.file import WeightsCard, find_weights, load_weights
 
-Image = Path | str | Image8 | Image.Image
+ImageInput = Path | str | Image8 | Image.Image
 
 
 class Predictor:
@@ -121,7 +121,7 @@ class Predictor:
 
     def __str__(self) -> str:
         """Backend, device and precision, for a person to read."""
-        return f"{self.backend.name}, {self.place.device.type}, {self.backend.precision}"
+        return f"{self.backend.name}, {self.device_spec.device.type}, {self.backend.precision}"
 
     @property
     def label_set(self) -> LabelSet:
@@ -130,7 +130,7 @@ class Predictor:
 
     def __call__(
         self,
-        source: Image,
+        source: ImageInput,
         *,
         confidence: bool = False,
         probabilities: bool = False,
@@ -157,7 +157,7 @@ class Predictor:
     @torch.inference_mode()
     def batch(
         self,
-        sources: Iterable[Image],
+        sources: Iterable[ImageInput],
         *,
         confidence: bool = False,
         probabilities: bool = False,
@@ -255,7 +255,7 @@ def _refined(probability: Tensor, image: Image8, crf: CRFParameters) -> Tensor:
     return torch.from_numpy(DenseCRF(image, crf)(probability.cpu().numpy()))  # (K, H, W)
 
 
-def _as_image(source: Image) -> Image8:
+def _as_image(source: ImageInput) -> Image8:
     if isinstance(source, str | Path):
         return read_image(Path(source))
     if isinstance(source, Image.Image):

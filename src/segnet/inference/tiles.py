@@ -54,7 +54,7 @@ class Tiling:
     def __post_init__(self) -> None:
         if self.tile_px % GRID_PX or self.overlap_px % GRID_PX or not 0 < 2 * self.overlap_px < self.tile_px:
             raise ConfigError(
-                f"tiles of {self.tile_px} px with {self.overlap_px} px of overlap: expected multiples of {GRID_PX}, and "
+                f"tiles of {self.tile_px} px with {self.overlap_px} px of overlap: expected multiples of {GRID_PX} and "
                 f"more than twice the overlap, for example {2 * self.overlap_px // GRID_PX * GRID_PX + GRID_PX}"
             )
 
@@ -213,8 +213,8 @@ def _next_starts(spans: list[tuple[int, int]]) -> list[int]:
 def _weights(spans: list[tuple[int, int]], overlap_px: int) -> list[Tensor]:
     """A weight for each pixel of each tile along one side; those of a pixel add up to 1.
 
-    1 inside, and at the tile's edges half a bell that falls to 0.0003 over the overlap, since the model sees less there;
-    not at the image's own border, where the whole image has no more to see either.
+    1 inside, and at the tile's edges half a bell that falls to 0.0003 over the overlap, since the model sees less
+    there; not at the image's own border, where the whole image has no more to see either.
     """
     sigma_px = overlap_px / 4
     bells = []

@@ -1,8 +1,9 @@
 """The fastest way to run a model on this machine: tried when asked for, remembered for `auto`.
 
-Which backend wins depends on the processor, the model and the size, and to find out takes a minute, since some convert or
-compile the model first. So no prediction waits for it: `segnet tune` tries, and writes the winner into the cache folder,
-for these weights, this machine and these versions. Where nothing is remembered, `auto` is PyTorch's own operators.
+Which backend wins depends on the processor, the model and the size, and to find out takes a minute, since some convert
+or compile the model first. So no prediction waits for it: `segnet tune` tries, and writes the winner into the cache
+folder, for these weights, this machine and these versions. Where nothing is remembered, `auto` is PyTorch's own
+operators.
 
 A way is correct when it gives nearly every pixel the class that PyTorch's own operators give it in float32.
 """

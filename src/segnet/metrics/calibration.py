@@ -57,7 +57,8 @@ class Calibration:
         return float(np.abs(self.right - self.confidence).sum() / total) if total else float("nan")
 
     def accuracy_of_surest(self, share: float) -> float:
-        """Share of right pixels among the `share` (0..1, above 0) of all that the model is surest of; NaN without pixels.
+        """Share of right pixels among the `share` (0..1, above 0) of all that the model is surest of; NaN without
+        pixels.
 
         Within a step of confidence, right and wrong pixels are taken as mixed evenly.
         """

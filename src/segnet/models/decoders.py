@@ -19,11 +19,11 @@ Source:
     SegNet, section 3.1, figure 3 and Table 1.
 
 Chosen:
-    Where the paper is silent, what gives its parameter counts, or comes nearest: the two NoDimReduction models have 1.66
-    million for its 1.625, which no layout that its text allows gives. Deconvolutions are full (every output sees all
-    input maps), of stride 2, without bias, and begin as bilinear interpolation inside their 8x8 filter. BN follows
-    each, and no ReLU, as in SegNet-Basic's decoder: without BN these models diverge at the paper's learning rate of 0.1.
-    Maps that are added are those after pooling: figure 3 defines them so, and their sizes give Table 1's storage.
+    Where the paper is silent, what gives its parameter counts, or comes nearest: the two NoDimReduction models have
+    1.66 million for its 1.625, which no layout that its text allows gives. Deconvolutions are full (every output sees
+    all input maps), of stride 2, without bias, and begin as bilinear interpolation inside their 8x8 filter. BN follows
+    each, and no ReLU, as in SegNet-Basic's decoder: without BN these models diverge at the paper's learning rate of
+    0.1. Maps that are added are those after pooling: figure 3 defines them so, and their sizes give Table 1's storage.
 """
 
 from collections.abc import Mapping

@@ -3,13 +3,14 @@
     image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> enlarged
 
 Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 take every second
-pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top: `crf/dense_crf.py`.
+pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top:
+`crf/dense_crf.py`.
 
 Source:
     Chen, Papandreou, Kokkinos, Murphy, Yuille: Semantic image segmentation with deep convolutional models and fully
     connected CRFs, ICLR 2015, sections 3.1 and 4 (LargeFOV).
-    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all models, and dropout 0.5 at
-    the end of the deep layers.
+    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all models, and dropout 0.5
+    at the end of the deep layers.
 
 Deviates:
     Convolutions before BN have no bias; the original has no BN.

@@ -1,4 +1,5 @@
-"""ENet: a small, fast model of bottlenecks that unpools with indices, twice; SegNet's idea in a model of 0.4 M parameters.
+"""ENet: a small, fast model of bottlenecks that unpools with indices, twice; SegNet's idea in a model of 0.4 M
+parameters.
 
     image -> normalisation -> encoder (initial, stages 1-3) -> features + pooling indices -> decoder (4-5) -> classifier
 

@@ -6,8 +6,8 @@
 
 Source:
     Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 4.
-    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all models, and dropout 0.5 at
-    the end of the deep layers.
+    SegNet, section 4, for BN and dropout: its benchmark puts BN after each convolution of all models, and dropout 0.5
+    at the end of the deep layers.
 
 Deviates:
     Every convolution keeps the size ("same" padding) and maps are cropped at the right and the bottom; the original

@@ -1,4 +1,5 @@
-"""The encoder of models that add encoder maps in the decoder: it hands over pooled maps where SegNet hands over indices.
+"""The encoder of models that add encoder maps in the decoder: it hands over pooled maps where SegNet hands over
+indices.
 
 Source:
     Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 4.2 (skips).

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from segnet.labels import LabelSet
-from segnet.metrics import confusion as metrics
+from segnet.metrics import confusion
 from segnet.report.svg import BLUE, INK, LINE, RED, SOFT, drawing, fixed, percent, shortened, to_svg
 
 _CHARACTER_IN = 0.078
@@ -26,7 +26,7 @@ def class_bars(counts: Tensor, label_set: LabelSet) -> str:
     """
     num_classes = label_set.num_classes
     names = [shortened(name, _LONGEST_NAME) for name in label_set.names]
-    ious, accuracies = metrics.iou(counts).tolist(), metrics.class_accuracy(counts).tolist()
+    ious, accuracies = confusion.iou(counts).tolist(), confusion.class_accuracy(counts).tolist()
     shares = (counts.sum(1).double() / counts.sum()).tolist()
     left, bars, columns, row, head = 0.32 + _name_width_in(names), 1.75, 1.65, 0.28, 0.42
     width, height = left + bars + columns, row * num_classes + head + 0.28

@@ -10,18 +10,18 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from segnet import palette
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Dataset
 from segnet.errors import WeightsError
-from segnet.inference.evaluate import Scores
 from segnet.inference.prediction import save_image
 from segnet.inference.predictor import Predictor
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.machine import machine_facts
-from segnet.metrics import confusion as metrics
-from segnet.metrics import palette
+from segnet.metrics import confusion
 from segnet.metrics.calibration import Calibration
+from segnet.metrics.scores import Scores
 from segnet.report.images import best_and_worst
 from segnet.report.page import write_report
 from segnet.training.log import read_log
@@ -110,10 +110,10 @@ def score_table(scores: Scores) -> Table:
     """The scores for a terminal: a row per class, then the four of the set; a score that does not exist is `-`."""
     counts = scores.counts
     table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.images)} images")
-    columns = (metrics.iou(counts), metrics.class_accuracy(counts), counts.sum(1).double() / counts.sum())
+    columns = (confusion.iou(counts), confusion.class_accuracy(counts), counts.sum(1).double() / counts.sum())
     for name, *values in zip(scores.label_set.names, *(c.tolist() for c in columns), strict=True):
         table.add_row(escape(name), *(_number(100 * v, ".1f") for v in values))
-    averaged = metrics.mean_iou(counts)[1]
+    averaged = confusion.mean_iou(counts)[1]
     table.add_section()
     for name, value in scores.summary().items():
         note = f"mean of {averaged} of {scores.label_set.num_classes} classes" if name == "mean_iou" else ""

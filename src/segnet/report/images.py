@@ -12,8 +12,8 @@ from PIL import Image
 from segnet import palette
 from segnet.data.sample import Dataset, Image8
 from segnet.errors import DataError, ShapeError
-from segnet.inference.evaluate import ImageScore, Scores
 from segnet.labels import VOID, LabelSet
+from segnet.metrics.scores import ImageScore, Scores
 
 WRONG_COLOUR = (214, 39, 54)
 _VOID_DARK, _VOID_LIGHT = 96, 128

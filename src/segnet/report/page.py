@@ -11,11 +11,11 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from segnet.inference.evaluate import ImageScore, Scores
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
-from segnet.metrics import confusion as metrics
+from segnet.metrics import confusion
 from segnet.metrics.calibration import Calibration
+from segnet.metrics.scores import ImageScore, Scores
 from segnet.report.calibration_plot import calibration_plots
 from segnet.report.classes import class_bars, confusion_matrix, largest_confusions
 from segnet.report.curves import training_curves
@@ -90,7 +90,7 @@ def write_page(path: Path, title: str, sections: Sequence[str]) -> None:
 
 
 def _headline(title: str, scores: Scores) -> str:
-    label_set, averaged = scores.label_set, metrics.mean_iou(scores.counts)[1]
+    label_set, averaged = scores.label_set, confusion.mean_iou(scores.counts)[1]
     cards = (
         (
             "Global accuracy",

@@ -1,7 +1,7 @@
 """OpenVINO: the fastest way on processors with AVX-512, Intel's and AMD's; an extra, `pip install 'segnet[openvino]'`.
 
-A model is converted once, for open sizes, which takes seconds, so the result can be kept on the disk. It is compiled for
-each size of image that comes: a fixed size lets the runtime plan its memory. The last few sizes stay compiled.
+A model is converted once, for open sizes, which takes seconds, so the result can be kept on the disk. It is compiled
+for each size of image that comes: a fixed size lets the runtime plan its memory. The last few sizes stay compiled.
 Images of a batch are run one by one. It cannot pool a map of one row or column, so models with n poolings want images
 of more than 2^(n-1) pixels on each side.
 """

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Response
 from starlette.concurrency import run_in_threadpool
 
-from segnet import __version__
 from segnet.serve.api import api_router
 from segnet.serve.batches import Batches
 from segnet.serve.counters import Counters
@@ -14,6 +13,7 @@ from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.site import Asset
 from segnet.serve.wrapping import Watched, answer_errors_as_json
+from segnet.version import __version__
 
 
 def create_app(models: dict[str, Loaded], limits: Limits, assets: Mapping[str, Asset]) -> FastAPI:

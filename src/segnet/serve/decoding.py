@@ -37,7 +37,7 @@ def decode_image(data: bytes, max_pixels: int) -> Image8:
         raise
     except UnidentifiedImageError:
         raise RefusalError(
-            HTTPStatus.BAD_REQUEST, "not_a_image", _EXPECTED, _described(data), "send the image's own bytes"
+            HTTPStatus.BAD_REQUEST, "not_an_image", _EXPECTED, _described(data), "send the image's own bytes"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):  # of its own limit, before ours is asked
         raise _too_large("an image many times as large", max_pixels) from None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 class Refused(BaseModel):
     """The JSON body of every answer of 4xx and 5xx."""
 
-    error: str = Field(description="a word for programs", examples=["not_a_image"])
+    error: str = Field(description="a word for programs", examples=["not_an_image"])
     expected: str = Field(examples=["a PNG, JPEG, WebP, GIF, BMP or TIFF image"])
     got: str = Field(examples=["1 byte that begins with 78"])
     do: str = Field(description="what to do", examples=["send the image's own bytes"])
@@ -20,7 +20,7 @@ class RefusalError(Exception):
 
     Args:
         status: of HTTP.
-        error: a word for programs, such as `not_a_image`.
+        error: a word for programs, such as `not_an_image`.
         expected: what the service takes.
         came: what it got.
         do: the remedy.

@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 
-from segnet import __version__
 from segnet.config import PretrainConfig
 from segnet.data.datasets.unlabelled import RGB, Images, open_images
 from segnet.data.loader import TrainLoader
@@ -38,6 +37,7 @@ from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.progress import steps_shown
 from segnet.training.reconstruction import Rebuilt, Span, given_to, measure, spans_of_training
 from segnet.training.schedules import lr_multiplier
+from segnet.version import __version__
 from segnet.weights.file import WeightsCard, save_weights
 
 

@@ -21,7 +21,6 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from segnet import __version__
 from segnet.config import Config, DataConfig, LossConfig, TrainConfig
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
@@ -31,9 +30,10 @@ from segnet.data.sample import Batch, Dataset
 from segnet.data.transforms import Augmentation
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, NonFiniteError
-from segnet.inference.evaluate import Scores, evaluate
+from segnet.inference.evaluate import evaluate
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
+from segnet.metrics.scores import Scores
 from segnet.models import create_model
 from segnet.nn.losses import counted, cross_entropy, dice, lovasz
 from segnet.nn.recompute import recomputing
@@ -46,6 +46,7 @@ from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.progress import steps_shown
 from segnet.training.schedules import lr_multiplier
 from segnet.training.sync_batch_norm import normalise_over
+from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching, save_weights
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
 

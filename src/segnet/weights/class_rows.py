@@ -45,8 +45,8 @@ def carry_classes(
         after: label set of `drawn`.
 
     Returns:
-        New tensors for those names of `axes` that both models have and that fit but for the number of classes; none where
-        the label sets have no name in common.
+        New tensors for those names of `axes` that both models have and that fit but for the number of classes; none
+        where the label sets have no name in common.
     """
     shared = [name for name in after.names if name in before.names]
     old_ids = torch.tensor([before.names.index(name) for name in shared])

@@ -93,7 +93,7 @@ def test_metadata_are_what_the_card_says(weights: Path) -> None:
     assert json.loads(told["segnet.class_names"]) == ["left", "right", "weiß"]
     assert json.loads(told["segnet.class_colours"]) == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert json.loads(told["segnet.scores"]) == {"mean_iou": 0.5}
-    assert told["segnet.net"] == "segnet-basic"
+    assert told["segnet.model"] == "segnet-basic"
     assert "29x43" in told["segnet.input"]
 
 

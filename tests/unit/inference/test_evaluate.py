@@ -11,9 +11,10 @@ from segnet.data import open_dataset
 from segnet.data.sample import Sample
 from segnet.device import choose_device
 from segnet.errors import ConfigError
-from segnet.inference.evaluate import Scores, evaluate
+from segnet.inference.evaluate import evaluate
 from segnet.labels import CAMVID_11, VOID
 from segnet.metrics.boundary import boundary_f1_authors
+from segnet.metrics.scores import Scores
 from segnet.models import create_model
 
 

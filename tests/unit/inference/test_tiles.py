@@ -100,7 +100,8 @@ def test_a_street_in_tiles_is_the_street_whole() -> None:
     # Tiles of 512 overlap from 256 to 512, a row of two: what the model sees beyond a tile's edge has a small weight.
     bands = list(predict_in_tiles(predictor, WholeImage(image), Tiling((256, 640), 512, 192), confidence=True))
     difference = np.abs(joined(bands, "confidence") - whole.confidence)
-    # Left of 128 and right of 512 there is one tile, and its edge is farther than the model sees (105 px): rounding only.
+    # Left of 128 and right of 512 there is one tile, and its edge is farther than the model sees (105 px): rounding
+    # only.
     assert difference[:, :128].max() < 1e-4
     assert difference[:, 520:].max() < 1e-4
     assert difference.max() < 0.1

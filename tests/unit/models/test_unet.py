@@ -27,8 +27,8 @@ def test_23_convolutional_layers(model: UNet) -> None:
 
 
 def test_parameters_of_figure_1(model: UNet) -> None:
-    # figure 1's model has 31,030,658 parameters: one grey channel, two classes, a bias in every layer. Ours has two more
-    # channels in, and BN's scale and shift where the 18 3x3 convolutions of 5,888 channels had a bias.
+    # figure 1's model has 31,030,658 parameters: one grey channel, two classes, a bias in every layer. Ours has two
+    # more channels in, and BN's scale and shift where the 18 3x3 convolutions of 5,888 channels had a bias.
     widths = 2 * (64 + 128 + 256 + 512 + 1024) + 2 * (512 + 256 + 128 + 64)
     assert widths == 5_888
     expected = 31_030_658 + 2 * 64 * 9 + widths

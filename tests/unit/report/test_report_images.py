@@ -11,8 +11,8 @@ from PIL import Image
 
 from segnet.data.sample import Image8, Sample
 from segnet.errors import DataError, ShapeError
-from segnet.inference.evaluate import Scores
 from segnet.labels import CAMVID_11, VOID, LabelSet
+from segnet.metrics.scores import Scores
 from segnet.report import Panel, best_and_worst
 from segnet.report.images import WRONG_COLOUR, class_colours, error_map, views
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from segnet.errors import DataError, LabelError
-from segnet.inference.evaluate import Scores
 from segnet.labels import CAMVID_11, SUN_37, VOID, LabelSet, distinct_colours
 from segnet.machine import machine_facts
+from segnet.metrics.scores import Scores
 from segnet.report import Panel, write_report
 
 TWO = LabelSet("two", ("road", "car"), distinct_colours(2))

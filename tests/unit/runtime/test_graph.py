@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import nn
-from trained_models import images, trained
+from trained_models import random_images, trained
 
 from segnet.errors import ConfigError
 from segnet.models import MODELS
@@ -23,7 +23,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, InferenceM
 @pytest.mark.parametrize("size", [(1, 1), (17, 30), (33, 47)], ids=str)
 def test_the_numbers_are_the_models(pair: tuple[nn.Module, InferenceModel], size: tuple[int, int]) -> None:
     model, inference = pair
-    image = images(2, 3, *size)
+    image = random_images(2, 3, *size)
     with torch.no_grad():
         expected, got = model(image), inference(image)
     # folding changes roundings by some 1e-7 of a value, through up to 26 layers
@@ -55,14 +55,14 @@ def test_a_trace_of_open_size_holds_for_all_sizes_in_plain_operators(name: str) 
     assert "aten.conv2d.default" in operators
     run = program.module()
     for size in ((1, 7), (16, 24), (21, 30)):
-        image = images(1, 3, *size)
+        image = random_images(1, 3, *size)
         with torch.no_grad():
             assert torch.equal(run(image), inference(image)), size
 
 
 def test_a_trace_of_one_size() -> None:
     inference = inference_model(trained("segnet-basic"), answer="classes")
-    image = (255 * images(1, 3, 21, 30)).to(torch.uint8)
+    image = (255 * random_images(1, 3, 21, 30)).to(torch.uint8)
     with torch.no_grad():
         got = exported(inference, (21, 30), torch.uint8).module()(image)
         assert torch.equal(got, inference(image))
@@ -70,7 +70,7 @@ def test_a_trace_of_one_size() -> None:
 
 def test_classes_are_the_argmax_of_the_logits_also_of_eight_bit_images() -> None:
     model = trained("segnet")
-    image = (255 * images(2, 3, 33, 20)).to(torch.uint8)
+    image = (255 * random_images(2, 3, 33, 20)).to(torch.uint8)
     with torch.no_grad():
         classes = inference_model(model, answer="classes")(image)
         logits = inference_model(model)(image.float() / 255)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from trained_models import images, trained
+from trained_models import random_images, trained
 
 from segnet.benchmark.measure.memory import peak_live_bytes
 from segnet.models import MODELS
@@ -24,7 +24,7 @@ def test_stages_are_found(name: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (37, 22), (64, 33)], ids=str)
 def test_the_numbers_are_those_of_whole_maps(name: str, size: tuple[int, int]) -> None:
     model = folded(trained(name)).double()
-    image = images(2, 3, *size).double()
+    image = random_images(2, 3, *size).double()
     with torch.no_grad():
         whole, strips = model(image), in_strips(model, "logits", band_bytes=1)(image)  # bands of two rows
         classes = in_strips(model, "classes", band_bytes=1)(image)
@@ -46,7 +46,7 @@ def test_a_stage_in_bands_of_any_height() -> None:
 
 def test_strips_keep_less_alive() -> None:
     model = folded(trained("segnet-basic"))
-    image = images(1, 3, 96, 128)
+    image = random_images(1, 3, 96, 128)
     with torch.no_grad():
         whole = peak_live_bytes(lambda: model(image))
         strips = peak_live_bytes(lambda: in_strips(model, "classes", band_bytes=2**16)(image))
@@ -59,6 +59,6 @@ def test_every_model_answers_with_classes() -> None:
     assert {"segnet", "unet"} <= set(MODELS)
     for name in ("fcn-32s", "unet"):
         model = folded(trained(name))
-        image = images(1, 3, 20, 31)
+        image = random_images(1, 3, 20, 31)
         with torch.no_grad():
             assert torch.equal(in_strips(model, "classes")(image), model(image).argmax(1).to(torch.uint8))

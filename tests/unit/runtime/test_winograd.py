@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from trained_models import images, trained
+from trained_models import random_images, trained
 
 from segnet.runtime import winograd
 from segnet.runtime.fold import folded
@@ -64,7 +64,7 @@ def test_only_what_gains(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_whole_model_gives_its_own_logits() -> None:
     model = trained("segnet")
     model_name = with_winograd(in_precision(folded(model), torch.float32), torch.float32)
-    image = images(1, 3, 41, 60)
+    image = random_images(1, 3, 41, 60)
     with torch.no_grad():
         expected = model(image)
         torch.testing.assert_close(model_name(image), expected, rtol=0, atol=1e-4 * expected.abs().max().item())

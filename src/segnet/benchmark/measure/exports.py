@@ -77,7 +77,7 @@ def _measure(target: str, weights: str, size_px: tuple[int, int], image_path: Pa
     with TemporaryDirectory() as folder:
         try:
             path = Path(folder, f"model{TARGETS[target].suffix}")
-            exported = export_weights(weights, target, path, size_px=size_px, image_path=image_path)
+            exported = export_weights(weights, target, path, size_px=size_px, image=image_path)
         except ConfigError as cause:
             return {"target": target, "refused": str(cause)}
         latency = asdict(measure(partial(exported.run, image), repeats=repeats)) if exported.run else None

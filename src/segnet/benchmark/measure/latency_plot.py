@@ -41,13 +41,13 @@ def plot_latency(results: Sequence[Latency], path: Path, int8_mean_iou: Mapping[
         DataError: the file cannot be written.
     """
     scores = known_mean_iou()
-    drawn = [r for r in results if r.model in scores]
+    drawn = [r for r in results if r.model_name in scores]
     if not drawn:
         return False
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    for model in dict.fromkeys(r.model for r in drawn):
-        ways = sorted((r for r in drawn if r.model == model), key=lambda r: r.time.median_ms)
+    for model in dict.fromkeys(r.model_name for r in drawn):
+        ways = sorted((r for r in drawn if r.model_name == model), key=lambda r: r.time.median_ms)
         after = (int8_mean_iou or {}).get(model, scores[model])
         heights = [100 * (after if r.way == INT8 else scores[model]) for r in ways]
         axes.scatter([r.time.median_ms for r in ways], heights, label=model)

@@ -120,7 +120,7 @@ def profile_table(
     results: Sequence[Profile], rates: dict[str, float], size_px: tuple[int, int], *, device: torch.device = _CPU
 ) -> TableText:
     """The records as a table, a column for each; below it the rates."""
-    heads = ("part", *(f"{r.net}, {r.way}" for r in results))
+    heads = ("part", *(f"{r.model_name}, {r.way}" for r in results))
     rows = [(part, *(_beside_share(r, part) for r in results)) for part in (*PARTS, OTHER)]
     rows.append(("all, ms", *(f"{sum(r.part_ms.values()):.0f}" for r in results)))
     rows.append(("convolutions, GFLOP", *(f"{r.convolution_gflop:.0f}" for r in results)))

@@ -169,7 +169,8 @@ def measure_cost_alone(model_name: str, size_px: tuple[int, int], device_spec: D
         except BrokenProcessPool:
             cost = _uncosted(model_name, size_px, device_spec, options.get("num_classes", 11))
             cost.failures["process"] = (
-                f"{model_name}: the process was killed, most likely for lack of memory; a smaller --size, or more memory"
+                f"{model_name}: the process was killed, most likely for lack of memory; "
+                "use a smaller --size, or more memory"
             )
             return cost
 

@@ -113,8 +113,8 @@ def require_size(model_name: str, size_px: tuple[int, int], batch_size: int, num
     sides = range(1, 1025)
     smallest = sides[bisect_left(sides, True, key=lambda side: _trains(model, (side, side), batch_size))]
     raise ShapeError(
-        f"model '{model_name}': images of {size_px[0]}x{size_px[1]} at batch {batch_size} leave one value per map for batch "
-        f"normalisation; the smallest square is {smallest}x{smallest}, or take a larger batch"
+        f"model '{model_name}': images of {size_px[0]}x{size_px[1]} at batch {batch_size} leave one value per map "
+        f"for batch normalisation; the smallest square is {smallest}x{smallest}, or take a larger batch"
     )
 
 

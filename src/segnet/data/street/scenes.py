@@ -14,9 +14,7 @@ import numpy as np
 from PIL import Image
 
 from segnet.data.sample import Image8, Sample
-from segnet.data.street import ground as ground
-from segnet.data.street import things as things
-from segnet.data.street import traffic as traffic
+from segnet.data.street import ground, things, traffic
 from segnet.data.street.canvas import BUILDING, FENCE, POLE, ROAD, SKY, TREE, Camera, Canvas, Light
 from segnet.errors import ConfigError, DataError
 from segnet.labels import CAMVID_11, VOID, LabelSet

@@ -94,7 +94,7 @@ def test_numbers_with_a_fraction(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"no image at all", b"\x89PNG\r\n\x1a\n"])
-def test_not_a_image(tmp_path: Path, content: bytes) -> None:
+def test_not_an_image(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "p.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"p\.png"):
