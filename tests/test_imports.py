@@ -1,22 +1,17 @@
-"""Who may know whom: a module imports from lower levels only, or from its own package, or what stands in `BESIDE`."""
+"""Who may import whom: lower levels of ARCHITECTURE.md, the module's own room, or what stands in `BESIDE`."""
 
 import ast
+import re
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
-LEVELS = [
-    "errors labels palette config io version",
-    "pooling nn metrics device machine",
-    "data",
-    "models weights crf",
-    "runtime",
-    "training inference compression",
-    "export caffe report benchmark",
-    "serve video cli __init__ __main__",
-]
+PAGE = (SRC.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (\d) \| ([^|]+) \|", PAGE, flags=re.MULTILINE)  # the page's table of levels is what is tested
+LEVELS = [re.findall(r"`(\w+)`", rooms) for _, rooms in ROWS]
 BESIDE = {
     "labels": {"errors"},
     "palette": {"errors", "labels"},
@@ -32,7 +27,7 @@ BESIDE = {
     "__init__": {"version"},
     "__main__": {"cli"},
 }
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
+LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 MODULES = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in sorted(SRC.rglob("*.py"))}
 
 
@@ -69,7 +64,25 @@ def test_no_module_imports_itself_round_a_corner() -> None:
     TopologicalSorter({module: imports(module) for module in MODULES}).prepare()  # raises CycleError
 
 
+def test_the_page_numbers_its_levels_from_zero() -> None:
+    assert [int(number) for number, _ in ROWS] == list(range(8))
+
+
 def test_a_model_never_knows_what_it_is_trained_on() -> None:
     for module in MODULES:
         if room(module) == "models":
             assert not {"data", "losses", "metrics", "boundary"} & set(map(room, imports(module))), module
+
+
+def test_the_runtime_knows_no_dataset() -> None:
+    for module in MODULES:
+        if room(module) == "runtime":
+            assert not {"data", "crf"} & set(map(room, imports(module))), module
+
+
+def test_no_file_is_a_drawer_or_hides_a_standard_module() -> None:
+    drawers = {"utils", "util", "common", "misc", "helpers", "core", "base"}
+    hidden = sys.stdlib_module_names - {"io", "__main__", "profile", "site"}  # `io` is a room, never imported by its bare name
+    for path in MODULES.values():
+        for name in (path.stem, path.parent.name):
+            assert name not in drawers | hidden, path
