@@ -148,7 +148,7 @@ _VOC_NAMES = (
 VOC_21 = LabelSet("voc-21", tuple(_VOC_NAMES), ((0, 0, 0), *distinct_colours(20)))
 
 _SUN_NAMES = (
-    "wall floor cabinet bed chair sofa table door window bookshelf image counter blinds desk shelves curtain dresser "
+    "wall floor cabinet bed chair sofa table door window bookshelf picture counter blinds desk shelves curtain dresser "
     "pillow mirror floor_mat clothes ceiling books fridge tv paper towel shower_curtain box whiteboard person "
     "night_stand toilet sink lamp bathtub bag"
 ).split()

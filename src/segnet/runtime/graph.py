@@ -31,7 +31,7 @@ class InferenceModel(nn.Module):
 
     def __init__(self, graph_model: nn.Module, answer: Answer) -> None:
         super().__init__()
-        self.graph_model = graph_model
+        self.model = graph_model
         self.answer = answer
 
     def forward(self, image: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class InferenceModel(nn.Module):
         """
         if image.dtype == torch.uint8:
             image = image.float() / 255
-        logits: Tensor = self.graph_model(image)
+        logits: Tensor = self.model(image)
         return logits if self.answer == "logits" else logits.argmax(1).to(torch.uint8)
 
 

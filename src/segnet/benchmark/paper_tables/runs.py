@@ -65,7 +65,7 @@ def run_table(table: str, options: Options) -> TableText:
     A cell of other settings is refused before table and page change.
 
     Args:
-        table: a key of `MODELS`.
+        table: a key of `TABLE_MODELS`.
         options: what the user asked for.
 
     Raises:
@@ -74,7 +74,7 @@ def run_table(table: str, options: Options) -> TableText:
         ShapeError: images too small for a model.
     """
     if table not in TABLE_MODELS:
-        raise ConfigError(f"unknown table '{table}'; {nearest(table, MODELS)}")
+        raise ConfigError(f"unknown table '{table}'; {nearest(table, TABLE_MODELS)}")
     models = _models(table, options)
     if table == "table6":
         return _table_6(models, options)

@@ -165,7 +165,7 @@ def table_6(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
         texts.append(
             (
                 row["model"],
-                cost["place"],
+                cost["device_spec"],
                 beside(cost["parameters"] / 1e6, None, 2),
                 beside(median_of(cost["forward"]), paper and paper.forward_ms),
                 spread_of(cost["forward"]),

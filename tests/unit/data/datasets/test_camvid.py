@@ -41,7 +41,7 @@ def test_lists_name_the_images_whatever_prefix_they_have(camvid):
     [
         ("one-field\n", "expected 'image labels'"),
         ("train/x.png trainannot/x.png\n", "x.png is missing"),
-        ("\n", "no pic"),
+        ("\n", "no image"),
     ],
 )
 def test_bad_lists_say_what_is_wrong(camvid, content, message):

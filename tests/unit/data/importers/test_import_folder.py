@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data import importing
+from segnet.data import importers
 from segnet.data.datasets.folder import Folder
 from segnet.data.exporters.annotation_files import write_coco, write_labelme
 from segnet.data.importers import import_folder
@@ -92,7 +92,7 @@ def test_names_that_would_lose_an_image_are_refused(
     files: list[str], names: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = source_of(tmp_path / "src", files, names)
-    monkeypatch.setattr(importing, "_read", lambda *_: source)
+    monkeypatch.setattr(importers, "_read", lambda *_: source)
     with pytest.raises(DataError, match=words):
         import_folder("colours", tmp_path / "src", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["src"]
