@@ -1,8 +1,8 @@
 """Class frequencies, and median frequency balancing: rare classes get larger weights in the loss.
 
 The convention: freq(c) = pixels of c / all pixels, void included, of the images that contain c; a class weighs
-median(freq) / freq(c). The median is taken over the classes that occur, or over those and void (`with_void`), as for the
-authors' published weights. Frequencies are counted on whole images, without augmentation.
+median(freq) / freq(c). The median is taken over the classes that occur, or over those and void (`with_void`), as for
+the authors' published weights. Frequencies are counted on whole images, without augmentation.
 """
 
 from dataclasses import dataclass
@@ -86,8 +86,8 @@ def median_frequency(frequencies: ClassFrequencies, with_void: bool = False) -> 
 
     Args:
         frequencies: at least one class occurs.
-        with_void: include void's frequency in the median (of an even number, the mean of the middle two), as in the authors'
-            published weights. It scales all weights by one factor.
+        with_void: include void's frequency in the median (of an even number, the mean of the middle two), as in the
+            authors' published weights. It scales all weights by one factor.
 
     Returns:
         float32 (K,). A class that never occurs is left out of the median and gets weight 1: training never sees it,
