@@ -13,6 +13,7 @@ from segnet.weights.file import read_card
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "own-data.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_way_from_labels_to_predictions(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
