@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+# Two test processes of one thread each: two processes of two threads on two cores slow each other down.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test check format install clean
+.PHONY: demo test test-long test-all check format install clean
 
 install: $(VENV)/.installed
 
@@ -13,8 +15,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-# Trains on drawn street scenes, evaluates, predicts, and writes demo/report.html. IMAGE=... segments an image of
-# your own with the weights that ship.
+# Trains on drawn street scenes, evaluates, predicts, and writes demo/report.html. IMAGE=... segments an image of your
+# own with the weights that ship.
 demo: install
 	rm -rf $(DEMO)/run $(DEMO)/images $(DEMO)/predictions
 	$(BIN)/segnet train --recipe street --out $(DEMO)/run
@@ -26,9 +28,15 @@ ifdef IMAGE
 endif
 	@echo "Open $(DEMO)/report.html, and the images in $(DEMO)/predictions."
 
+# The tests that a change should pass before it is committed: all but the long ones.
 test: install
-	$(BIN)/python -m pytest --ignore=tests/unit/export
-	$(BIN)/python -m pytest tests/unit/export
+	$(PYTEST) -m "not slow and not browser"
+
+# The long ones: compiled models, exports to other runtimes, several processes, real weights, a browser.
+test-long: install
+	$(PYTEST) -m "slow or browser"
+
+test-all: test test-long
 
 check: install
 	$(BIN)/ruff format --check src tests

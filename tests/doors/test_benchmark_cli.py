@@ -9,6 +9,7 @@ import pytest
 Run = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.slow
 def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp_path: Path) -> None:
     arguments = ("quick", "--smallest", "--models", "bilinear-interpolation,deeplab-largefov", "--out", tmp_path / "r")
     code, out, err = run("benchmark", *arguments)
@@ -57,6 +58,7 @@ def test_the_smallest_quick_run_makes_the_whole_report_and_goes_on(run: Run, tmp
     assert "size_px was [32, 32], now [40, 40]" in err
 
 
+@pytest.mark.slow
 def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
     arguments = ["all", "--data", tiny_camvid, "--models", "bilinear-interpolation", "--size", "16x20", "--epochs", 1]
     arguments += ["--set", "train.batch_size=2", "--repeats", 1, "--device", "cpu", "--out", tmp_path / "r"]

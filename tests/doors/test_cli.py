@@ -131,6 +131,7 @@ def test_models_and_doctor(run: Run) -> None:
     assert "PyTorch" in out
 
 
+@pytest.mark.slow
 def test_benchmarks_write_their_figures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segnet.benchmark.measure import pooling
 

@@ -54,6 +54,7 @@ def test_wrong_words_are_refused_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     export = ["export", "--weights", weights, "--size", "20x30"]
@@ -89,6 +90,7 @@ def test_a_file_that_differs_is_an_error_and_gone(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_benchmark_fills_the_page_and_goes_on(run: Run, weights: Path, tmp_path: Path) -> None:
     page, out = tmp_path / "export.md", tmp_path / "export.json"
     page.write_text(f"# Export\n{BEGIN}\nolder\n{END}\nrest\n")

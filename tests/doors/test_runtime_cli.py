@@ -46,6 +46,7 @@ def test_one_line_says_what_is_wrong(run: Run, tmp_path: Path, arguments: tuple[
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_tune_remembers_what_auto_then_takes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("segnet.runtime.compiled.shutil.which", lambda name: None)

@@ -272,7 +272,7 @@ def refusal(answer: Response, status: int, error: str) -> bool:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     body = json.loads(answer.text)
-    assert set(body) == {"error", "expected", "came", "do"}
+    assert set(body) == {"error", "expected", "got", "do"}
     assert all(body.values())
     assert body["error"] == error
     return True

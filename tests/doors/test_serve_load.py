@@ -236,6 +236,7 @@ def test_limits_that_let_nothing_through_are_refused() -> None:
             Limits(answer_s=seconds)
 
 
+@pytest.mark.slow
 def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
     results = measure_load("segnet-basic-camvid", (1, 3), 1.0, (32, 48), ("--places", "1"))
     assert [load.clients for load in results] == [1, 3]

@@ -41,6 +41,7 @@ def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, model: 
         assert card.scores[name] == pytest.approx(value, abs=0.0006), name  # printed with three digits
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.slow
 def test_evaluation_gives_the_claimed_scores(shared_data: Path) -> None:

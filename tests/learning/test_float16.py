@@ -34,6 +34,7 @@ class StopError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_float16_learns_and_goes_on_where_it_stopped(
     tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,12 @@ LEAST_MEAN_IOU = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+# Training a large model takes many seconds; what all share is seen red on these by `make test` already.
+QUICK = ("segnet-basic", "segnet-basic-single-channel-decoder", "fcn-basic", "enet", "segnet")
+EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in MODELS]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_overfits_two_images(name: str, tiny_camvid: Path) -> None:
     torch.manual_seed(0)
     dataset = open_dataset(tiny_camvid, "train", "camvid")

@@ -16,6 +16,8 @@ from segnet.training.checkpoint import load_checkpoint
 from segnet.training.log import read_log
 from segnet.training.train import fit
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     "model.name=segnet-basic",  # no dropout, which would draw other numbers
     "model.normalisation=mean_std",

@@ -27,6 +27,7 @@ def settings(root: Path, *more: str) -> PretrainConfig:
     return load_pretrain_config([f"data.path={str(root)!r}", *fixed, *more])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layerwise", ["true", "false"])
 def test_the_error_of_rebuilding_two_images_falls(layerwise: str, tiny_camvid: Path, tmp_path: Path) -> None:
     for number in (0, 1):

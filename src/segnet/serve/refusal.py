@@ -22,7 +22,7 @@ class RefusalError(Exception):
         status: of HTTP.
         error: a word for programs, such as `not_an_image`.
         expected: what the service takes.
-        came: what it got.
+        got: what it got.
         do: the remedy.
         headers: further ones.
     """
@@ -42,7 +42,7 @@ def overfull(status: HTTPStatus, expected: str, got: str, retry_after_s: int) ->
     Args:
         status: 429 before an image is taken, 503 after.
         expected: as in `RefusalError`.
-        came: as in `RefusalError`.
+        got: as in `RefusalError`.
         retry_after_s: seconds, at least 1.
     """
     error = "busy" if status == HTTPStatus.TOO_MANY_REQUESTS else "too_slow"

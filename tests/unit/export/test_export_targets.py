@@ -15,6 +15,8 @@ from segnet.labels import LabelSet
 from segnet.models import create_model
 from segnet.weights.file import WeightsCard, load_weights, save_weights
 
+pytestmark = pytest.mark.slow
+
 SIZE_PX = (29, 43)
 LABELS = LabelSet("three", ("left", "right", "weiß"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
 KEYS = [

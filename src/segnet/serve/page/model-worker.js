@@ -27,7 +27,7 @@ async function fetched(address) {
   const response = await fetch(address);
   if (!response.ok) {
     const told = await response.json().catch(() => null);
-    throw new Error(told ? `${told.expected}: ${told.came}; ${told.do}` : `${address} is not there`);
+    throw new Error(told ? `${told.expected}: ${told.got}; ${told.do}` : `${address} is not there`);
   }
   return new Uint8Array(await response.arrayBuffer());
 }

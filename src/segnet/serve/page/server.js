@@ -29,7 +29,7 @@ export async function segmentOnServer(model, pixels, { samples, live }) {
   }
   const answer = await response.json();
   if (!response.ok) {
-    const text = `The server expected ${answer.expected} and got ${answer.came}: ${answer.do}.`;
+    const text = `The server expected ${answer.expected} and got ${answer.got}: ${answer.do}.`;
     if (response.headers.has("Retry-After")) throw new Busy(Number(response.headers.get("Retry-After")), text);
     throw new Error(text);
   }
