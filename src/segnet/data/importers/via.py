@@ -138,8 +138,8 @@ def _class_attribute(regions: Iterable[_Region], src: Path) -> str:
     chosen = _known(list(counts))
     if chosen is None:
         raise LabelError(
-            f"{src}: regions have the attributes {', '.join(counts)}; call the one that is the class 'class', or export "
-            "with that one alone"
+            f"{src}: regions have the attributes {', '.join(counts)}; call the one that is the class 'class', or "
+            "export with that one alone"
         )
     return chosen
 
