@@ -1,32 +1,59 @@
-"""The command line's `segnet data ...`: bring in, part, look at, describe and draw datasets."""
+"""`segnet data ...`: import, split, check, show, describe and draw datasets."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segnet.cli.console import out_console, say
+from segnet.cli.console import complain, out_console, say
 from segnet.cli.options import FormatOption, one_of, size_px
 
-data_app = typer.Typer(no_args_is_help=True, help="Bring in, part, look at, describe and draw datasets.")
+data_app = typer.Typer(no_args_is_help=True, help="Import, split, check, show, describe and draw datasets.")
 
 FolderArgument = Annotated[Path, typer.Argument(help="Folder of the dataset.")]
-SplitOption = Annotated[str | None, typer.Option(help="train, val or test; none takes all that are there.")]
+SplitOption = Annotated[str | None, typer.Option(help="train, val or test; default: all that exist.")]
 
 
 @data_app.command("import")
 def data_import(
-    src: Annotated[Path, typer.Argument(help="Folder or file that the tool left, with the images.")],
-    tool: Annotated[str, typer.Option("--from", help="labelme, coco, cvat, voc, cityscapes or colours.")],
+    sources: Annotated[list[Path], typer.Argument(help="Exports of a tool: folders, files, ZIP or TAR archives.")],
     out: Annotated[Path, typer.Option(help="New folder for images/, labels/ and labels.toml.")],
-    rest: Annotated[
-        str | None, typer.Option(help="Class of pixels that no shape covers, or void; none is background.")
+    data_format: Annotated[
+        str | None, typer.Option("--from", help="Format, such as coco or yolo; default: recognised from the files.")
     ] = None,
+    rest: Annotated[
+        str | None, typer.Option(help="Class of pixels that no shape covers, or void; default: background.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help="Drawing order of shapes: file, or area (small ones on top); default: the format's."),
+    ] = None,
+    colour_tolerance: Annotated[
+        int, typer.Option(min=0, max=255, help="How far a colour may be from that of its class, per channel.")
+    ] = 0,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images and shapes that are broken, and list them.")
+    ] = False,
 ) -> None:
-    """Bring in what a labelling tool left: polygons, masks and colours become class ids. All of it or nothing."""
-    from segnet.data.importers import import_folder
+    """Import what a labelling tool exported: polygons, masks and colours become class ids. All of it or nothing."""
+    from segnet.data.importers import ImportProblemsError, import_dataset
 
-    for line in import_folder(tool, src, out, rest, out_console):
+    try:
+        lines = import_dataset(
+            sources,
+            out,
+            data_format=data_format,
+            rest=rest,
+            order=order,
+            colour_tolerance=colour_tolerance,
+            skip_broken=skip_broken,
+            console=out_console,
+        )
+    except ImportProblemsError as error:
+        for problem in error.problems:
+            complain("problem", str(problem))
+        raise
+    for line in lines:
         say(line)
 
 
@@ -39,10 +66,10 @@ def data_split(
         str | None,
         typer.Option(help="Pattern of names whose first bracket is the group; none takes names less their number."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace lists that are there.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing lists.")] = False,
 ) -> None:
-    """Write train.txt and val.txt by chance, whole groups at a time: frames of one sequence stay together."""
+    """Write random train.txt and val.txt; groups, such as the frames of one sequence, stay together."""
     from segnet.data import splitting
 
     shares = {split: share for split, share in (("val", val), ("test", test)) if split == "val" or share}
@@ -66,10 +93,10 @@ def data_show(
     root: FolderArgument,
     split: SplitOption = None,
     count: Annotated[int, typer.Option(min=1, help="Images, evenly spread over all.")] = 24,
-    out: Annotated[Path, typer.Option(help="The sheet: .html to study, or .png.")] = Path("contact-sheet.html"),
+    out: Annotated[Path, typer.Option(help="The sheet, .html or .png.")] = Path("contact-sheet.html"),
     data_format: FormatOption = "auto",
 ) -> None:
-    """Show images with their labels laid over them, on one sheet."""
+    """Write one sheet of images with their labels as overlays."""
     from segnet.data.splits import Joined, open_splits
     from segnet.report.contact_sheet import spread, write_contact_sheet
 
@@ -85,7 +112,7 @@ def data_show(
 
 @data_app.command("check")
 def data_check(root: FolderArgument, split: SplitOption = None, data_format: FormatOption = "auto") -> None:
-    """Report missing or broken files, sizes that differ, unknown ids, class frequencies, images without labels."""
+    """Report missing and broken files, different sizes, unknown ids, class frequencies, images without labels."""
     from segnet.data.checking import check
     from segnet.data.splits import open_splits
 
@@ -109,10 +136,10 @@ def data_init(
     root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
 ) -> None:
-    """Write labels.toml from what is found in labels/: class ids or colours, to be given names by hand."""
+    """Write labels.toml from the class ids or colours in labels/; then edit the names of the classes."""
     from segnet.data.checking import init_folder
 
-    say(f"{init_folder(root, overwrite=overwrite)}: now give the classes their names")
+    say(f"{init_folder(root, overwrite=overwrite)}: now edit the names of the classes")
 
 
 @data_app.command("draw")
@@ -125,7 +152,7 @@ def data_draw(
         str, typer.Option("--as", help="folder (images/, labels/, labels.toml), or labelme or coco (polygons).")
     ] = "folder",
 ) -> None:
-    """Draw street scenes with exact labels, in the folder layout or as a labelling tool would leave them."""
+    """Draw street scenes with exact labels, in the folder layout or in the format of a labelling tool."""
     from segnet.data.datasets.folder import write_folder
     from segnet.data.exporters.annotation_files import write_coco, write_labelme
     from segnet.data.street.scenes import Street

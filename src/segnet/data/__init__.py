@@ -1,4 +1,4 @@
-"""Datasets by name: which readers there are, and the one that a folder on disk asks for."""
+"""Datasets by format: the table of readers, and the detection of a folder's format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,19 +26,18 @@ DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
 
 
 def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, allow_missing: bool = False) -> Dataset:
-    """One split of a dataset.
+    """Opens one split of a dataset.
 
     Args:
-        path: its folder. The word `street`, where no folder has that name, is the embedded drawn street scenes.
+        path: its folder. `street`, where no folder has that name, opens the built-in drawn street scenes.
         split: `train`, `val` or `test`.
-        data_format: a key of `DATA_FORMATS`, or `auto`, which looks at what the folder holds. `street` reads nothing.
-        allow_missing: open it although files are missing; reading such a sample then raises.
+        data_format: a key of `DATA_FORMATS`, or `auto`, which detects it from the folder. `street` reads no files.
+        allow_missing: do not check that the files exist; reading a sample whose file is missing raises.
 
     Raises:
         ConfigError: an unknown format; names the nearest.
-        DataError: no such folder, a folder of no known layout (says what was looked for), or what the reader finds
-            wrong with it.
-        LabelError: `labels.toml` cannot be used.
+        DataError: no such folder, a folder of unknown layout, or an error of the reader.
+        LabelError: `labels.toml` is invalid.
     """
     root = Path(path)
     if data_format == "auto":

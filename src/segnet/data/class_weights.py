@@ -1,8 +1,8 @@
-"""How often each class occurs, and median frequency balancing: the rare class weighs more in the loss.
+"""Class frequencies, and median frequency balancing: rare classes get larger weights in the loss.
 
 The convention: freq(c) = pixels of c / all pixels, void included, of the images that contain c; a class weighs
-median(freq) / freq(c). The median is taken over the classes that occur, or over those and void (`with_void`), which is
-how the authors' published weights came about. Frequencies count the whole images, without augmentation.
+median(freq) / freq(c). The median is taken over the classes that occur, or over those and void (`with_void`), as for
+the authors' published weights. Frequencies are counted on whole images, without augmentation.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class ClassFrequencies:
     Attributes:
         label_set: of the K classes.
         pixels: of each class.
-        images: that contain the class.
+        images: number of images that contain the class.
         pixels_of_images: all pixels, void included, of the images that contain the class.
     """
 
@@ -38,7 +38,7 @@ class ClassFrequencies:
 
     @classmethod
     def none(cls, label_set: LabelSet) -> "ClassFrequencies":
-        """The counts of no image at all."""
+        """The counts of an empty dataset."""
         zeros = np.zeros(label_set.num_classes + 1, np.int64)
         return cls(label_set, zeros, zeros, zeros)
 
@@ -86,25 +86,25 @@ def median_frequency(frequencies: ClassFrequencies, with_void: bool = False) -> 
 
     Args:
         frequencies: at least one class occurs.
-        with_void: whether void's frequency takes part in the median (an even number gives the mean of the two in the
-            middle), as in the authors' published weights. It scales all weights by one factor.
+        with_void: include void's frequency in the median (of an even number, the mean of the middle two), as in the
+            authors' published weights. It scales all weights by one factor.
 
     Returns:
-        float32 (K,). A class that never occurs takes no part in the median and weighs 1: training never meets it, and
-        a validation loss that does stays finite and counts it plainly.
+        float32 (K,). A class that never occurs is left out of the median and gets weight 1: training never sees it,
+        and a validation loss that does stays finite.
 
     Raises:
         LabelError: no class occurs.
 
     Source:
         Section 3.2 of the paper, after Eigen and Fergus, "Predicting depth, surface normals and semantic labels", 2015.
-        The paper does not say over what the median runs; the released weights fit the median with void.
+        The paper does not say which classes the median includes; the released weights fit the median with void.
     """
     frequency = frequencies.frequency
     classes = frequency[:-1]
     candidates = frequency if with_void else classes
     if not classes.any():
-        raise LabelError("no labelled pixel in the dataset: class weights want at least one class that occurs")
+        raise LabelError("no labelled pixel in the dataset: class weights need at least one class that occurs")
     median = np.median(candidates[candidates > 0])
     weights = np.divide(median, classes, out=np.ones_like(classes), where=classes > 0)
     return torch.from_numpy(weights).float()

@@ -1,4 +1,4 @@
-"""The two records that travel: a `Sample` from disk, and a `Batch` to the model."""
+"""The two records of the data path: a `Sample` from disk and a `Batch` for the model."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,14 +43,14 @@ class Batch:
 
 
 class Dataset(Protocol):
-    """What every dataset offers; reading happens at `dataset[i]`."""
+    """The interface of every dataset; files are read at `dataset[i]`."""
 
     @property
     def label_set(self) -> LabelSet: ...
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the images, in order; all different."""
+        """Names of the images, in order; unique."""
 
     def __len__(self) -> int: ...
 

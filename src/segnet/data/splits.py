@@ -1,4 +1,4 @@
-"""All splits of a dataset that are there, for who wants to look at every image."""
+"""Opens all splits that a dataset has, for commands that read every image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ _SPLITS = ("train", "val", "test")
 def open_splits(
     root: Path, split: str | None, data_format: str = "auto", *, allow_missing: bool = False
 ) -> tuple[dict[str, Dataset], dict[str, DataError]]:
-    """The split that was asked for, or those of `train`, `val` and `test` that are there.
+    """Opens one split, or those of `train`, `val` and `test` that exist.
 
     Args:
-        root: as for `open_dataset`, like what follows.
-        split: None asks for all.
+        root: as for `open_dataset`.
+        split: None opens all.
         data_format: a key of `DATA_FORMATS`, or `auto`.
-        allow_missing: open them although files are missing.
+        allow_missing: as for `open_dataset`.
 
     Returns:
-        Split -> dataset; and split -> why it cannot be opened, for those that have a list or a folder of their own.
+        Split -> dataset; and split -> the error, for splits that have a list or a folder but cannot be opened.
 
     Raises:
         DataError: none can be opened; or what else `open_dataset` raises.
@@ -41,13 +41,13 @@ def open_splits(
 
 
 def _is_there(root: Path, split: str) -> bool:
-    """Whether a split has a list or a folder of its own, so that it is broken, not absent."""
+    """Whether a split has its own list or folder: then it is broken, not absent."""
     places = (f"{split}.txt", f"images/{split}", f"{split}annot", f"{split}_labels")
     return any((root / place).exists() for place in places)
 
 
 class Joined:
-    """Splits of one dataset, one after the other, as a dataset.
+    """Several splits of one dataset as a single dataset.
 
     Args:
         splits: at least one.

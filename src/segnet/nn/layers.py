@@ -1,4 +1,4 @@
-"""The small parts all models are built of: input normalisation, convolution + BN + ReLU, He initialisation.
+"""The layers that all models share: input normalisation, convolution + BN + ReLU, He initialisation.
 
 Input normalisation belongs to the model, so weights, exports and the demo share one path: every model takes RGB in [0,
 1]. Its constants are made on the CPU, also in a model whose parameters are on no device yet.

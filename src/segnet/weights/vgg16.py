@@ -27,7 +27,7 @@ class NamedVGG16(NamedTuple):
 
     Attributes:
         file: its name, on the server and in the cache folder.
-        url: where it is; None when it has no public place.
+        url: where to download it from; None when it is not published.
         sha256_prefix: first hexadecimal digits of the file's hash.
     """
 
@@ -49,7 +49,7 @@ VGG16_FILES = {
 
 @dataclass(frozen=True)
 class WeightsLayout:
-    """How a checkpoint names the 13 convolutions, and what input it was trained on.
+    """How a checkpoint names the 13 convolutions, and which input normalisation it was trained with.
 
     Attributes:
         name: for messages.
@@ -90,7 +90,7 @@ LAYOUTS = (
 
 
 def load_vgg16(model: nn.Module, path: Path) -> None:
-    """Puts ImageNet weights into the encoder of a model; the rest of the model stays as it is.
+    """Loads ImageNet weights into the encoder of a model; the rest of the model is not changed.
 
     In eval mode the encoder then computes what the checkpoint's own model computes, convolution by convolution.
 
@@ -115,7 +115,7 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
     has = normalisation_name(model.get_submodule("normalisation"))
     if has != layout.normalisation:
         raise WeightsError(
-            f"{path}: {layout.name} weights want the input normalisation '{layout.normalisation}', the model has "
+            f"{path}: {layout.name} weights need the input normalisation '{layout.normalisation}', the model has "
             f"'{has}'; set model.normalisation to '{layout.normalisation}'"
         )
     states = [_unit_state(tensors, layout, number, unit, path) for number, unit in enumerate(units)]
@@ -209,7 +209,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def find_vgg16(name: str, cache: Path | None = None) -> Path:
-    """A VGG16 checkpoint on this machine; a published one is downloaded once and its hash is checked.
+    """The path of a VGG16 checkpoint; a published one is downloaded once and its hash is checked.
 
     Args:
         name: `oxford`, `torchvision` or `torchvision-bn`, or the path of a file.
@@ -230,8 +230,7 @@ def find_vgg16(name: str, cache: Path | None = None) -> Path:
         return path
     if named.url is None:
         raise WeightsError(
-            f"the '{name}' weights have no public place to download from; put {named.file} into {path.parent}, "
-            "or give its path"
+            f"the '{name}' weights are not published; put {named.file} into {path.parent}, or give its path"
         )
     download(named.url, path, named.sha256_prefix)
     return path

@@ -155,7 +155,7 @@ def test_check_goes_on_over_what_a_list_names_and_is_not_there(tmp_path):
     found = check(open_dataset(tmp_path, "train", allow_missing=True))
     assert found.num_images == 3
     assert found.unreadable == (
-        f"{tmp_path / 'labels' / 'no-image.png'} does not exist",
+        f"{tmp_path / 'images' / 'no-image'} does not exist",
         f"{tmp_path / 'labels' / 'no-label.png'} does not exist",
     )
     assert found.frequencies.pixels.tolist() == [1, 1, 0]

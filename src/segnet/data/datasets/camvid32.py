@@ -19,25 +19,25 @@ The colours are those of the published `label_colors.txt`. How 32 become 11:
     bicyclist    Bicyclist, MotorcycleScooter
     void         Void
 
-Where the folder is not cut into splits, `train.txt`, `val.txt` and `test.txt` (image names, one a line) count; where
-there are none, the SegNet authors' split, which follows from the names of the images (see `published_split`).
+Where the folder is not cut into splits, `train.txt`, `val.txt` and `test.txt` (image names, one a line) define them;
+without these lists it is the SegNet authors' split, which follows from the image names (see `published_split`).
 
-Images stay at their size, 720x960 as published; the authors trained at 360x480.
+Images keep their size, 720x960 as published; the authors trained at 360x480.
 
 Source:
-    Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009. The grouping is the one that the field uses
-    with SegNet; the authors' own script for it was not released, and their labels were drawn again later, so pixels
-    at the borders of things differ from the 11-class release.
+    Brostow, Fauqueur, Cipolla: Semantic object classes in video, 2009. The grouping is the usual one for SegNet.
+    The authors' own script was not released, and their labels were redrawn later, so pixels at object boundaries differ
+    from the 11-class release.
 """
 
 from pathlib import Path
 
-from segnet.data.reading.images import read_image
-from segnet.data.reading.targets import read_colours_target, require_files, sample_of
-from segnet.data.sample import Sample
+from segnet.data.datasets.paired import Pair, PairedImages
+from segnet.data.reading.targets import read_colours_target, require_files
+from segnet.data.sample import Image8
 from segnet.errors import DataError
 from segnet.io.text import read_lines
-from segnet.labels import CAMVID_11, VOID, Colour, LabelSet
+from segnet.labels import CAMVID_11, VOID, Colour
 
 _GROUPS: dict[str, dict[str, Colour]] = {
     "sky": {"Sky": (128, 128, 128)},
@@ -79,48 +79,30 @@ IDS_32: dict[Colour, int] = {
 _FOLDERS = (("701_StillsRaw_full", "LabeledApproved_full"), ("images", "labels"))
 
 
-class CamVid32:
+class CamVid32(PairedImages):
     """One split of the original CamVid.
 
     Args:
         root: the folder DIR above.
         split: `train`, `val` or `test`.
-        allow_missing: open it although files are missing; reading such a sample then raises.
+        allow_missing: do not check that the files exist; reading a sample whose file is missing raises.
 
     Raises:
         DataError: folder, list or image missing, or no image at all.
     """
 
-    label_set: LabelSet = CAMVID_11
-
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
-        self.pairs = _pairs(root, split)
+        super().__init__(CAMVID_11, find_pairs(root, split), _read_target)
         if not allow_missing:
             require_files(self.pairs, f"split '{split}' of {root} names it")
-        self.names = tuple(image.stem for image, _ in self.pairs)
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Reads one sample.
-
-        Raises:
-            DataError: a file is missing or broken.
-            ShapeError: image and labels differ in size.
-            LabelError: a colour that is none of the 32.
-        """
-        image_path, target_path = self.pairs[index]
-        target = read_colours_target(target_path, IDS_32)
-        return sample_of(read_image(image_path), target, self.names[index], image_path, target_path)
 
 
 def published_split(name: str) -> str:
     """The split to which the SegNet authors gave an image of CamVid.
 
     All 701 names follow one rule: the sequence Seq05VD and the second half of 0001TP (frames after 8520) are `test`,
-    the densely labelled piece of 0016E5 (frames 7959 to 8159) is `val`, and everything else is `train`. That gives
-    their 233, 101 and 367.
+    the densely labelled part of 0016E5 (frames 7959 to 8159) is `val`, everything else is `train`. This gives their
+    233, 101 and 367 images.
 
     Args:
         name: of the image, without suffix, for example `0016E5_07959`.
@@ -140,7 +122,16 @@ def camvid32_folders(root: Path, split: str) -> tuple[Path, Path] | None:
     return None
 
 
-def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
+def _read_target(path: Path) -> Image8:
+    return read_colours_target(path, IDS_32)
+
+
+def find_pairs(root: Path, split: str) -> list[Pair]:
+    """The images of a split with their label images; label files need not exist.
+
+    Raises:
+        DataError: another layout, or no image.
+    """
     folders = camvid32_folders(root, split)
     if folders is None:
         expected = " or ".join(f"{labels}/X_L.png" for _, labels in ((split, f"{split}_labels"), *_FOLDERS))
@@ -156,4 +147,4 @@ def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
         chosen = [p for p in paths if published_split(p.stem) == split]
     if not chosen:
         raise DataError(f"no image in the CamVid split '{split}' of {images}")
-    return [(path, labels / f"{path.stem}_L.png") for path in chosen]
+    return [Pair(path.stem, path, labels / f"{path.stem}_L.png") for path in chosen]

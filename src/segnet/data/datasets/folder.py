@@ -1,18 +1,18 @@
-"""Anybody's own data: images and labels in two folders, and a `labels.toml` that says what the labels mean.
+"""A custom dataset: images and labels in two folders, and a `labels.toml` that defines the classes.
 
     DIR/images/X.jpg        any image that Pillow opens
     DIR/labels/X.png        the same name; class ids (8-bit grey or palette) or colours, of the image's size
     DIR/labels.toml         names, colours and ids of the classes (see `label_file.py`)
 
-Which images belong to a split is looked for in this order:
+The images of a split are found in this order:
 
 1. `DIR/train.txt`, `DIR/val.txt`: image names with or without suffix, one a line;
 2. folders `DIR/images/train`, `DIR/labels/train`, and `val` alike;
 3. by name: an image is in `val` when the first 8 bytes of the SHA-256 of its name (without suffix) are a multiple of
-   5, else in `train`. So about every fifth is kept for validation, on any machine, and none changes sides when images
-   are added. Where that leaves `val` empty, the image with the smallest such number is it; where it leaves `train`
-   empty, the one with the largest is that. Images that resemble each other, such as frames of one video, should be
-   parted by `segnet data split`, which writes 1.
+   5, else in `train`. So about every fifth image is in `val`, on every machine, and no image changes its split when
+   others are added. Where `val` would be empty, it gets the image with the smallest number; where `train` would be
+   empty, it gets the one with the largest. For similar images, such as frames of one video, use `segnet data split`,
+   which writes the lists of 1.
 """
 
 import os
@@ -21,63 +21,55 @@ from pathlib import Path
 
 from PIL import Image
 
-from segnet.data.reading.images import read_image
+from segnet.data.datasets.paired import Pair, PairedImages
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, read_labels_toml, write_labels_toml
-from segnet.data.reading.targets import read_colours_target, read_ids_target, require_labels, sample_of
-from segnet.data.sample import Dataset, Sample
+from segnet.data.reading.targets import read_colours_target, read_ids_target, require_labels
+from segnet.data.sample import Dataset, Image8
 from segnet.errors import DataError
 from segnet.io.files import whole_file
 from segnet.io.text import read_lines
-from segnet.labels import LabelSet
 from segnet.palette import to_palette_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
-class Folder:
+class Folder(PairedImages):
     """One split of a folder of images and labels.
 
     Args:
         root: the folder DIR above.
         split: `train`, `val`, or any name that has a list or folders.
-        allow_missing: open it although files are missing; reading such a sample then raises.
+        allow_missing: do not check that the files exist; reading a sample whose file is missing raises.
 
     Raises:
         DataError: a folder, list, image or label is missing, a name is there twice, or there is no image at all.
         LabelError: `labels.toml` cannot be used.
     """
 
-    label_set: LabelSet
-
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         self.labels = read_labels_toml(root / LABELS_TOML)
-        self.label_set = self.labels.label_set
-        images, labels, self.names = _split(root, split, allow_missing)
-        if not self.names:
-            raise DataError(f"no image in the split '{split}' of {root}")
-        self.pairs = [(images[name], labels / f"{name}.png") for name in self.names]
+        super().__init__(self.labels.label_set, find_pairs(root, split, allow_missing), self._read)
         if not allow_missing:
             require_labels(
                 self.pairs, "expected a PNG of the image's name for each, or a list that leaves the others out"
             )
 
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Reads one sample.
-
-        Raises:
-            DataError: a file is missing or broken.
-            ShapeError: image and labels differ in size.
-            LabelError: an id or colour that `labels.toml` does not have.
-        """
-        image_path, target_path = self.pairs[index]
+    def _read(self, path: Path) -> Image8:
         if self.labels.kind == "ids":
-            target = read_ids_target(target_path, self.labels.id_table)
-        else:
-            target = read_colours_target(target_path, self.labels.colour_table)
-        return sample_of(read_image(image_path), target, self.names[index], image_path, target_path)
+            return read_ids_target(path, self.labels.id_table)
+        return read_colours_target(path, self.labels.colour_table)
+
+
+def find_pairs(root: Path, split: str, allow_missing: bool = False) -> list[Pair]:
+    """The images of a split with their label images; label files need not exist.
+
+    Raises:
+        DataError: no such split, a list that names an unknown image, or no image.
+    """
+    images, labels, names = _split(root, split, allow_missing)
+    if not names:
+        raise DataError(f"no image in the split '{split}' of {root}")
+    return [Pair(name, images[name], labels / f"{name}.png") for name in names]
 
 
 def write_folder(root: Path, dataset: Dataset) -> None:
@@ -122,7 +114,7 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def require_utf8(path: Path) -> None:
-    """Whether a file name can be written to a list, and shown.
+    """Refuses a file name that cannot be written to a list or shown.
 
     Raises:
         DataError: its bytes are not UTF-8.

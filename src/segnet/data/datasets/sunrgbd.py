@@ -8,25 +8,25 @@ Official:
     DIR/label37/img-000001.png .. img-010335.png                    8-bit class ids, 0 is void, 1..37 the classes
 
 The official labels, `SUNRGBD2Dseg.mat`, are a MATLAB 7.3 (HDF5) file that takes some 64 GB of memory and is not read
-here. `label37` is that file as images, numbered alike: what the archive `sunrgbd_train_test_labels.tar.gz` of the
-repository ankurhanda/sunrgbd-meta-data unpacks; a folder of the archive's name is found too.
+here. `label37` holds the same labels as numbered images: the content of `sunrgbd_train_test_labels.tar.gz` in the
+repository ankurhanda/sunrgbd-meta-data. A folder with the archive's name is found too.
 
 Plain:
 
     DIR/image/X.jpg
     DIR/label37/X.png           8-bit class ids, 0 is void, 1..37 the classes
-    DIR/train.txt               image names, one a line; other lists alike; without any list all images count
+    DIR/train.txt               image names, one a line; other lists alike; without any list all images are used
 
-Splits, in both: `trainval` is all that is for training, `test` the official test images (plain: `test.txt`).
-`train` and `val` part `trainval`, so that training and choosing do not mix: about every fifth image is `val`, by the
-first 8 bytes of the SHA-256 of its name, a multiple of 5; frames of one SUN3D video go to the same side. Where a plain
-folder has its own `val.txt`, the lists count as they are.
+Splits, in both layouts: `trainval` holds all images for training, `test` the official test images (plain: `test.txt`).
+`trainval` is divided into `train` and `val`, so that weights are not chosen on the test images: an image is in `val`
+when the first 8 bytes of the SHA-256 of its name are a multiple of 5, about every fifth; frames of one SUN3D video stay
+in one split. Where a plain folder has its own `val.txt`, the lists are used as they are.
 
 Source:
     Song, Lichtenberg, Xiao: SUN RGB-D: a RGB-D scene understanding benchmark suite, CVPR 2015.
 
 Deviates:
-    SegNet trained on all 5,285: train on `trainval` and score on `test` for its table 4.
+    SegNet trained on all 5,285 images: for table 4 of the paper, train on `trainval` and evaluate on `test`.
 """
 
 import os
@@ -39,12 +39,12 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from segnet.data.reading.images import read_image
-from segnet.data.reading.targets import read_ids_target, require_files, sample_of
-from segnet.data.sample import Sample
+from segnet.data.datasets.paired import Pair, PairedImages
+from segnet.data.reading.targets import read_ids_target, require_files
+from segnet.data.sample import Image8
 from segnet.errors import DataError
 from segnet.io.text import read_lines
-from segnet.labels import SUN_37, VOID, LabelSet
+from segnet.labels import SUN_37, VOID
 
 LABEL_FOLDERS = ("label37", "sunrgbd_train_test_labels")
 SUN_SPLITS = ("train", "val", "trainval", "test")
@@ -53,43 +53,38 @@ _IDS = {0: VOID, **{i + 1: i for i in range(SUN_37.num_classes)}}
 _TOOLBOX = "SUNRGBDtoolbox"
 
 
-class SUNRGBD:
+class SUNRGBD(PairedImages):
     """One split of SUN RGB-D.
 
     Args:
         root: the folder DIR above, of either layout.
         split: `train`, `val`, `trainval` or `test`; in the plain layout any name that has a list.
-        allow_missing: open it although files are missing; reading such a sample then raises.
+        allow_missing: do not check that the files exist; reading a sample whose file is missing raises.
 
     Raises:
         DataError: a folder, list, .mat file, image or label is missing or broken, or there is no image at all.
     """
 
-    label_set: LabelSet = SUN_37
-
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
-        found = _official(root, split) if (root / _TOOLBOX).is_dir() else _plain(root, split)
-        if not found:
-            raise DataError(f"no image in the SUN RGB-D split '{split}' of {root}")
-        self.names = tuple(found)
-        self.pairs = list(found.values())
+        super().__init__(SUN_37, find_pairs(root, split), _read_target)
         if not allow_missing:
             require_files(self.pairs, f"split '{split}' of {root} names it")
 
-    def __len__(self) -> int:
-        return len(self.pairs)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Reads one sample.
+def find_pairs(root: Path, split: str) -> list[Pair]:
+    """The images of a split with their label images; files need not exist.
 
-        Raises:
-            DataError: a file is missing or broken.
-            ShapeError: image and labels differ in size.
-            LabelError: a class id above 37.
-        """
-        image_path, target_path = self.pairs[index]
-        target = read_ids_target(target_path, _IDS)
-        return sample_of(read_image(image_path), target, self.names[index], image_path, target_path)
+    Raises:
+        DataError: a folder, list or .mat file is missing or broken, or no image.
+    """
+    found = _official(root, split) if (root / _TOOLBOX).is_dir() else _plain(root, split)
+    if not found:
+        raise DataError(f"no image in the SUN RGB-D split '{split}' of {root}")
+    return [Pair(name, image, target) for name, (image, target) in found.items()]
+
+
+def _read_target(path: Path) -> Image8:
+    return read_ids_target(path, _IDS)
 
 
 def is_sunrgbd(root: Path) -> bool:
@@ -98,7 +93,7 @@ def is_sunrgbd(root: Path) -> bool:
 
 
 def held_out(name: str) -> bool:
-    """Whether an image for training is kept for validation: about one in five, on any machine the same ones.
+    """Whether a training image belongs to `val`: about one in five, the same on every machine.
 
     Args:
         name: of the image; in the official layout its folder, such as `kv1/NYUdata/NYU0003`.
@@ -109,7 +104,7 @@ def held_out(name: str) -> bool:
 
 
 def _chosen(names: Iterable[str], split: str) -> list[str]:
-    """The part of the images for training that `train`, `val` or `trainval` means."""
+    """The training images that belong to `train`, `val` or `trainval`."""
     return [name for name in names if split == "trainval" or held_out(name) == (split == "val")]
 
 

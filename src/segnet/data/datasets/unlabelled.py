@@ -1,4 +1,4 @@
-"""Images without labels, for learning that needs none: a folder of images, or one split of a dataset."""
+"""Images without labels, for pretraining: a folder of images, or one split of a dataset."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ from segnet.errors import DataError
 from segnet.labels import VOID, LabelSet
 
 RGB = LabelSet("rgb", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
-"""What stands in for classes where an image itself is the target: its three channels."""
+"""A label set for models whose target is the image itself: its three channels in place of classes."""
 
 
 class Images:
-    """Images whose every pixel is void.
+    """Images without labels: every pixel of the target is `VOID`.
 
     Args:
         paths: of different file names.
@@ -43,10 +43,10 @@ class Images:
 
 
 def open_images(path: Path | str, split: str, data_format: str = "auto") -> Dataset:
-    """Images to learn from without labels; those of a dataset keep theirs, which nobody looks at.
+    """Images for training without labels; a dataset keeps its labels, which are not used.
 
     Args:
-        path: a folder with images directly in it, which are then taken, all; or what `open_dataset` takes.
+        path: a folder with images directly in it, all of which are used; or what `open_dataset` takes.
         split: of a dataset; a folder of images has none.
         data_format: as in `open_dataset`; any but `auto` asks for a dataset.
 

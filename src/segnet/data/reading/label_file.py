@@ -1,16 +1,14 @@
-"""`labels.toml`: what the label images of a folder hold, in words that a person writes by hand.
+"""`labels.toml`: the meaning of the label images of a folder, written by hand or by `segnet data init`.
 
-    name = "my-street"
-    labels = "ids"                  # 8-bit grey, or the indices of a palette; "colours": painted in RGB
-    void_ids = [255]                # pixels that count for nothing; any number of ids, or none
-    void_colours = [[0, 0, 0]]      # the same for labels = "colours"
+name = "my-street"
+labels = "ids"                  # 8-bit grey, or the indices of a palette; "colours": painted in RGB
+void_ids = [255]                # ignored in training and evaluation; any number of ids, or none
+void_colours = [[0, 0, 0]]      # the same for labels = "colours"
 
-    [[class]]
-    name = "road"
-    colour = [128, 64, 128]
-    ids = [0, 7]                    # in the files; left out: the place of the class in this list, counted from 0
-
-`segnet data init` writes one from the label images it finds.
+[[class]]
+name = "road"
+colour = [128, 64, 128]
+ids = [0, 7]                    # in the files; default: the position of the class in this list, from 0
 """
 
 import tomllib
@@ -32,12 +30,12 @@ _CLASS_KEYS = ("name", "colour", "ids")
 
 @dataclass(frozen=True)
 class LabelFile:
-    """What `labels.toml` says.
+    """The content of `labels.toml`.
 
     Args:
         label_set: the classes.
-        kind: `ids` or `colours`, what a pixel of a label image means.
-        ids: the ids in the files of each class.
+        kind: `ids` or `colours`: what the pixels of the label images are.
+        ids: of each class, its ids in the files.
         void_ids: ids in the files that become `VOID`.
         void_colours: colours in the files that become `VOID`.
 
@@ -86,7 +84,7 @@ def read_labels_toml(path: Path) -> LabelFile:
 
     Raises:
         DataError: missing, or not TOML.
-        LabelError: an unknown key (names the nearest), a value of another form, or classes that cannot be.
+        LabelError: an unknown key (names the nearest), a value of another form, or classes that contradict each other.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist; `segnet data init {path.parent}` writes one")
@@ -106,7 +104,7 @@ def write_labels_toml(path: Path, labels: LabelFile, comment: str = "") -> None:
     Args:
         path: replaced where it exists.
         labels: what to write.
-        comment: lines put on top.
+        comment: lines put at the top.
 
     Raises:
         DataError: the file cannot be written.

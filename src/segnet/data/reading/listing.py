@@ -1,4 +1,4 @@
-"""Which images are meant: files and folders from a command line, read in groups of one size, results named apart."""
+"""Finds the images that a command line names, reads them in groups of one size, and names their results."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from segnet.errors import ConfigError, DataError
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
-    """Files as named, and for each folder the images directly in it, by name; each once.
+    """Lists the files as given, and for each folder the images directly in it, by name; each once.
 
     Raises:
         DataError: a path that does not exist, or a folder without images.
@@ -33,15 +33,15 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def _is_hidden(path: Path) -> bool:
-    """Whether a folder's entry is no image by its name: hidden (as macOS leaves them) or a folder."""
+    """Whether an entry is a folder or a hidden file, such as the `._X` files of macOS."""
     return path.name.startswith(".") or path.is_dir()
 
 
 def output_stems(paths: Sequence[Path]) -> dict[Path, str]:
-    """A file stem for the results of each image: its own, or a longer name where two would share it.
+    """Chooses a file stem for the results of each image: its own, or a longer one where two would be equal.
 
     Raises:
-        ConfigError: two images whose names cannot be told apart even with suffix and folder.
+        ConfigError: two images with equal names, suffixes and folder names.
     """
     stems: dict[Path, str] = {}
     for name in (lambda p: p.stem, lambda p: p.name.replace(".", "-"), lambda p: f"{p.resolve().parent.name}-{p.stem}"):
@@ -59,7 +59,7 @@ def groups_of_one_size(
 ) -> Iterator[tuple[list[Path], list[Image8], list[DataError]]]:
     """Reads images and groups neighbours of equal size, at most `batch_size` together.
 
-    An image of more pixels than the limit counts as one that cannot be read.
+    An image of more pixels than the limit is reported like one that cannot be read.
 
     Yields:
         Paths, their images RGB uint8 (H, W, 3), and the errors of files that could not be read since the last group;

@@ -1,4 +1,4 @@
-"""From what a label file holds, class ids or colours, to a target; and the checks of pairs that all readers share."""
+"""Converts label images of class ids or colours to targets, and holds the checks of pairs that all readers share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from segnet.palette import colours_to_ids
 
 
 def ids_to_target(class_ids: Image8, ids: Mapping[int, int], path: Path) -> Image8:
-    """Ids of a file -> ids of the package.
+    """Converts ids of a file to class ids.
 
     Args:
         class_ids: uint8 (H, W), as in the file.
@@ -24,7 +24,7 @@ def ids_to_target(class_ids: Image8, ids: Mapping[int, int], path: Path) -> Imag
         Class ids or `VOID`, uint8 (H, W).
 
     Raises:
-        LabelError: an id that `ids` does not have; says which, how many pixels of each, and the file.
+        LabelError: an id that `ids` lacks; names the ids, their numbers of pixels and the file.
     """
     counts = np.bincount(class_ids.ravel(), minlength=256)
     strange = [i for i in np.flatnonzero(counts).tolist() if i not in ids]
@@ -40,7 +40,7 @@ def ids_to_target(class_ids: Image8, ids: Mapping[int, int], path: Path) -> Imag
 
 
 def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path) -> Image8:
-    """Colours of a file -> ids of the package.
+    """Converts colours of a file to class ids.
 
     Args:
         rgb: uint8 (H, W, 3), as in the file.
@@ -51,7 +51,7 @@ def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path) -> Ima
         Class ids or `VOID`, uint8 (H, W).
 
     Raises:
-        LabelError: a colour that `ids` does not have; says which, how many pixels of each, and the file.
+        LabelError: a colour that `ids` lacks; names the colours, their numbers of pixels and the file.
     """
     try:
         return colours_to_ids(rgb, ids)
@@ -60,7 +60,7 @@ def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path) -> Ima
 
 
 def read_ids_target(path: Path, ids: Mapping[int, int]) -> Image8:
-    """A label image of class ids (8-bit grey or palette) as a target, uint8 (H, W).
+    """Reads a label image of class ids as a target, uint8 (H, W).
 
     Raises:
         DataError: missing or broken.
@@ -70,9 +70,9 @@ def read_ids_target(path: Path, ids: Mapping[int, int]) -> Image8:
 
 
 def read_colours_target(path: Path, ids: Mapping[Colour, int]) -> Image8:
-    """A label image painted in colours as a target, uint8 (H, W).
+    """Reads a label image of colours as a target, uint8 (H, W).
 
-    A palette counts by its colours; transparency is left aside.
+    Of a palette image the colours are used, not the indices; transparency is ignored.
 
     Raises:
         DataError: missing or broken.
@@ -82,7 +82,7 @@ def read_colours_target(path: Path, ids: Mapping[Colour, int]) -> Image8:
 
 
 def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target_path: Path) -> Sample:
-    """A sample, once its two parts fit.
+    """Joins image and target to a sample.
 
     Raises:
         ShapeError: image and labels differ in size; names both files.
@@ -100,7 +100,7 @@ def require_files(pairs: Iterable[tuple[Path, Path]], remedy: str) -> None:
 
     Args:
         pairs: what a list or a folder names.
-        remedy: who names the file, or what to do.
+        remedy: ends the message: what names the file, or what to do.
 
     Raises:
         DataError: names the first missing file.
@@ -111,7 +111,7 @@ def require_files(pairs: Iterable[tuple[Path, Path]], remedy: str) -> None:
 
 
 def require_labels(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
-    """Refuses images that were found, but whose labels are missing; arguments as in `require_files`.
+    """Refuses images without a label image; arguments as in `require_files`.
 
     Raises:
         DataError: names the first missing file, and says how many there are.
@@ -129,13 +129,13 @@ def require_labelled(dataset: Dataset) -> None:
     """
     if not any((dataset[index].target != VOID).any() for index in range(len(dataset))):
         raise LabelError(
-            f"no labelled pixel in any of the {len(dataset)} images: all are void; look at the labels, and at the "
-            "void ids and colours they are read with"
+            f"no labelled pixel in any of the {len(dataset)} images: all are void; check the labels, and void_ids "
+            "and void_colours of labels.toml"
         )
 
 
 def _ranges(ids: list[int]) -> str:
-    """Sorted numbers in short: `0..11, 255`."""
+    """Sorted numbers, abbreviated: `0..11, 255`."""
     parts: list[list[int]] = []
     for number in ids:
         if parts and number == parts[-1][-1] + 1:

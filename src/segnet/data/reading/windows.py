@@ -1,7 +1,7 @@
-"""Images read window by window, so that their size does not decide how much memory they take.
+"""Reads images window by window, so that memory does not grow with the size of the image.
 
-A TIFF or GeoTIFF is read from disk where a window is expected (extra `tiff`); without the extra, in other formats, and
-where EXIF turns it, Pillow decodes the image whole, as uint8.
+Windows of a TIFF or GeoTIFF are read from disk (extra `tiff`). Without the extra, in other formats, and where EXIF
+rotates the image, Pillow decodes the whole image to uint8.
 """
 
 import logging
@@ -18,16 +18,16 @@ from segnet.data.sample import Image8
 from segnet.errors import DataError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-_CACHE_MB = 128  # of decoded strips: without a bound GDAL takes a share of the machine's memory
+_CACHE_MB = 128  # cache of decoded strips; without a limit GDAL uses a share of the machine's memory
 
 
 class Windows(Protocol):
-    """An image that gives parts of itself.
+    """An image that can be read in parts.
 
     Attributes:
         size_px: (height, width).
-        bytes_kept: memory that it takes while it is open.
-        note: how it is read, in a few words for a person.
+        bytes_kept: memory that it uses while it is open.
+        note: how it is read, for the user.
     """
 
     size_px: tuple[int, int]
@@ -86,7 +86,9 @@ class TIFFWindows:
         self._environment = rasterio.Env(GDAL_CACHEMAX=_CACHE_MB)
         try:
             with self._environment, warnings.catch_warnings():
-                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # a plain TIFF is as welcome
+                warnings.simplefilter(
+                    "ignore", rasterio.errors.NotGeoreferencedWarning
+                )  # a TIFF without georeference is fine
                 self._file = rasterio.open(path, driver="GTiff")
         except self._error as cause:
             raise DataError(f"{path} cannot be read as a TIFF: {cause}") from None
@@ -110,7 +112,7 @@ class TIFFWindows:
             with self._environment:
                 values = self._file.read(self._bands, window=window).transpose(1, 2, 0)  # (h, w, bands)
         except self._error as cause:
-            cause = cause.__cause__ or cause  # the first says only where to look
+            cause = cause.__cause__ or cause  # the outer error only refers to the inner one
             raise DataError(f"{self._path} is broken near row {top}, column {left}: {cause}") from None
         if self._palette is not None:
             painted: Image8 = self._palette[values[..., 0]]

@@ -1,4 +1,4 @@
-"""The painter of drawn street scenes: a camera, the light, and brushes that paint image and labels at once.
+"""Draws street scenes: a camera, the light, and methods that draw into image and labels at once.
 
 The world is measured in metres: x to the right of the road's middle, y up from the road, z ahead of the camera. What is
 painted later covers what was painted before, so a scene is painted from far to near.
@@ -50,7 +50,7 @@ class Camera:
     Attributes:
         focal_px: focal length.
         centre_px: (x, y) of the point straight ahead; y is the horizon.
-        x_m: place across the road.
+        x_m: position across the road.
         height_m: above the road.
         bend_per_m: the road bends aside by this times z squared.
     """
@@ -62,7 +62,7 @@ class Camera:
     bend_per_m: float
 
     def project(self, point: Point) -> tuple[float, float]:
-        """The place (x, y) in the image; the point must lie ahead."""
+        """The position (x, y) in the image; the point must lie ahead."""
         x, y, z = point
         scale = self.focal_px / z
         return (
@@ -107,7 +107,7 @@ class Canvas:
         )
 
     def scale(self, z: float) -> float:
-        """How many pixels of the painting one metre takes at a distance."""
+        """Pixels per metre at a distance."""
         return self.camera.focal_px / z
 
     def face(

@@ -30,7 +30,7 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator, clouds: float) -> None:
 
     Args:
         canvas: empty so far.
-        rng: the source of chance.
+        rng: the random generator.
         clouds: how much of the sky they take, 0..1.
     """
     width, height = (max(side // 4, 2) for side in canvas.image.size)  # soft enough to be made small
@@ -90,7 +90,7 @@ def paint_road(canvas: Canvas, rng: np.random.Generator, half_m: float, pavement
 
     Args:
         canvas: sky and far end painted.
-        rng: the source of chance.
+        rng: the random generator.
         half_m: half the width of the road.
         pavement_m: widths of the left and of the right pavement.
     """
@@ -154,7 +154,7 @@ def paint_building(
 
     Args:
         canvas: what is farther away is painted.
-        rng: the source of chance.
+        rng: the random generator.
         side: -1 left, 1 right.
         x_m: of the front, from the middle of the road.
         z1: its near end.

@@ -97,7 +97,7 @@ def draw_street(size_px: tuple[int, int], rng: np.random.Generator) -> tuple[Ima
 
     Args:
         size_px: (height, width).
-        rng: the only source of chance.
+        rng: the only random generator.
 
     Returns:
         image: RGB uint8 (H, W, 3).

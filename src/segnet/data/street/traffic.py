@@ -1,4 +1,4 @@
-"""Who moves in a drawn street: cars, people and bicyclists."""
+"""What moves in a drawn street: cars, people and bicyclists."""
 
 from dataclasses import dataclass
 from math import cos, pi, sin
@@ -111,7 +111,7 @@ def paint_car(canvas: Canvas, rng: np.random.Generator, x_m: float, z_m: float, 
 
     Args:
         canvas: what is farther away is painted.
-        rng: the source of chance.
+        rng: the random generator.
         x_m: of its middle.
         z_m: of its near end.
         oncoming: shows its front, else its rear.
@@ -194,7 +194,7 @@ def _paint_end(canvas: Canvas, model: _Model, x: float, z: float, oncoming: bool
 
 
 def paint_pedestrian(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """Somebody who stands or walks; arguments as in `paint_car`."""
+    """A standing or walking pedestrian; arguments as in `paint_car`."""
     tall = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.0, 1.3)
     coat, trousers = (_CLOTHES[rng.integers(len(_CLOTHES))] for _ in range(2))
     skin, hair = _SKIN[rng.integers(len(_SKIN))], _HAIR[rng.integers(len(_HAIR))]
