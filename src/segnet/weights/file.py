@@ -21,6 +21,7 @@ from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
 from segnet.labels import LabelSet
 from segnet.models import create_model
+from segnet.models.released_form import set_released_form
 from segnet.nn.layers import Normalisation, normalisation_name
 from segnet.weights.class_rows import carry_classes, class_axes
 
@@ -43,7 +44,9 @@ class WeightsCard:
         class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
         trained_on: data and split.
         licence: of the weights.
-        version: of this package that wrote them.
+        version: of this package, when they were written.
+        conv_bias: whether convolutions before BN have a bias, as in the released prototxts.
+        bn_eps: added to the variance in batch normalisation; None is the model's own.
     """
 
     model: str
@@ -55,6 +58,8 @@ class WeightsCard:
     trained_on: str = ""
     licence: str = ""
     version: str = ""
+    conv_bias: bool = False
+    bn_eps: float | None = None
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -269,7 +274,9 @@ def _create(card: WeightsCard, path: Path) -> nn.Module:
     """The card's model without values: initialising them would take longer than reading the file."""
     try:
         with torch.device("meta"):
-            return create_model(card.model, card.label_set.num_classes, card.normalisation)
+            model = create_model(card.model, card.label_set.num_classes, card.normalisation)
+            set_released_form(model, conv_bias=card.conv_bias, bn_eps=card.bn_eps)
+            return model
     except ConfigError as cause:
         raise WeightsError(f"{path}: {cause}") from None
 
