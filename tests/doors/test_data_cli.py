@@ -53,7 +53,7 @@ def test_import_says_what_a_person_should_know_and_nothing_stays_of_what_fails(r
     for words in (
         "background 0",
         "pixels that no shape covers are background (--rest)",
-        "there the later shape counts",
+        "there later shapes are drawn over earlier ones",
     ):
         assert words in out
     path.write_text(path.read_text().replace(', "imagePath"', ', "x"'))

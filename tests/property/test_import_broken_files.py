@@ -1,4 +1,4 @@
-"""Files of labelling tools with something broken in them: they come in whole or are refused with an error of ours."""
+"""Files of labelling tools with one thing broken: they are imported whole, or refused with an error of this package."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from PIL import Image
 
 from segnet.data.datasets.folder import Folder
 from segnet.data.exporters.annotation_files import write_coco, write_labelme
-from segnet.data.importers import import_folder
+from segnet.data.importers import import_dataset
 from segnet.data.street.scenes import Street
 from segnet.errors import SegNetError
 
@@ -24,36 +24,36 @@ CVAT = """<annotations><meta><labels><label><name>a</name><color>#ff0000</color>
 </image></annotations>"""
 
 
-def places(record: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to every value inside a record."""
+def paths_in(record: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The keys that lead to every value inside a record."""
     inner = record.items() if isinstance(record, dict) else enumerate(record) if isinstance(record, list) else ()
-    return [found for key, value in inner for found in ((*way, key), *places(value, (*way, key)))]
+    return [found for key, value in inner for found in ((*above, key), *paths_in(value, (*above, key)))]
 
 
-def with_one_value_changed(text: str, chance: random.Random) -> str:
+def with_one_value_changed(text: str, rng: random.Random) -> str:
     record = json.loads(text)
-    *way, last = chance.choice(places(record))
+    *above, last = rng.choice(paths_in(record))
     inside = record
-    for key in way:
+    for key in above:
         inside = inside[key]
-    if chance.random() < 0.2:
+    if rng.random() < 0.2:
         del inside[last]
     else:
-        inside[last] = chance.choice(WRONG)
+        inside[last] = rng.choice(WRONG)
     return json.dumps(record)
 
 
-def with_some_characters_changed(text: str, chance: random.Random) -> str:
+def with_some_characters_changed(text: str, rng: random.Random) -> str:
     characters = list(text)
-    for _ in range(chance.randint(1, 3)):
-        characters[chance.randrange(len(characters))] = chance.choice('0-;,"<&>e x')
+    for _ in range(rng.randint(1, 3)):
+        characters[rng.randrange(len(characters))] = rng.choice('0-;,"<&>e x')
     return "".join(characters)
 
 
-def comes_in_whole(tool: str, src: Path, out: Path) -> bool:
-    """Whether it does; if not, it was refused with one line and left nothing."""
+def is_imported(tool: str, src: Path, out: Path) -> bool:
+    """Whether the source is imported; if not, it was refused with one line and left nothing."""
     try:
-        import_folder(tool, src, out)
+        import_dataset(src, out, data_format=tool)
     except SegNetError as error:
         assert len(str(error).splitlines()) == 1
         assert not out.exists()
@@ -69,13 +69,13 @@ def test_json_with_a_wrong_value_or_wrong_characters(tool: str, tmp_path: Path) 
     (write_labelme if tool == "labelme" else write_coco)(tmp_path / "src", Street(1, (24, 32)))
     (path,) = (tmp_path / "src").glob("*.json")
     text = path.read_text()
-    assert comes_in_whole(tool, tmp_path / "src", tmp_path / "out")
-    whole = 0
+    assert is_imported(tool, tmp_path / "src", tmp_path / "out")
+    imported = 0
     for seed in range(60):
         change = with_one_value_changed if seed % 3 else with_some_characters_changed
         path.write_text(change(text, random.Random(seed)))
-        whole += comes_in_whole(tool, tmp_path / "src", tmp_path / "out")
-    assert 0 < whole < 60
+        imported += is_imported(tool, tmp_path / "src", tmp_path / "out")
+    assert 0 < imported < 60
 
 
 def test_xml_with_wrong_characters(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_xml_with_wrong_characters(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / "src" / "x.png")
     path = tmp_path / "src" / "annotations.xml"
     path.write_text(CVAT)
-    assert comes_in_whole("cvat", tmp_path / "src", tmp_path / "out")
-    whole = 0
+    assert is_imported("cvat", tmp_path / "src", tmp_path / "out")
+    imported = 0
     for seed in range(60):
         path.write_text(with_some_characters_changed(CVAT, random.Random(seed)))
-        whole += comes_in_whole("cvat", tmp_path / "src", tmp_path / "out")
-    assert 0 < whole < 60
+        imported += is_imported("cvat", tmp_path / "src", tmp_path / "out")
+    assert 0 < imported < 60

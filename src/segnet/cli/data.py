@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segnet.cli.console import out_console, say
+from segnet.cli.console import complain, out_console, say
 from segnet.cli.options import FormatOption, one_of, size_px
 
 data_app = typer.Typer(no_args_is_help=True, help="Import, split, check, show, describe and draw datasets.")
@@ -16,17 +16,44 @@ SplitOption = Annotated[str | None, typer.Option(help="train, val or test; defau
 
 @data_app.command("import")
 def data_import(
-    src: Annotated[Path, typer.Argument(help="Folder or file that the tool exported, with the images.")],
-    tool: Annotated[str, typer.Option("--from", help="labelme, coco, cvat, voc, cityscapes or colours.")],
+    sources: Annotated[list[Path], typer.Argument(help="Exports of a tool: folders, files, ZIP or TAR archives.")],
     out: Annotated[Path, typer.Option(help="New folder for images/, labels/ and labels.toml.")],
+    data_format: Annotated[
+        str | None, typer.Option("--from", help="Format, such as coco or yolo; default: recognised from the files.")
+    ] = None,
     rest: Annotated[
         str | None, typer.Option(help="Class of pixels that no shape covers, or void; default: background.")
     ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help="Drawing order of shapes: file, or area (small ones on top); default: the format's."),
+    ] = None,
+    colour_tolerance: Annotated[
+        int, typer.Option(min=0, max=255, help="How far a colour may be from that of its class, per channel.")
+    ] = 0,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images and shapes that are broken, and list them.")
+    ] = False,
 ) -> None:
-    """Import the export of a labelling tool: polygons, masks and colours become class ids. All of it or nothing."""
-    from segnet.data.importers import import_folder
+    """Import what a labelling tool exported: polygons, masks and colours become class ids. All of it or nothing."""
+    from segnet.data.importers import ImportProblemsError, import_dataset
 
-    for line in import_folder(tool, src, out, rest, out_console):
+    try:
+        lines = import_dataset(
+            sources,
+            out,
+            data_format=data_format,
+            rest=rest,
+            order=order,
+            colour_tolerance=colour_tolerance,
+            skip_broken=skip_broken,
+            console=out_console,
+        )
+    except ImportProblemsError as error:
+        for problem in error.problems:
+            complain("problem", str(problem))
+        raise
+    for line in lines:
         say(line)
 
 

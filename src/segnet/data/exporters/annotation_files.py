@@ -1,7 +1,7 @@
-"""Datasets as labelling tools write them: each piece of a class as a polygon, in LabelMe's form or in COCO's.
+"""Datasets as labelling tools write them: each connected component of a class as a polygon, as LabelMe or COCO files.
 
-For drawn scenes, so that the way from a tool's files to a trained model can be walked without having labelled anything.
-Pixels that count for nothing are polygons called `void`.
+For the drawn street scenes, so that the tutorial can start from a tool's files without any labelling. Ignored pixels
+become polygons called `void`.
 """
 
 import json
@@ -22,10 +22,10 @@ def write_labelme(root: Path, dataset: Dataset) -> None:
 
     Args:
         root: a new or empty folder.
-        dataset: what to write.
+        dataset: of images and targets.
 
     Raises:
-        DataError: the folder holds something already, or cannot be written; or what reading the dataset raises.
+        DataError: the folder is not empty, or cannot be written; or the dataset cannot be read.
     """
     _require_empty(root)
     with whole_files(root) as room:

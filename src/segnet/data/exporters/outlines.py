@@ -1,4 +1,4 @@
-"""Tracing: from a map of classes to polygons that, drawn one over the other, give the same map."""
+"""Tracing: from a target to polygons that, drawn one over the other, give the same target."""
 
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ Corners = list[tuple[int, int]]
 
 
 class Outline(NamedTuple):
-    """The outer border of a connected piece of one class.
+    """The outer border of a connected component of one class.
 
     Attributes:
-        class_id: of the piece.
+        class_id: of the component.
         corners: (x, y) along the edges of its pixels; pixel (row, column) covers x from column to column + 1.
     """
 
@@ -34,27 +34,27 @@ class Outline(NamedTuple):
 
 
 def trace(target: np.ndarray) -> list[Outline]:
-    """The outlines of all pieces of a map.
+    """The outlines of all connected components of a target.
 
-    A piece inside another's hole comes after it, so holes need no words: who fills the outlines in this order, by pixel
-    centres, gets the map back, pixel for pixel.
+    A component inside the hole of another comes after it, so holes need no polygons of their own: filling the outlines
+    in this order, by pixel centres, gives the target back, pixel for pixel.
 
     Args:
         target: class ids or `VOID`, uint8 (H, W).
     """
     outlines = []
     for class_id in np.unique(target).tolist():
-        pieces, _ = ndimage.label(target == class_id)
-        for number, box in enumerate(ndimage.find_objects(pieces), 1):
+        components, _ = ndimage.label(target == class_id)
+        for number, box in enumerate(ndimage.find_objects(components), 1):
             top, left = box[0].start, box[1].start
-            corners = _outer_border(pieces[box] == number)
+            corners = _outer_border(components[box] == number)
             outlines.append(Outline(class_id, [(x + left, y + top) for x, y in corners]))
     return sorted(outlines, key=lambda outline: -outline.area_px)
 
 
-def _outer_border(piece: NDArray[np.bool_]) -> Corners:
-    """Walks along the border of a piece, which stays on the right hand; pixels that touch at a corner are apart."""
-    inside = np.pad(piece, 1).tolist()
+def _outer_border(component: NDArray[np.bool_]) -> Corners:
+    """Follows the border with the component on the right; pixels that touch only at a corner are separate."""
+    inside = np.pad(component, 1).tolist()
     start = (1, inside[1].index(True))
     (row, column), heading = start, 0
     corners: Corners = []

@@ -1,7 +1,10 @@
-"""From what a labelling tool left to a dataset in the folder layout (`folder.py`)."""
+"""From what a labelling tool exports to a dataset in the folder layout (`folder.py`)."""
 
 import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -9,107 +12,139 @@ from rich.console import Console
 from rich.progress import track
 
 from segnet.data.datasets.folder import IMAGE_SUFFIXES, require_utf8
-from segnet.data.importers.cityscapes import read_cityscapes
-from segnet.data.importers.coco import read_coco
-from segnet.data.importers.colours import read_colours
-from segnet.data.importers.cvat import read_cvat
-from segnet.data.importers.labelme import read_labelme
-from segnet.data.importers.shapes import ShapeImages
-from segnet.data.importers.source import BACKGROUND, Source
-from segnet.data.importers.voc import read_voc
+from segnet.data.importers.annotations import ORDERS, Annotations, Order, ShapeImage
+from segnet.data.importers.formats import FORMATS, IMPORT_FORMATS
+from segnet.data.importers.imported import Imported, merge
+from segnet.data.importers.opening import open_exports
+from segnet.data.importers.problems import ImportContext, ImportProblemsError, Problems
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_toml
 from segnet.data.splitting import list_text
-from segnet.errors import ConfigError, DataError, nearest
+from segnet.errors import ConfigError, DataError
 from segnet.io.files import whole_files
 from segnet.palette import to_palette_image
 
-SHAPE_FORMATS = {"labelme": read_labelme, "coco": read_coco, "cvat": read_cvat}
-IMPORT_FORMATS = (*SHAPE_FORMATS, "voc", "cityscapes", "colours")
+__all__ = ["IMPORT_FORMATS", "ImportProblemsError", "import_dataset"]
 
 
-def import_folder(
-    tool: str, src: Path, out: Path, rest: str | None = None, console: Console | None = None
+def import_dataset(
+    sources: Path | Sequence[Path],
+    out: Path,
+    *,
+    data_format: str | None = None,
+    rest: str | None = None,
+    order: str | None = None,
+    colour_tolerance: int = 0,
+    skip_broken: bool = False,
+    console: Console | None = None,
 ) -> list[str]:
-    """Reads what a labelling tool left and writes it as a folder of images and labels, whole or not at all.
+    """Reads exports of labelling tools and writes them as one folder of images and labels, whole or not at all.
 
     Args:
-        tool: a name in `IMPORT_FORMATS`.
-        src: its folder or file.
+        sources: folders, files, or ZIP or TAR archives. Classes of several sources meet by their names.
         out: a new or empty folder.
+        data_format: a name in `IMPORT_FORMATS`; None recognises it.
         rest: class of pixels that no shape covers, or `void`; None is `background`. For formats of shapes alone.
+        order: in which shapes are drawn: `file`, or `area` for small ones on top; None takes what the format defines,
+            and `area` where it defines nothing.
+        colour_tolerance: largest difference, 0..255 in each of red, green and blue, at which a colour of a label image
+            still counts as a colour of the table.
+        skip_broken: leave out images and shapes that are broken, and list them.
         console: where progress is shown; None is quiet.
 
     Returns:
-        What a person should know of it, in lines.
+        What the user should know of the result, in lines.
 
     Raises:
-        ConfigError: an unknown format, or `rest` for one that has no such pixels.
-        DataError: `src` is missing or of another form, an image is missing, broken or outside `src`, two images
-            have one name, or `out` cannot be written or holds something.
-        LabelError: a class, colour or shape that cannot be; names the file.
+        ConfigError: an unknown format or order, or `rest` for formats where every pixel has a label.
+        DataError: a source is missing, of an unknown format, or broken; or `out` cannot be written or holds something.
+        LabelError: a class, colour or shape that cannot be used; names the file.
         ShapeError: an image of another size than its labels.
+        ImportProblemsError: several of these; it holds all of them.
     """
-    if tool not in IMPORT_FORMATS:
-        raise ConfigError(f"unknown format '{tool}'; {nearest(tool, IMPORT_FORMATS)}")
-    if rest is not None and tool not in SHAPE_FORMATS:
-        raise ConfigError(f"every pixel of a {tool} label has a meaning, so there is no rest to be '{rest}'")
-    if not src.exists():
-        raise DataError(f"{src} does not exist; expected a folder or file of labels")
+    if order is not None and order not in ORDERS:
+        raise ConfigError(f"unknown order '{order}'; known: {', '.join(ORDERS)}")
+    if not 0 <= colour_tolerance <= 255:
+        raise ConfigError(f"colour tolerance {colour_tolerance}; expected 0 to 255")
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not empty; expected a new or empty folder to write a dataset to")
-    source = _read(tool, src, out.name, rest or BACKGROUND)
-    found = _write(source, out, console or Console(quiet=True))
-    return [*found, *source.notes, *_shape_notes(source, rest or BACKGROUND), *_split_notes(source)]
+    chosen: Order | None = "file" if order == "file" else "area" if order == "area" else None
+    with tempfile.TemporaryDirectory(prefix="segnet-import-", ignore_cleanup_errors=True) as scratch:
+        context = ImportContext(Path(scratch), Problems(), colour_tolerance)
+        exports = open_exports([sources] if isinstance(sources, Path) else sources, data_format, context.scratch)
+        parts = list[tuple[str, Annotations]]()
+        for number, export in enumerate(exports):
+            with context.problems.collect():
+                room = context.scratch / f"inside-{number}"
+                room.mkdir()
+                found = FORMATS[export.data_format].read(export.src, replace(context, scratch=room))
+                parts.append((export.name, found))
+        for export, (_, found) in zip(exports, parts, strict=False):
+            _require_no_rest(found, export.data_format, rest)
+        data = merge(parts, out.name, rest, chosen, context.problems)
+        written = _write(data, out, context.problems, skip_broken, console or Console(quiet=True))
+    notes = [note for _, part in parts for note in part.notes]
+    skipped = [f"left out: {problem}" for problem in context.problems.found]
+    next_step = f"next: segnet data check {out}, then segnet train --data {out}"
+    return [*(e.note for e in exports if e.note), *written, *notes, *_shape_notes(data), *skipped, next_step]
 
 
-def _read(tool: str, src: Path, name: str, rest: str) -> Source:
-    if tool in SHAPE_FORMATS:
-        return SHAPE_FORMATS[tool](src, rest, name)
-    if tool == "cityscapes":
-        return read_cityscapes(src)
-    return read_voc(src, name) if tool == "voc" else read_colours(src, name)
+def _require_no_rest(found: Annotations, data_format: str, rest: str | None) -> None:
+    """Refuses a `rest` where it would have no meaning."""
+    if rest is not None and (found.rest is not None or not any(isinstance(i, ShapeImage) for i in found.images)):
+        raise ConfigError(f"every pixel of a {data_format} label has a meaning, so there is no rest to be '{rest}'")
 
 
-def _write(source: Source, out: Path, console: Console) -> list[str]:
-    data, holding = source.images, Counter[int]()
-    for name, count in Counter(data.names).items():
-        if count > 1:
-            raise DataError(f"{count} images would be called '{name}'; rename all but one")
-    for path in data.paths:
-        require_utf8(path)
+def _write(data: Imported, out: Path, problems: Problems, skip_broken: bool, console: Console) -> list[str]:
+    """Writes the dataset, or raises what is wrong with it."""
+    holding, splits, written = Counter[int](), dict[str, list[str]](), list[str]()
     with whole_files(out) as room:
         (room / "images").mkdir(parents=True)
         (room / "labels").mkdir()
         for index in track(range(len(data)), "importing", console=console, transient=True):
-            sample, path = data[index], data.paths[index]
-            holding.update(i for i in range(data.label_set.num_classes) if (sample.target == i).any())
-            if path.suffix.lower() in IMAGE_SUFFIXES:
-                shutil.copyfile(path, room / "images" / f"{sample.name}{path.suffix.lower()}")
-            else:
-                Image.fromarray(sample.image).save(room / "images" / f"{sample.name}.png")
-            to_palette_image(sample.target, data.label_set).save(room / "labels" / f"{sample.name}.png")
-        for split, names in source.splits.items():
+            with problems.collect():
+                path = data.entries[index].image.path
+                require_utf8(path)
+                sample = data[index]
+                holding.update(i for i in range(data.label_set.num_classes) if (sample.target == i).any())
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    shutil.copyfile(path, room / "images" / f"{sample.name}{path.suffix.lower()}")
+                else:
+                    Image.fromarray(sample.image).save(room / "images" / f"{sample.name}.png")
+                to_palette_image(sample.target, data.label_set).save(room / "labels" / f"{sample.name}.png")
+                splits.setdefault(data.entries[index].image.split, []).append(sample.name)
+                written.append(sample.name)
+        if not skip_broken or not written:
+            problems.raise_any()
+        if "" in splits:  # an image of no split: then the lists of the others would leave it out
+            splits.clear()
+        for split, names in splits.items():
             (room / f"{split}.txt").write_text(list_text(names), encoding="utf-8")
         ids = tuple((class_id,) for class_id in range(data.label_set.num_classes))
         write_labels_toml(room / LABELS_TOML, LabelFile(data.label_set, "ids", ids))
     classes = ", ".join(f"{name} {holding[i]}" for i, name in enumerate(data.label_set.names))
-    return [f"{len(data)} images in {out}", f"classes, and in how many images: {classes}"]
+    counts = ", ".join(f"{split} {len(names)}" for split, names in splits.items())
+    lines = [f"{len(written)} images in {out}", f"classes, and in how many images: {classes}"]
+    return [*lines, f"splits: {counts}"] if counts else lines
 
 
-def _shape_notes(source: Source, rest: str) -> list[str]:
-    data = source.images
-    if not isinstance(data, ShapeImages):
+def _shape_notes(data: Imported) -> list[str]:
+    """How pixels without a shape, and those in several, were decided."""
+    drawn = [entry for entry in data.entries if isinstance(entry.image, ShapeImage)]
+    if not drawn:
         return []
+    notes = [f"pixels that no shape covers are {' and '.join(sorted({entry.rest for entry in drawn}))} (--rest)"]
     pixels, images = sum(data.overlapping.values()), sum(n > 0 for n in data.overlapping.values())
-    notes = [f"pixels that no shape covers are {rest} (--rest)"]
-    if pixels:
-        notes.append(
-            f"{pixels} pixels in {images} images lie in shapes of different classes; there the later shape counts"
-        )
+    if not pixels:
+        return notes
+    order = drawn[0].order
+    small = "small shapes are drawn over large ones" if order == "area" else "later shapes are drawn over earlier ones"
+    notes.append(f"{pixels} pixels in {images} images lie in shapes of different classes; there {small} (--order)")
+    shares, others = (100 * p / max(p.sum(), 1) for p in (data.pixels, data.pixels_other))
+    changed = [i for i in range(data.label_set.num_classes) if abs(shares[i] - others[i]) >= 0.05]
+    changed.sort(key=lambda i: -abs(shares[i] - others[i]))
+    if changed:
+        words = ", ".join(f"{data.label_set.names[i]} {shares[i]:.1f} % ({others[i]:.1f} %)" for i in changed[:8])
+        other = "file" if order == "area" else "area"
+        notes.append(f"share of the pixels of each class, and with --order {other}: {words}")
     return notes
-
-
-def _split_notes(source: Source) -> list[str]:
-    counts = ", ".join(f"{split} {len(names)}" for split, names in source.splits.items())
-    return [f"splits: {counts}"] if counts else []

@@ -1,57 +1,58 @@
 """Label images painted in colours, with a table that says what the colours mean.
 
     SRC/images/X.jpg and SRC/labels/X.png       or, for each split: SRC/train/X.jpg and SRC/train_labels/X.png
-    SRC/classes.csv                             or another table of `TABLES`; its forms are in `label_images.py`
+    SRC/classes.csv                             or another table of `TABLES`; its forms are in `colour_table.py`
 
 A label image has the name of its image, or that and `_L`, `_label` or `_mask`. A colour that the table lacks is an
-error; a colour that counts for nothing is called `void` there.
+error, unless it lies within `--colour-tolerance` of one; the colour of ignored pixels is called `void` there.
 """
 
 from pathlib import Path
 
-from segnet.data.datasets.folder import images_in
-from segnet.data.importers.label_images import LabelImages, classes_of, read_colour_table
-from segnet.data.importers.source import Source, flat_names
+from segnet.data.importers.annotations import Annotations, MaskImage
+from segnet.data.importers.colour_table import read_colour_table, with_near_colours
+from segnet.data.importers.listing import Listing
+from segnet.data.importers.pairs import image_folders, pairs_in
+from segnet.data.importers.problems import ImportContext
 from segnet.errors import DataError
 
 TABLES = ("classes.csv", "class_dict.csv", "label_colors.txt", "labelmap.txt")
-_ENDINGS = ("", "_L", "_label", "_mask")
 
 
-def read_colours(src: Path, name: str) -> Source:
+def recognise_colours(listing: Listing) -> str:
+    """Why a source has label images in colours and a table; empty where it has not."""
+    table = _table(listing.root)
+    return f"it holds {table.name} and folders of images and labels" if table and image_folders(listing.root) else ""
+
+
+def read_colours(src: Path, context: ImportContext) -> Annotations:
     """Reads every image that is there.
 
     Args:
         src: the folder.
-        name: of the label set.
+        context: gets images without labels; its tolerance applies to the colours.
 
     Raises:
-        DataError: another layout, no table, or an image without labels.
+        DataError: another layout, or no table.
         LabelError: a table that cannot be used.
     """
-    table = next((src / file for file in TABLES if (src / file).is_file()), None)
-    if table is None:
+    path = _table(src)
+    if path is None:
         raise DataError(f"no table of colours in {src}; expected {' or '.join(TABLES)}, with a line for each class")
-    folders = {"": (src / "images", src / "labels")}
-    folders |= {split: (src / split, src / f"{split}_labels") for split in ("train", "val", "test")}
-    found = {split: pair for split, pair in folders.items() if all(folder.is_dir() for folder in pair)}
-    if not found:
+    folders = image_folders(src)
+    if not folders:
         raise DataError(f"no label images in {src}; expected images/ with labels/, or train/ with train_labels/")
-    pairs, of_split = list[tuple[Path, Path]](), dict[str, range]()
-    for split, (images, labels) in found.items():
-        below = images_in(labels)
-        first = len(pairs)
-        for stem, path in images_in(images).items():
-            label = next((below[stem + ending] for ending in _ENDINGS if stem + ending in below), None)
-            if label is None:
-                raise DataError(f"{path} has no labels; expected {labels / stem}.png")
-            pairs.append((path, label))
-        of_split[split] = range(first, len(pairs))
-    if not pairs:
-        raise DataError(f"no image in {', '.join(str(images) for images, _ in found.values())}")
-    names = flat_names([path for path, _ in pairs])
-    label_set, colours = classes_of(read_colour_table(table), name)
-    splits = {} if "" in of_split else {s: tuple(names[i] for i in places) for s, places in of_split.items()}
-    return Source(
-        LabelImages(pairs, names, label_set, colours=colours), splits, (f"colours are those of {table.name}",)
-    )
+    table = read_colour_table(path)
+    images = []
+    for folder in folders:
+        for image, labels in pairs_in(folder, context.problems):
+            with context.problems.collect():
+                colours = with_near_colours(table.colours, labels, context.colour_tolerance)
+                images.append(MaskImage(image, labels, colours=colours, split=folder.split))
+    if not images and not context.problems.found:
+        raise DataError(f"no image in {', '.join(str(folder.images) for folder in folders)}")
+    return Annotations(tuple(images), table.classes, (f"colours are those of {path.name}",))
+
+
+def _table(folder: Path) -> Path | None:
+    return next((folder / file for file in TABLES if (folder / file).is_file()), None)

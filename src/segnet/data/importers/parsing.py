@@ -2,13 +2,14 @@
 
 import codecs
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
 
+from segnet.data.importers.classes import plain_name
 from segnet.errors import DataError
 
-ClassName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+ClassName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(plain_name)]
 _AnyModel = TypeVar("_AnyModel", bound=BaseModel)
 
 
@@ -17,7 +18,7 @@ def parse_json(form: type[_AnyModel], path: Path, what: str) -> _AnyModel:
 
     Args:
         form: of the record; other fields of the file are left aside.
-        path: of the file, with or without the mark that Windows puts in front.
+        path: of the file, with or without the byte order mark that Windows writes.
         what: it should be, for the message: `a LabelMe file`.
 
     Raises:
@@ -26,8 +27,26 @@ def parse_json(form: type[_AnyModel], path: Path, what: str) -> _AnyModel:
     try:
         return form.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except ValidationError as cause:
-        first = cause.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise DataError(f"{path} is not {what}: {place + ': ' if place else ''}{first['msg']}") from None
+        raise DataError(f"{path} is not {what}: {_first(cause)}") from None
     except OSError as cause:
         raise DataError(f"{path} cannot be read: {cause.strerror or cause}") from None
+
+
+def parse_record(form: type[_AnyModel], record: Any, where: str) -> _AnyModel:
+    """One record of a file that was read already.
+
+    Reading records one by one keeps the good ones of a file in which some are broken.
+
+    Raises:
+        DataError: it has another form; `where` says which record it is.
+    """
+    try:
+        return form.model_validate(record)
+    except ValidationError as cause:
+        raise DataError(f"{where} cannot be used: {_first(cause)}") from None
+
+
+def _first(cause: ValidationError) -> str:
+    error = cause.errors()[0]
+    field = ".".join(str(step) for step in error["loc"])
+    return f"{field + ': ' if field else ''}{error['msg']}"

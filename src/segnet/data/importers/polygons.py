@@ -1,6 +1,6 @@
 """Filling polygons: a pixel belongs to one when its centre lies inside.
 
-So polygons with a common edge leave no gap and do not overlap, as those do that are drawn with their outline.
+Polygons with a common edge therefore leave no gap and do not overlap, unlike those drawn with their outline.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
-_FAR_PX = 1e7  # corners beyond are taken as there: their squares would overflow
+_FAR_PX = 1e7  # corners further away are moved there: their products would lose precision or overflow
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Region:
     """Pixels of an image, within a box.
 
     Attributes:
-        mask: bool (h, w), the pixels of the box that are meant.
+        mask: bool (h, w), True for the pixels of the region.
         top: row of the box's first pixel.
         left: column of it.
     """
@@ -27,7 +27,7 @@ class Region:
     left: int = 0
 
     def region(self, size_px: tuple[int, int]) -> "Region":
-        """What of it lies in an image of (height, width)."""
+        """The part that lies in an image of (height, width)."""
         top, left = max(-self.top, 0), max(-self.left, 0)
         bottom, right = max(size_px[0] - self.top, 0), max(size_px[1] - self.left, 0)
         return Region(self.mask[top:bottom, left:right], max(self.top, 0), max(self.left, 0))
@@ -35,7 +35,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Polygons:
-    """A shape of one or several polygons, which together are what is meant.
+    """A shape that is the union of one or several polygons.
 
     Attributes:
         parts: corners (x, y) of each, (P, 2); pixel (row, column) covers x from column to column + 1, y alike.
@@ -55,16 +55,18 @@ class Polygons:
 
 
 def fill_polygon(points: Points, size_px: tuple[int, int]) -> Region:
-    """The pixels whose centres lie inside a polygon; where it crosses itself, inside is what is enclosed oddly often.
+    """The pixels whose centres lie inside a polygon, by the even-odd rule where it crosses itself.
 
     Args:
-        points: corners (x, y), (P, 2); those outside the image are cut off.
+        points: corners (x, y), (P, 2); the part outside the image is cut off.
         size_px: (height, width) of the image.
     """
     height, width = size_px
     x, y = points.clip(-_FAR_PX, _FAR_PX).T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    first = np.ceil(np.minimum(y, next_y) - 0.5).clip(0, height).astype(np.int64)  # row whose centre an edge meets
+    first = (
+        np.ceil(np.minimum(y, next_y) - 0.5).clip(0, height).astype(np.int64)
+    )  # first row whose centre an edge crosses
     stop = np.ceil(np.maximum(y, next_y) - 0.5).clip(0, height).astype(np.int64)
     met = stop - first
     edge = np.repeat(np.arange(len(points)), met)

@@ -1,7 +1,6 @@
-"""Run lengths: a mask as the numbers of pixels that are alternately outside and inside, outside first.
+"""Run-length encoding: a mask as alternating counts of pixels outside and inside, outside first.
 
-COCO walks down the columns of the whole image, and also packs the numbers into text; CVAT walks along the rows of a
-box.
+COCO counts down the columns of the whole image, and may pack the counts into text; CVAT counts along the rows of a box.
 """
 
 from collections.abc import Sequence
@@ -49,8 +48,8 @@ class RunLengths:
 def unpack_counts(text: str) -> list[int]:
     """COCO's packed run lengths as numbers.
 
-    Each number is written in pieces of five bits, the lowest first, one character each, with a sixth bit that says
-    whether more follow; from the fourth number on it is the difference to the number two before.
+    Each number is written in groups of five bits, the lowest first, one character each; a sixth bit says whether more
+    follow. From the fourth number on, it is the difference to the number two before.
 
     Raises:
         ValueError: a character that does not occur in such text, or a number without its end.
@@ -61,14 +60,14 @@ def unpack_counts(text: str) -> list[int]:
     counts: list[int] = []
     number = shift = 0
     for character in text:
-        piece = ord(character) - 48
-        if not 0 <= piece < 64:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
             raise ValueError(f"packed run lengths with the character {character!r}")
-        number |= (piece & 31) << shift
+        number |= (bits & 31) << shift
         shift += 5
-        if piece & 32:
+        if bits & 32:
             continue
-        if piece & 16:
+        if bits & 16:
             number -= 1 << shift
         counts.append(number + (counts[-2] if len(counts) > 2 else 0))
         number = shift = 0

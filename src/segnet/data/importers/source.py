@@ -1,43 +1,15 @@
-"""What an importer finds, ready to be written; and how it finds images that an annotation names."""
+"""Images that an annotation names: finding them, naming them, and the splits that folder names speak of."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from segnet.data.datasets.folder import IMAGE_SUFFIXES
-from segnet.data.sample import Dataset
 from segnet.errors import DataError
 
-BACKGROUND = "background"
-_VOID_NAMES = ("void", "__ignore__")
 _SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLIT_WORDS |= dict.fromkeys(("val", "valid", "validation"), "val")
-
-
-class ImageFiles(Dataset, Protocol):
-    """A dataset whose images are files."""
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Of the images, in order."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """What an importer found.
-
-    Attributes:
-        images: with their targets.
-        splits: split -> names of its images; empty where the source has none.
-        notes: what a person should know of how it was read.
-    """
-
-    images: ImageFiles
-    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 class ImageFinder:
@@ -53,34 +25,45 @@ class ImageFinder:
     def find(self, name: str, source: Path) -> Path:
         """The image that an annotation names.
 
-        Looked for beside the annotation, then in `root` and `root/images`, then by its file name alone anywhere below
-        `root`.
+        Looked for beside the annotation and in `images/` there, then in the folders above, up to `root`. A name that
+        is found nowhere, or that leads out of `root` as the absolute names of labelling servers do, counts by its file
+        name alone: the image of that name that is nearest to the annotation.
 
         Args:
             name: path of the image, with slashes or backslashes.
             source: the annotation file.
 
         Raises:
-            DataError: it leads out of `root`, is missing, or fits several files; says which annotation names it.
+            DataError: missing, or several files fit equally well; says which annotation names it.
         """
         relative = PurePosixPath(name.replace("\\", "/"))
-        if not self._below(source.parent.absolute() / relative):
-            raise DataError(
-                f"{source} names the image '{name}', which is outside {self.root}; "
-                "give the folder that holds annotations and images both"
-            )
-        for folder in (source.parent.absolute(), self.root, self.root / "images"):
-            path = Path(os.path.normpath(folder / relative))
-            if self._below(path) and path.is_file():
-                return path
+        folders = self._folders_above(source)
+        for folder in folders:
+            for path in (folder / relative, folder / "images" / relative):
+                if self._below(path) and path.is_file():
+                    return Path(os.path.normpath(path))
         found = self._by_file_name.get(relative.name, [])
-        if len(found) > 1:
-            raise DataError(
-                f"{source} names '{name}', which is {found[0]} or {found[1]}; rename one, or write its path"
-            )
-        if not found:
-            raise DataError(f"{source} names the image '{name}', but there is none of that name below {self.root}")
-        return found[0]
+        if not found and relative.suffix.lower() not in IMAGE_SUFFIXES:  # CVAT names the frames of a video so
+            found = self._by_stem.get(relative.name, [])
+        for folder in folders:
+            near = [path for path in found if path.is_relative_to(folder)]
+            if len(near) > 1:
+                raise DataError(
+                    f"{source} names '{name}', which is {near[0]} or {near[1]}; rename one, or write its path"
+                )
+            if near:
+                return near[0]
+        raise DataError(f"{source} names the image '{name}', but there is none of that name below {self.root}")
+
+    def images(self) -> list[Path]:
+        """All images below the folder, sorted."""
+        return [path for paths in self._by_file_name.values() for path in paths]
+
+    def _folders_above(self, source: Path) -> list[Path]:
+        """The folder of the annotation, and those above it as far as `root`."""
+        start = Path(os.path.normpath(source.absolute())).parent
+        above = [folder for folder in (start, *start.parents) if folder.is_relative_to(self.root)]
+        return above or [self.root]
 
     def _below(self, path: Path) -> bool:
         return Path(os.path.normpath(path)).is_relative_to(self.root)
@@ -89,9 +72,21 @@ class ImageFinder:
     def _by_file_name(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
         for path in sorted(self.root.rglob("*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES:
+            if is_image(path):
                 found.setdefault(path.name, []).append(path)
         return found
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in self.images():
+            found.setdefault(path.stem, []).append(path)
+        return found
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path ends like an image; the `._` files that macOS leaves beside files do not count."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def flat_names(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -110,19 +105,6 @@ def flat_names(paths: Sequence[Path]) -> tuple[str, ...]:
             raise DataError(f"{taken[name]} and {path} would both be called '{name}'; rename one")
         taken[name] = path
     return tuple(taken)
-
-
-def by_split(splits: Sequence[str], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Split -> names, or nothing where an image is in no split."""
-    if not all(splits):
-        return {}
-    pairs = list(zip(splits, names, strict=True))
-    return {split: tuple(n for s, n in pairs if s == split) for split in dict.fromkeys(splits)}
-
-
-def means_void(class_name: str) -> bool:
-    """Whether tools give this name to pixels that count for nothing."""
-    return class_name.lower() in _VOID_NAMES
 
 
 def split_word(text: str) -> str:

@@ -13,24 +13,34 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segnet.data.datasets.voc import voc_folder
-from segnet.data.importers.label_images import LabelImages, classes_of, read_colour_table
-from segnet.data.importers.source import BACKGROUND, Source, means_void
+from segnet.data.importers.annotations import Annotations, MaskImage
+from segnet.data.importers.classes import means_void, plain_name
+from segnet.data.importers.colour_table import read_colour_table, with_near_colours
+from segnet.data.importers.listing import Listing
+from segnet.data.importers.problems import ImportContext
+from segnet.data.reading.targets import require_files
 from segnet.errors import DataError
 from segnet.io.text import read_lines
-from segnet.labels import VOC_21, VOID, LabelSet, distinct_colours
+from segnet.labels import VOC_21, VOID, Colour, distinct_colours
 
-_IMAGES = (".jpg", ".jpeg", ".png")
+_IMAGES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+_VOID_NAME = "void"
 
 
-def read_voc(src: Path, name: str) -> Source:
+def recognise_voc(listing: Listing) -> str:
+    """Why a source has the layout of PASCAL VOC; empty where it has not."""
+    return "it holds JPEGImages/ and SegmentationClass/" if voc_folder(listing.root) else ""
+
+
+def read_voc(src: Path, context: ImportContext) -> Annotations:
     """Reads images that have a label image, of the lists `train` and `val` where there are lists.
 
     Args:
         src: the folder, or one that holds it as `VOCdevkit/VOC2012`.
-        name: of the label set, where it is not VOC's own.
+        context: gets missing files; its tolerance applies to the colours of a `labelmap.txt`.
 
     Raises:
-        DataError: another layout, a file is missing, or a list that names an image twice or one of the other list.
+        DataError: another layout, or a list that names an image twice or one of the other list.
         LabelError: a list of classes that cannot be used.
     """
     folder = voc_folder(src)
@@ -47,17 +57,31 @@ def read_voc(src: Path, name: str) -> Source:
     for n in names:
         if Path(n).name != n:
             raise DataError(f"a list in {folder / 'ImageSets'} names '{n}', which is not the name of an image")
-    pairs = [(_image(folder / "JPEGImages", n), folder / "SegmentationClass" / f"{n}.png") for n in names]
+    split_of = {name: split for split, members in splits.items() for name in members}
+    classes, ids, colours = _classes(folder)
+    images, kept = list[MaskImage](), list[str]()
+    for n in names:
+        image, labels = _image(folder / "JPEGImages", n), folder / "SegmentationClass" / f"{n}.png"
+        with context.problems.collect():
+            require_files([(image, labels)], "expected an image and its labels")
+            near = with_near_colours(colours, labels, context.colour_tolerance) if ids is None else {}
+            images.append(MaskImage(image, labels, ids, near, split_of.get(n, "")))
+            kept.append(n)
+    published = VOC_21.name if classes == dict(zip(VOC_21.names, VOC_21.colours, strict=True)) else ""
+    return Annotations(tuple(images), classes, notes, names=tuple(kept), label_set_name=published)
+
+
+def _classes(folder: Path) -> tuple[Mapping[str, Colour], Mapping[int, str] | None, Mapping[Colour, str]]:
+    """Class name -> colour; id -> class name, or None where the label images hold colours; colour -> class name."""
     if (folder / "labelmap.txt").is_file():
-        label_set, table = classes_of(read_colour_table(folder / "labelmap.txt"), name)
-        return Source(LabelImages(pairs, names, label_set, colours=table), splits, notes)
-    label_set = VOC_21
+        table = read_colour_table(folder / "labelmap.txt")
+        return table.classes, None, table.colours
+    names, colours = VOC_21.names, VOC_21.colours
     if (folder / "class_names.txt").is_file():
-        class_names = [n for n in read_lines(folder / "class_names.txt") if not means_void(n)]
-        class_names = [BACKGROUND if n == "_background_" else n for n in class_names]
-        label_set = LabelSet(name, tuple(class_names), ((0, 0, 0), *distinct_colours(len(class_names) - 1)))
-    ids = {i: i for i in range(label_set.num_classes)} | {VOID: VOID}
-    return Source(LabelImages(pairs, names, label_set, ids=ids), splits, notes)
+        listed = [n for n in read_lines(folder / "class_names.txt") if not means_void(n)]
+        names, colours = tuple(plain_name(n) for n in listed), ((0, 0, 0), *distinct_colours(len(listed) - 1))
+    classes = dict(zip(names, colours, strict=True))
+    return classes, dict(enumerate(names)) | {VOID: _VOID_NAME}, {}
 
 
 def _once(splits: Mapping[str, tuple[str, ...]], lists: Mapping[str, Path]) -> tuple[str, ...]:
