@@ -23,10 +23,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from segnet.data.datasets.layout import IMAGE_SUFFIXES as IMAGE_SUFFIXES
-from segnet.data.datasets.layout import find_labels, folders_of, label_folder, require_no_broken_link
-from segnet.data.datasets.layout import images_in as images_in
-from segnet.data.datasets.layout import require_utf8 as require_utf8
+from segnet.data.datasets.layout import find_labels, folders_of, images_in, label_folder, require_no_broken_link
 from segnet.data.datasets.paired import Pair, PairedImages
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, read_labels_toml, write_labels_toml
 from segnet.data.reading.targets import read_colours_target, read_ids_target, require_labels
@@ -61,8 +58,8 @@ class Folder(PairedImages):
 
     def _read(self, path: Path) -> Image8:
         if self.labels.kind == "ids":
-            return read_ids_target(path, self.labels.id_table)
-        return read_colours_target(path, self.labels.colour_table)
+            return read_ids_target(path, self.labels.id_table, snap=self.labels.snap, equal_channels=True)
+        return read_colours_target(path, self.labels.colour_table, snap=self.labels.snap)
 
 
 def find_pairs(root: Path, split: str, allow_missing: bool = False) -> list[Pair]:

@@ -5,8 +5,7 @@
     DIR/train/images/X.jpg    DIR/train/labels/X.png       split folders outside
     DIR/train/X.jpg           DIR/train_labels/X.png       as CamVid is often repacked
 
-A label image has the name of its image, or that name and one of `ENDINGS`, such as `X_mask.png`; upper and lower case of
-the suffix do not matter.
+A label image has the name of its image, or that and one of `ENDINGS`, such as `X_mask.png`; suffixes in any case.
 """
 
 import os
@@ -63,7 +62,7 @@ def require_no_broken_link(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         if path.is_symlink() and not path.exists():
-            raise DataError(f"{path} is a link to {os.readlink(path)}, which does not exist; repair or delete it")
+            raise DataError(f"{path} is a link to {path.readlink()}, which does not exist; repair or delete it")
 
 
 def find_labels(folder: Path, names: Iterable[str]) -> dict[str, Path]:
