@@ -179,7 +179,7 @@ def test_number_of_parameters(whole: nn.Module, name: str) -> None:
 
 @pytest.mark.parametrize("normalisation", ["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"])
 def test_any_normalisation_and_number_of_classes(normalisation: str) -> None:
-    model = create_model("segnet-basic", 3, normalisation).eval()  # type: ignore[arg-type]
+    model = create_model("segnet-basic", 3, normalisation=normalisation).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         logits = model(images(1, 9, 8))
     assert logits.shape == (1, 3, 9, 8)

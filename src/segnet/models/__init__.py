@@ -1,4 +1,4 @@
-"""All models by name. Each takes RGB (N, 3, H, W) in [0, 1] and gives logits (N, K, H, W)."""
+"""All models by name. Each takes images (N, C, H, W) in [0, 1], RGB by default, and gives logits (N, K, H, W)."""
 
 from typing import Protocol
 
@@ -21,13 +21,13 @@ from segnet.models.enet import ENet
 from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
 from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
 from segnet.models.unet import UNet
-from segnet.nn.layers import Normalisation
+from segnet.nn.normalisation import ChannelStatistics, Normalisation, create_normalisation
 
 __all__ = ["MODELS", "create_model"]
 
 
 class _Model(Protocol):
-    def __call__(self, num_classes: int, *, normalisation: Normalisation = ...) -> nn.Module: ...
+    def __call__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = ...) -> nn.Module: ...
 
 
 MODELS: dict[str, _Model] = {
@@ -54,21 +54,37 @@ MODELS: dict[str, _Model] = {
 }
 
 
-def create_model(name: str, num_classes: int, normalisation: Normalisation | None = None) -> nn.Module:
-    """A model with randomly initialised weights.
+def create_model(
+    name: str,
+    num_classes: int,
+    in_channels: int = 3,
+    *,
+    normalisation: Normalisation | None = None,
+    statistics: ChannelStatistics | None = None,
+) -> nn.Module:
+    """A model with randomly initialised weights. `segnet.create_model` also loads weights to start from.
 
     Args:
         name: a key of `MODELS`.
         num_classes: K, at least 1.
-        normalisation: of the input; None takes the model's own default.
+        in_channels: C of the image, at least 1.
+        normalisation: of the input; None uses the model's own default for RGB, and `mean_std` for other channels.
+        statistics: of each channel, for `mean_std`; None uses ImageNet's for three channels, else as in `MeanStd`.
 
     Raises:
-        ConfigError: unknown name, or no class.
+        ConfigError: unknown name, no class, no channel, or a normalisation that does not fit the channels.
     """
     if name not in MODELS:
         raise ConfigError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     if num_classes < 1:
         raise ConfigError(f"model '{name}': expected at least one class, got {num_classes}")
+    if not isinstance(in_channels, int):
+        raise ConfigError(f"model '{name}': in_channels: expected a whole number, got {in_channels!r}")
+    if normalisation is None and (in_channels != 3 or statistics is not None):
+        normalisation = "mean_std"
     if normalisation is None:
         return MODELS[name](num_classes)
-    return MODELS[name](num_classes, normalisation=normalisation)
+    model = MODELS[name](num_classes, in_channels=in_channels, normalisation=normalisation)
+    if statistics is not None:
+        model.normalisation = create_normalisation(normalisation, in_channels, statistics)
+    return model

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_unpool
 
 # Decoder widths from the deepest stage to the first; the last convolution of stage 1 is the classifier.
@@ -74,23 +75,31 @@ class SegNet(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
 
     Deviates:
         Convolutions before BN have no bias (the released prototxt has one; BN's shift makes it redundant).
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         deep = (0.0, 0.0, dropout, dropout, dropout)
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, VGG16_STAGES, 3, deep)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, VGG16_STAGES, 3, deep)
         self.decoder = UnpoolingDecoder(512, SEGNET_DECODER, 3, deep[::-1], relu=True)
         self.classifier = nn.Conv2d(64, num_classes, 3, padding=1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, indices))
         return logits
@@ -103,20 +112,23 @@ class SegNetBasic(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; the paper uses local contrast (`lcn`), the released prototxt `lrn`.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn", dropout: float = 0.0) -> None:
+    def __init__(
+        self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn", dropout: float = 0.0
+    ) -> None:
         super().__init__()
         deep = (0.0, 0.0, dropout, dropout)
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, deep)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, deep)
         self.decoder = UnpoolingDecoder(64, BASIC_STAGES, 7, deep[::-1], relu=False)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, indices))
         return logits
@@ -130,11 +142,12 @@ class BayesianSegNet(SegNet):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
-        super().__init__(num_classes, normalisation=normalisation, dropout=0.5)
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "caffe_bgr") -> None:
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation, dropout=0.5)
 
 
 class BayesianSegNetBasic(SegNetBasic):
@@ -142,8 +155,9 @@ class BayesianSegNetBasic(SegNetBasic):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
-        super().__init__(num_classes, normalisation=normalisation, dropout=0.5)
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation, dropout=0.5)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segnet.config import Config
-from segnet.nn.layers import Normalisation
+from segnet.nn.normalisation import Normalisation
 
 _PIECE_PX = {"small": 180 * 240, "large": 240 * 320, "gpu": 360 * 480}
 _STEPS = {"small": 600, "large": 1500, "gpu": 6000}

@@ -13,7 +13,7 @@ from segnet.errors import WeightsError
 from segnet.io.files import download
 from segnet.models.segnet import SegNet, SegNetBasic
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import create_normalisation
+from segnet.nn.normalisation import create_normalisation
 from segnet.weights.vgg16 import VGG16_FILES, find_vgg16, load_vgg16
 
 Checkpoint = dict[str, Tensor]

@@ -12,10 +12,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from segnet.errors import ConfigError, DataError, WeightsError
+from segnet.errors import DataError, WeightsError
 from segnet.labels import CAMVID_11, VOC_21, LabelSet
 from segnet.models import create_model
-from segnet.nn.layers import create_normalisation, normalisation_name
 from segnet.weights import file as module
 from segnet.weights.file import (
     WEIGHTS,
@@ -121,17 +120,11 @@ def test_filters_that_are_not_finite_are_not_written(tmp_path: Path, value: floa
 
 @pytest.mark.parametrize("name", ["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"])
 def test_the_card_says_the_models_own_normalisation(tmp_path: Path, name: str) -> None:
-    model = create_model("segnet-basic", 11, name)  # type: ignore[arg-type]
+    model = create_model("segnet-basic", 11, normalisation=name)  # type: ignore[arg-type]
     save_weights(tmp_path / "w.safetensors", model, CARD)
     back, card = load_weights(tmp_path / "w.safetensors")
     assert card.normalisation == name
     assert type(back.normalisation) is type(model.normalisation)
-    assert normalisation_name(create_normalisation(name).to(torch.bfloat16)) == name  # type: ignore[arg-type]
-
-
-def test_what_is_no_normalisation_has_no_name() -> None:
-    with pytest.raises(ConfigError, match="Identity is not an input normalisation"):
-        normalisation_name(nn.Identity())
 
 
 def test_loading_leaves_the_random_generator_alone(tmp_path: Path) -> None:
@@ -144,7 +137,7 @@ def test_loading_leaves_the_random_generator_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mean_std", "caffe_bgr", "lrn", "lcn"])
 def test_what_is_loaded_can_be_trained_on_and_owns_its_numbers(tmp_path: Path, name: str) -> None:
     path = tmp_path / "model.safetensors"
-    model = create_model("segnet-basic", 11, name)  # type: ignore[arg-type]
+    model = create_model("segnet-basic", 11, normalisation=name)  # type: ignore[arg-type]
     save_weights(path, model, CARD)
     loaded, _ = load_weights(path)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
@@ -322,9 +315,9 @@ def test_fine_tuning_refuses_what_cannot_help(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, drawn_model(), CARD)
     with pytest.raises(WeightsError, match="no filter fits SegNet by name and shape"):
-        load_matching(create_model("segnet", 11, "lcn"), path)
+        load_matching(create_model("segnet", 11, normalisation="lcn"), path)
     with pytest.raises(WeightsError, match=r"normalisation 'lcn', the model has 'lrn'; set .* to 'lcn'"):
-        load_matching(create_model("segnet-basic", 11, "lrn"), path)
+        load_matching(create_model("segnet-basic", 11, normalisation="lrn"), path)
     with pytest.raises(WeightsError, match="no weights file"):
         load_matching(drawn_model(), tmp_path / "missing.safetensors")
     bare = tmp_path / "bare.safetensors"
