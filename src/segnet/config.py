@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segnet.errors import ConfigError, nearest
 from segnet.io.text import read_text, toml_value
@@ -61,6 +61,12 @@ class ModelConfig(_Section):
     """A key of `segnet.models.MODELS`."""
     normalisation: Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"] | None = None
     """Of the input; none takes the model's own."""
+    conv_bias: bool = False
+    """A bias in each convolution before BN, as the released prototxts have; the paper says none."""
+    bn_eps: float | None = Field(None, gt=0)
+    """Added to the variance in batch normalisation; none takes the model's own. The authors' Caffe has 1e-9."""
+    bn_shift: float = 0.0
+    """Where the shift of batch normalisation begins; the released prototxts have 0.001."""
     vgg16: str = ""
     """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
     start: str = ""
@@ -81,6 +87,9 @@ class LossConfig(_Section):
     """Factor of the soft Dice loss."""
     lovasz: float = Field(0.0, ge=0)
     """Factor of the Lovasz-Softmax loss."""
+    stride_px: int = Field(1, ge=1)
+    """Compare every so many pixels in both directions only. 8 is DeepLab's loss at the resolution of its scores, since
+    `deeplab-largefov` puts score i at pixel 8i."""
 
 
 class TrainConfig(_Section):
@@ -97,8 +106,13 @@ class TrainConfig(_Section):
     """The encoder learns at `lr` times this; below 1 where it starts from ImageNet."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of SGD."""
+    bias_lr_factor: float = Field(1.0, ge=0)
+    """Biases of convolutions learn at `lr` times this; 2 in the released prototxts."""
     weight_decay: float = Field(5e-4, ge=0)
-    """On convolution filters only, not on BN or biases."""
+    """Of what `decay_on` names; never on the biases of convolutions."""
+    decay_on: Literal["filters", "filters_and_bn_scale", "filters_and_bn"] = "filters"
+    """What `weight_decay` acts on. In the released prototxts BN's scale decays too (SegNet), or scale and shift
+    (SegNet-Basic)."""
     schedule: Literal["constant", "poly", "cosine"] = "constant"
     """How the learning rate goes down."""
     warmup: float = Field(0.0, ge=0, lt=1)
@@ -114,9 +128,9 @@ class TrainConfig(_Section):
     within rounding."""
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
-    statistics_pass: bool = False
-    """After the last step, compute BN's statistics anew by a pass over the training images as they are; the weights
-    with the better score are kept. The paper makes such a pass before every evaluation."""
+    statistics_pass: Literal["never", "last", "every"] = "never"
+    """Compute BN's statistics anew by a pass over the training images as they are: before `every` evaluation, as the
+    paper does, or once after the `last` step, where the weights with the better score are kept."""
     keep: Literal["mean_iou", "global_accuracy", "last"] = "mean_iou"
     """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
     checkpoint_every: int = Field(200, ge=1)
@@ -125,6 +139,12 @@ class TrainConfig(_Section):
     """Also write the log's numbers for TensorBoard, to the run's folder `tensorboard`; wants the extra `logs`."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Of weights, order, augmentation and dropout."""
+
+    @field_validator("statistics_pass", mode="before")
+    @classmethod
+    def _from_bool(cls, value: object) -> object:
+        """Settings that were stored before there were three choices are still read."""
+        return {True: "last", False: "never"}[value] if isinstance(value, bool) else value
 
 
 class Settings(_Section):

@@ -24,7 +24,7 @@ class ConvBN(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) -> (N, C', H, W)."""
-        if not (self.training and is_recomputing()):
+        if self.conv.bias is not None or not (self.training and is_recomputing()):  # recomputing knows no bias
             return super().forward(features)  # type: ignore[no-any-return, no-untyped-call]
         convolved = self.conv(features)
         if features.shape[1] < convolved.shape[1] // 8:  # the first layer: cheaper to repeat than to keep

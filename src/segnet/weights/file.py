@@ -21,6 +21,7 @@ from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
 from segnet.labels import LabelSet
 from segnet.models import create_model
+from segnet.models.released_form import set_released_form
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
 from segnet.weights.first_layer import as_mean_std, carry_channels
@@ -38,30 +39,34 @@ class WeightsCard:
     Attributes:
         model: a key of `MODELS`.
         label_set: names and colours of the K classes.
-        normalisation: of the input; `save_weights` replaces it by the model's own, and so the next two.
-        in_channels: C of the image; files of before it was written are RGB.
-        statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
-        bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
+        normalisation: of the input. `save_weights` replaces it, `in_channels` and `statistics` by the model's own.
         recipe: the resolved settings of the training run, TOML.
         scores: measured scores by name, 0..1; NaN, not measured, is left out of the file.
         class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
         trained_on: data and split.
         licence: of the weights.
-        version: of this package that wrote them.
+        version: of this package, when they were written.
+        conv_bias: whether convolutions before BN have a bias, as in the released prototxts.
+        bn_eps: added to the variance in batch normalisation; None is the model's own.
+        in_channels: C of the image; files of before it was written are RGB.
+        statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
+        bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
     """
 
     model: str
     label_set: LabelSet
     normalisation: Normalisation | None = None
-    in_channels: int = 3
-    statistics: ChannelStatistics | None = None
-    bands: tuple[int, ...] = ()
     recipe: str = ""
     scores: dict[str, float] = field(default_factory=dict)
     class_iou: dict[str, float] = field(default_factory=dict)
     trained_on: str = ""
     licence: str = ""
     version: str = ""
+    conv_bias: bool = False
+    bn_eps: float | None = None
+    in_channels: int = 3
+    statistics: ChannelStatistics | None = None
+    bands: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -194,10 +199,11 @@ def load_matching(
             normalisation, or with another number of channels and `carry_first_layer` is not set. The model is then
             unchanged.
     """
-    with _open(path) as (tensors, text):
+    with _open(path) as (stored, text):
         card = _card(text, path) if text else None
+        tensors = stored
         if card:
-            tensors = _for_input_of(model, tensors, card, path, carry_first_layer=carry_first_layer)
+            tensors = _for_input_of(model, stored, card, path, carry_first_layer=carry_first_layer)
         state = model.state_dict()
         fitting = {k: v for k, v in tensors.items() if k in state and v.shape == state[k].shape}
         if not any(tensor.dim() > 1 for tensor in fitting.values()):
@@ -317,13 +323,15 @@ def _create(card: WeightsCard, path: Path) -> nn.Module:
     """The card's model without values: initialising them would take longer than reading the file."""
     try:
         with torch.device("meta"):
-            return create_model(
+            model = create_model(
                 card.model,
                 card.label_set.num_classes,
                 card.in_channels,
                 normalisation=card.normalisation,
                 statistics=card.statistics,
             )
+            set_released_form(model, conv_bias=card.conv_bias, bn_eps=card.bn_eps)
+            return model
     except ConfigError as cause:
         raise WeightsError(f"{path}: {cause}") from None
 

@@ -1,7 +1,8 @@
 """ImageNet weights for the VGG16 encoder: Oxford's own, torchvision's and timm's, with or without BN.
 
-Our convolutions have BN and no bias. VGG16 without BN is reproduced exactly: BN starts as the identity, with the old
-bias as its shift. VGG16-BN is reproduced exactly too: its bias moves into BN's running mean.
+Our convolutions have BN and no bias. VGG16 without BN is taken over exactly in evaluation mode: BN begins as the
+identity, with the old bias as its shift. In training mode BN divides by the statistics of the batch, so there it is
+not. VGG16-BN is taken over exactly too: its bias moves into BN's running mean.
 """
 
 import pickle
@@ -174,9 +175,13 @@ def _unit_state(
         for part in ("weight", "bias", "running_var"):
             state[f"norm.{part}"] = take(f"{norm}.{part}", channels)
         state["norm.running_mean"] = take(f"{norm}.running_mean", channels) - bias
+        if unit.conv.bias is not None:
+            state["conv.bias"] = torch.zeros(channels)
         return state
     state["norm.weight"] = torch.ones(channels)
     state["norm.bias"] = bias
+    if unit.conv.bias is not None:  # as the authors' Caffe copies it, by name: into the convolution
+        state |= {"conv.bias": bias, "norm.bias": unit.norm.bias.detach()}
     state["norm.running_mean"] = torch.zeros(channels)
     state["norm.running_var"] = torch.full(channels, 1.0 - unit.norm.eps)  # BN divides by sqrt(var + eps): exactly 1
     return state
