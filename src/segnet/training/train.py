@@ -198,7 +198,8 @@ class _Run:
     ) -> "_Run":
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
-        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
+        settings = config.model
+        model = create_model(settings.name, label_set.num_classes, settings.normalisation, init=settings.init)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
