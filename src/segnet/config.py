@@ -61,6 +61,9 @@ class ModelConfig(_Section):
     """A key of `segnet.models.MODELS`."""
     normalisation: Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"] | None = None
     """Of the input; none takes the model's own."""
+    init: Literal["he", "tent"] = "he"
+    """Of weights that are not loaded: `he` draws them all, as the paper does; `tent` lets each decoder convolution
+    begin as a tent filter on its own channel, which learns much faster (docs/decoder-start.md)."""
     conv_bias: bool = False
     """A bias in each convolution before BN, as the released prototxts have; the paper says none."""
     bn_eps: float | None = Field(None, gt=0)

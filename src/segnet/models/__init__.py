@@ -1,6 +1,6 @@
 """All models by name. Each takes RGB (N, 3, H, W) in [0, 1] and gives logits (N, K, H, W)."""
 
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from torch import nn
 
@@ -20,10 +20,13 @@ from segnet.models.deeplab import DeepLabLargeFOV
 from segnet.models.enet import ENet
 from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
 from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
+from segnet.models.tent import init_tent
 from segnet.models.unet import UNet
 from segnet.nn.layers import Normalisation
 
-__all__ = ["MODELS", "create_model"]
+__all__ = ["MODELS", "TENT_MODELS", "Initialisation", "create_model"]
+
+Initialisation = Literal["he", "tent"]
 
 
 class _Model(Protocol):
@@ -54,21 +57,47 @@ MODELS: dict[str, _Model] = {
 }
 
 
-def create_model(name: str, num_classes: int, normalisation: Normalisation | None = None) -> nn.Module:
+# The models whose decoder unpools and then convolves: those that `init_tent` takes.
+TENT_MODELS = (
+    "segnet",
+    "segnet-basic",
+    "bayesian-segnet",
+    "bayesian-segnet-basic",
+    "segnet-basic-encoder-addition",
+    "segnet-basic-single-channel-decoder",
+    "deconvnet",
+)
+
+
+def create_model(
+    name: str, num_classes: int, normalisation: Normalisation | None = None, *, init: Initialisation = "he"
+) -> nn.Module:
     """A model with randomly initialised weights.
 
     Args:
         name: a key of `MODELS`.
         num_classes: K, at least 1.
         normalisation: of the input; None takes the model's own default.
+        init: `he` draws every filter, as the paper does; `tent` lets the decoder begin by passing its input on, in the
+            models of `TENT_MODELS` (`models/tent.py`).
 
     Raises:
-        ConfigError: unknown name, or no class.
+        ConfigError: unknown name or initialisation, no class, or `tent` for a model that cannot begin so.
     """
     if name not in MODELS:
         raise ConfigError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     if num_classes < 1:
         raise ConfigError(f"model '{name}': expected at least one class, got {num_classes}")
-    if normalisation is None:
-        return MODELS[name](num_classes)
-    return MODELS[name](num_classes, normalisation=normalisation)
+    if init not in get_args(Initialisation):
+        raise ConfigError(f"unknown initialisation '{init}'; {nearest(init, get_args(Initialisation))}")
+    if init == "tent" and name not in TENT_MODELS:  # before 134 million weights are drawn in vain
+        raise ConfigError(
+            f"model.init 'tent' is for a decoder of unpooling and convolutions, which '{name}' has not; "
+            f"use 'he', or one of {', '.join(TENT_MODELS)}"
+        )
+    model = (
+        MODELS[name](num_classes) if normalisation is None else MODELS[name](num_classes, normalisation=normalisation)
+    )
+    if init == "tent":
+        init_tent(model)
+    return model

@@ -202,10 +202,9 @@ class _Run:
     ) -> "_Run":
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
-        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
-        set_released_form(
-            model, conv_bias=config.model.conv_bias, bn_eps=config.model.bn_eps, bn_shift=config.model.bn_shift
-        )
+        settings = config.model
+        model = create_model(settings.name, label_set.num_classes, settings.normalisation, init=settings.init)
+        set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
