@@ -37,6 +37,14 @@ ValSplitOption = Annotated[str, typer.Option(help="To score.")]
 VggOption = Annotated[str, typer.Option("--vgg16", help="ImageNet weights for models on VGG16: oxford, a file, ...")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all models alike.")]
 RepeatsOption = Annotated[int, typer.Option(min=1, help="Of each time that is measured.")]
+SelectSplitOption = Annotated[
+    str,
+    typer.Option(help="Split on which the best weights are selected; empty selects nothing: the last weights count."),
+]
+ReportSplitOption = Annotated[str, typer.Option(help="Split whose scores the table reports.")]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Trainings of each model; several give mean and spread.")]
+WeightingOption = Annotated[str, typer.Option(help="For table 1: median, natural, or both, separated by commas.")]
+StagesOption = Annotated[int, typer.Option(min=1, help="For tables 3 and 4: after how many equal parts to score.")]
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Of the rows + CRF in tables 3 and 4: a file of `segnet crf search`.")
 ]
@@ -59,7 +67,11 @@ def trained_table(
     epochs: EpochsOption = None,
     data_format: FormatOption = "auto",
     train_split: TrainSplitOption = "train",
-    val_split: ValSplitOption = "val",
+    report_split: ReportSplitOption = "val",
+    select_split: SelectSplitOption = "",
+    seeds: SeedsOption = 1,
+    weighting: WeightingOption = "",
+    stages: StagesOption = 3,
     vgg16: VggOption = "",
     crf: CRFOption = None,
     settings: SetOption = None,
@@ -69,7 +81,8 @@ def trained_table(
 ) -> None:
     """Three commands of one form, one for each table whose models are trained; the name says which."""
     table = str(context.info_name)
-    more: dict[str, Any] = {"data_format": data_format, "splits": (train_split, val_split), "vgg16": vgg16}
+    more: dict[str, Any] = {"data_format": data_format, "splits": (train_split, report_split), "vgg16": vgg16}
+    more |= {"select_split": select_split, "seeds": seeds, "weightings": names_in(weighting), "num_stages": stages}
     more |= {"crf": _crf(crf), "settings": tuple(settings or ()), "repeats": repeats}
     _show(_run(table, _options(out, models, size, device, precision, data=data, epochs=epochs, **more)), out)
 

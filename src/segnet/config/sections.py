@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segnet.errors import ConfigError
 
@@ -111,6 +111,12 @@ class ModelSettings(Section):
     """A key of `segnet.models.MODELS`."""
     normalisation: Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"] | None = None
     """Of the input; none takes the model's own."""
+    conv_bias: bool = False
+    """A bias in each convolution before BN, as the released prototxts have; the paper says none."""
+    bn_eps: float | None = Field(None, gt=0)
+    """Added to the variance in batch normalisation; none takes the model's own. The authors' Caffe has 1e-9."""
+    bn_shift: float = 0.0
+    """Initial shift of batch normalisation; the released prototxts have 0.001."""
     vgg16: str = ""
     """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
     start: str = ""
@@ -133,6 +139,9 @@ class LossSettings(Section):
     """Factor of the soft Dice loss."""
     lovasz: float = Field(0.0, ge=0)
     """Factor of the Lovasz-Softmax loss."""
+    stride_px: int = Field(1, ge=1)
+    """Compare every so many pixels in both directions only. 8 is DeepLab's loss at the resolution of its scores, since
+    `deeplab-largefov` puts score i at pixel 8i."""
 
 
 class TrainSettings(Section):
@@ -154,8 +163,13 @@ class TrainSettings(Section):
     """The model's submodule `encoder` learns at `lr` times this; below 1 where it starts from ImageNet."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of SGD."""
+    bias_lr_factor: float = Field(1.0, ge=0)
+    """Biases of convolutions learn at `lr` times this; 2 in the released prototxts."""
     weight_decay: float = Field(5e-4, ge=0)
-    """On convolution filters only, not on BN or biases."""
+    """Of what `decay_on` names; never on the biases of convolutions."""
+    decay_on: Literal["filters", "filters_and_bn_scale", "filters_and_bn"] = "filters"
+    """What `weight_decay` acts on. In the released prototxts BN's scale decays too (SegNet), or scale and shift
+    (SegNet-Basic)."""
     clip_grad_norm: float = Field(0.0, ge=0)
     """Gradients are scaled down to this norm, over all parameters together, when theirs is larger; 0 for no limit."""
     schedule: Literal["constant", "poly", "cosine"] = "constant"
@@ -176,9 +190,9 @@ class TrainSettings(Section):
     """Epochs between evaluations; the last step is always evaluated."""
     early_stopping: int = Field(0, ge=0)
     """Stop after so many evaluations without a better score; 0 never stops early."""
-    statistics_pass: bool = False
-    """After the last step, recompute BN's statistics by a pass over the training images without augmentation; the
-    weights with the better score are kept. The paper makes such a pass before every evaluation."""
+    statistics_pass: Literal["never", "last", "every"] = "never"
+    """Recompute BN's statistics by a pass over the training images without augmentation: before `every` evaluation, as
+    the paper does, or once after the `last` step, where the weights with the better score are kept."""
     keep: Literal["mean_iou", "global_accuracy", "last"] = "mean_iou"
     """Which evaluation's weights are kept: the highest score, or the last. The paper keeps by global accuracy."""
     checkpoint_every: int = Field(200, ge=1)
@@ -193,6 +207,12 @@ class TrainSettings(Section):
     """Experiment of MLflow to log to; needs the extra `mlflow`. Empty for none."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Of weights, order, augmentation and dropout."""
+
+    @field_validator("statistics_pass", mode="before")
+    @classmethod
+    def _from_bool(cls, value: object) -> object:
+        """Accepts the booleans of settings that were stored before there were three choices."""
+        return {True: "last", False: "never"}[value] if isinstance(value, bool) else value
 
 
 class AutoencoderSettings(Section):

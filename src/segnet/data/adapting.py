@@ -59,7 +59,7 @@ def adapt_dataset(dataset: Any, classes: "LabelSet | Sequence[str] | int | None"
 
 
 def label_set_of(classes: LabelSet | Sequence[str] | int) -> LabelSet:
-    """A label set from names, which get distinct colours, or from a number of classes, which are called `class 0` on."""
+    """A label set from names, which get distinct colours, or from a number of classes, called `class 0` and so on."""
     if isinstance(classes, LabelSet):
         return classes
     names = tuple(f"class {i}" for i in range(classes)) if isinstance(classes, int) else tuple(map(str, classes))

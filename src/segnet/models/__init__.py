@@ -55,7 +55,7 @@ MODELS: dict[str, _Model] = {
 
 
 def create_model(name: str, num_classes: int, normalisation: Normalisation | None = None) -> nn.Module:
-    """A model with freshly drawn weights.
+    """A model with randomly initialised weights.
 
     Args:
         name: a key of `MODELS`.

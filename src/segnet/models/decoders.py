@@ -1,9 +1,9 @@
 """The decoder variants of the paper's Table 1: one encoder, eight ways back to the image's size.
 
 All share SegNet-Basic's encoder: four stages of one 7x7 convolution to 64 channels, BN, ReLU and 2x2 max pooling. What
-crosses to the decoder besides the last map, and what the decoder learns:
+passes to the decoder besides the last map, and what the decoder learns:
 
-    model                                       crosses from each encoder     a decoder is
+    model                                     passes from each encoder      decoder
     Bilinear-Interpolation                    nothing                       fixed
     SegNet-Basic                              indices                       unpooling, 7x7 convolution 64 -> 64
     SegNet-Basic-EncoderAddition              indices and 64 maps           the same, plus the encoder's maps
@@ -13,7 +13,7 @@ crosses to the decoder besides the last map, and what the decoder learns:
     FCN-Basic-NoDimReduction                  64 maps                       8x8 deconvolution 64 -> 64, plus the maps
     FCN-Basic-NoAddition-NoDimReduction       nothing                       8x8 deconvolution 64 -> 64
 
-SegNet-Basic itself stands in `segnet.py`.
+SegNet-Basic itself is in `segnet.py`.
 
 Source:
     SegNet, section 3.1, figure 3 and Table 1.
@@ -48,7 +48,7 @@ class BilinearInterpolation(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        The 1x1 classifier stands before the interpolation: the two commute exactly, and K maps are cheaper to enlarge
+        The 1x1 classifier comes before the interpolation: the two commute exactly, and K maps are cheaper to enlarge
         than 64. One step of 16, since nothing is learnt or added between four steps of 2.
     """
 
@@ -69,7 +69,7 @@ class BilinearInterpolation(nn.Module):
 
 
 class AdditionEncoder(PoolingEncoder):
-    """SegNet-Basic's encoder, handing over both the indices and the pooled maps of every stage but the last."""
+    """SegNet-Basic's encoder, which returns the indices and the pooled maps of every stage but the last."""
 
     def forward(  # type: ignore[override] # maps beside the indices
         self, image: Tensor
@@ -102,7 +102,7 @@ class AdditionDecoder(UnpoolingDecoder):
 
 
 class SegNetBasicEncoderAddition(nn.Module):
-    """SegNet-Basic whose decoders also get the 64 encoder maps, by addition. Its parameters, name by name.
+    """SegNet-Basic whose decoders also get the 64 encoder maps, by addition. Its parameters have the same names.
 
     Args:
         num_classes: K.

@@ -1,18 +1,18 @@
-"""DeconvNet: VGG16 with its fully connected layers, and its whole mirror image, unpooling with the indices.
+"""DeconvNet: VGG16 with its fully connected layers, and a mirrored decoder that unpools with the indices.
 
     image -> normalisation -> encoder -> fc (7x7, 1x1, 7x7 back) -> decoder -> classifier -> logits
 
-SegNet is this model without `fc`, which holds most of the parameters.
+SegNet is this model without `fc`, which has most of the parameters.
 
 Source:
     Noh, Hong, Han: Learning deconvolution network for semantic segmentation, ICCV 2015, section 3; widths and BN as in
     its authors' released prototxt. SegNet, section 4, for 1024 units in place of 4096 and dropout 0.5 in deep layers.
 
 Deviates:
-    The 7x7 layers are padded by 3 and keep the size, so any image works. The original has none: its 224x224 image
-    arrives as 7x7, becomes 1x1 and 7x7 again. SegNet's benchmark seems to have done the same at 360x480, with filters
+    The 7x7 layers are padded by 3 and keep the size, so any image works. The original has no padding: its 224x224 image
+    is 7x7 there, becomes 1x1 and 7x7 again. SegNet's benchmark seems to have done the same at 360x480, with filters
     as large as its 12x15 map: exactly those make the 877 MB of its Table 6.
-    Deconvolutions of stride 1 are written as convolutions, the same functions with the filter turned round.
+    Deconvolutions of stride 1 are written as convolutions, the same functions with flipped filters.
     Convolutions before BN have no bias.
 """
 
@@ -28,7 +28,8 @@ _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class FullyConnected(nn.Sequential):
-    """The bottom of the model, (N, 512, h, w) -> the same: fc6 and fc7 as convolutions, and the way back.
+    """The bottom of the model, (N, 512, h, w) -> the same: fc6 and fc7 as convolutions, and a deconvolution back to 512
+    channels.
 
     Args:
         fc_channels: units of fc6 and fc7.

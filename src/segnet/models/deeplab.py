@@ -1,9 +1,9 @@
-"""DeepLab-LargeFOV: VGG16 that stops shrinking at 1/8, sees far through holes, and is enlarged bilinearly.
+"""DeepLab-LargeFOV: VGG16 down to 1/8 of the size, with dilated convolutions; scores are upsampled bilinearly.
 
     image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> enlarged
 
-Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 take every second
-pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top:
+Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 have a dilation of 2
+(rate 2) and fc6 one of 12, which keeps the receptive field. With the fully connected CRF on top:
 `crf/dense_crf.py`.
 
 Source:
@@ -33,12 +33,12 @@ _RATES = (1, 1, 1, 1, 2)
 
 
 class DilatedConvBN(ConvBN):
-    """3x3 convolution with holes, without bias, then BN and ReLU; size is kept.
+    """Dilated 3x3 convolution without bias, then BN and ReLU; size is kept.
 
     Args:
         in_channels: C of the input.
         out_channels: C of the output.
-        rate: distance in pixels between the taps of the filter; 1 is no hole.
+        rate: dilation, the distance in pixels between the taps of the filter; 1 is an ordinary convolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int, rate: int) -> None:
@@ -47,7 +47,7 @@ class DilatedConvBN(ConvBN):
 
 
 class DilatedEncoder(nn.Module):
-    """The 13 convolutions of VGG16 down to 1/8, with holes in the last three; overlapping 3x3 max pooling."""
+    """The 13 convolutions of VGG16 down to 1/8, the last three dilated; overlapping 3x3 max pooling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class DilatedEncoder(nn.Module):
 
 
 class DeepLabLargeFOV(nn.Module):
-    """DeepLab-LargeFOV on VGG16: scores at 1/8 of the size, enlarged by fixed bilinear interpolation.
+    """DeepLab-LargeFOV on VGG16: scores at 1/8 of the size, upsampled by fixed bilinear interpolation.
 
     Args:
         num_classes: K.
@@ -98,10 +98,10 @@ class DeepLabLargeFOV(nn.Module):
 
 
 def enlarge_8(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation by 8 that puts each score back where it was taken.
+    """Bilinear interpolation by 8 that aligns each score with its pixel.
 
-    A 3x3 pooling of stride 2 with a border of 1 looks at pixels 2i - 1 to 2i + 1, so after three of them score i stands
-    at pixel 8i, and up to 7 pixels that repeat the last score end the image.
+    A 3x3 pooling of stride 2 with a padding of 1 covers pixels 2i - 1 to 2i + 1, so after three of them score i belongs
+    to pixel 8i. Up to 7 pixels after the last score repeat it.
 
     Args:
         scores: (N, K, h, w).

@@ -1,10 +1,9 @@
-"""ENet: a small, fast model of bottlenecks that unpools with indices, twice; SegNet's idea in a model of 0.4 M
-parameters.
+"""ENet: a small, fast model of bottlenecks that unpools with indices twice; 0.4 M parameters.
 
     image -> normalisation -> encoder (initial, stages 1-3) -> features + pooling indices -> decoder (4-5) -> classifier
 
 Every bottleneck adds a branch of three convolutions (1x1 to a quarter of the channels, the middle one, 1x1 back) to
-a main path that does nothing, pools, or unpools.
+a main path that is the identity, pools, or unpools.
 
 Source:
     Paszke, Chaurasia, Kim, Culurciello: ENet, 2016, section 3, figure 2 and Table 1.
@@ -95,7 +94,7 @@ class Bottleneck(nn.Module):
 
 
 class DownBottleneck(nn.Module):
-    """The bottleneck that halves the size: the main path pools and is filled up with channels of zeros.
+    """The bottleneck that halves the size: the main path pools and is padded with channels of zeros.
 
     Args:
         in_channels: C of the input.

@@ -11,11 +11,11 @@ Source:
 
 Deviates:
     Every convolution keeps the size ("same" padding) and maps are cropped at the right and the bottom; the original
-    pads the image by 100 pixels and crops in the middle. Any size works, and the border is no special case.
+    pads the image by 100 pixels and crops in the middle. Any size works, and the border needs no special case.
     Convolutions before BN have no bias. The original has no BN.
 
 Chosen:
-    The scores of pools 4 and 3 begin at zero, so that all three models begin as FCN-32s (the original trains them one
+    The scores of pools 4 and 3 start at zero, so that all three models start as FCN-32s (the original trains them one
     after the other, with the new layer at zero).
 """
 
@@ -44,7 +44,7 @@ class FullyConvolutional(nn.Sequential):
 
 
 def _score(channels: int, num_classes: int) -> nn.Conv2d:
-    """The class scores of a pooled map, zero to begin with."""
+    """A 1x1 convolution for the class scores of a pooled map, initialised with zeros."""
     score = nn.Conv2d(channels, num_classes, 1)
     nn.init.zeros_(score.weight)
     nn.init.zeros_(score.bias)  # type: ignore[arg-type]

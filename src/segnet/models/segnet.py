@@ -4,7 +4,7 @@
 
 Source:
     Badrinarayanan, Kendall, Cipolla: SegNet, PAMI 39(12), 2017: figure 2 (SegNet), section 3.1 (SegNet-Basic).
-    Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015, for the places of dropout.
+    Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015, for the positions of dropout.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class UnpoolingDecoder(nn.Module):
             self.add_module(f"dropout{number}", nn.Dropout(probability))
 
     def forward(self, features: Tensor, indices: Sequence[PoolingIndices]) -> Tensor:
-        """Brings features back to the image's size.
+        """Upsamples features to the image's size.
 
         Args:
             features: (N, C, h, w), the encoder's last.
@@ -68,9 +68,9 @@ class UnpoolingDecoder(nn.Module):
 
 
 class SegNet(nn.Module):
-    """SegNet: the 13 convolutions of VGG16, their mirror image, and pooling indices between them.
+    """SegNet: the 13 convolutions of VGG16, a mirrored decoder, and pooling indices between them.
 
-    Every convolution is 3x3 with BN and ReLU, except the last, which is bare and gives the logits.
+    Every convolution is 3x3 with BN and ReLU, except the last, which has neither and outputs the logits.
 
     Args:
         num_classes: K.
@@ -123,9 +123,10 @@ class SegNetBasic(nn.Module):
 
 
 class BayesianSegNet(SegNet):
-    """SegNet with dropout 0.5 at the six central places: after poolings 3-5 and after decoder stages 5-3.
+    """SegNet with dropout 0.5 at the six central positions: after poolings 3-5 and after decoder stages 5-3.
 
-    The parameters are SegNet's, name by name. Dropout works in training; `engine.uncertainty` samples it at test time.
+    The parameters are SegNet's, name by name. Dropout is active in training; `inference.uncertainty` samples it at test
+    time.
 
     Args:
         num_classes: K.
@@ -137,7 +138,7 @@ class BayesianSegNet(SegNet):
 
 
 class BayesianSegNetBasic(SegNetBasic):
-    """SegNet-Basic with dropout 0.5 at the four central places: after poolings 3-4 and after decoder stages 4-3.
+    """SegNet-Basic with dropout 0.5 at the four central positions: after poolings 3-4 and after decoder stages 4-3.
 
     Args:
         num_classes: K.

@@ -1,4 +1,4 @@
-"""U-Net: the decoder gets the encoder's whole maps, by concatenation. The opposite pole of SegNet's 2 bits.
+"""U-Net: the decoder gets the encoder's whole maps, by concatenation, where SegNet passes 2 bits per window.
 
     image -> normalisation -> encoder -> features -> decoder (beside each stage the encoder's map) -> classifier
 
@@ -6,7 +6,7 @@ Source:
     Ronneberger, Fischer, Brox: U-Net: Convolutional networks for biomedical image segmentation, MICCAI 2015, section 2.
 
 Deviates:
-    Convolutions keep the size ("same" padding); the original's lose their border, so its output is smaller than its
+    Convolutions keep the size ("same" padding); the original's are not padded, so its output is smaller than its
     image. Pooling rounds up and the decoder crops, so any size works.
     BN after each 3x3 convolution, in place of its bias: SegNet's benchmark puts BN into all models.
     RGB in place of one grey channel.

@@ -1,4 +1,4 @@
-"""The small parts all models are built of: input normalisation, convolution + BN + ReLU, He initialisation.
+"""The layers that all models share: input normalisation, convolution + BN + ReLU, He initialisation.
 
 Input normalisation belongs to the model, so weights, exports and the demo share one path: every model takes RGB in [0,
 1]. Its constants are made on the CPU, also in a model whose parameters are on no device yet.
@@ -167,7 +167,7 @@ class ConvBN(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) -> (N, C', H, W)."""
-        if not (self.training and is_recomputing()):
+        if self.conv.bias is not None or not (self.training and is_recomputing()):  # recomputing knows no bias
             return super().forward(features)  # type: ignore[no-any-return, no-untyped-call]
         convolved = self.conv(features)
         if features.shape[1] < convolved.shape[1] // 8:  # the first layer: cheaper to repeat than to keep

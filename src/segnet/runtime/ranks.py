@@ -1,6 +1,6 @@
 """Pooling and unpooling in operators that every runtime has: max pooling, nearest upsampling, comparison, selection.
 
-The four places of a window have ranks, and its first maximum in raster order has the largest rank of its maxima:
+The four positions of a window have ranks, and its first maximum in raster order has the largest rank of its maxima:
 
     4 3
     2 1
@@ -25,7 +25,7 @@ class Ranks(NamedTuple):
     """Where each maximum stood.
 
     Attributes:
-        rank: 4, 3, 2 or 1 for places 0, 1, 2, 3; (N, C, h, w) in the type of the pooled map.
+        rank: 4, 3, 2 or 1 for positions 0, 1, 2, 3; (N, C, h, w) in the type of the pooled map.
         size: (H, W) before pooling.
     """
 
@@ -34,7 +34,7 @@ class Ranks(NamedTuple):
 
 
 def max_pool(image: Tensor) -> tuple[Tensor, Ranks]:
-    """As `segnet.pooling.max_pool`: (N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2)) and the places as ranks."""
+    """As `segnet.pooling.max_pool`: (N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2)) and the positions as ranks."""
     size = (image.shape[2], image.shape[3])
     pooled = F.max_pool2d(image, 2, 2, ceil_mode=True)
     is_maximum = image == _enlarged(pooled, size)
@@ -45,8 +45,8 @@ def max_pool(image: Tensor) -> tuple[Tensor, Ranks]:
 
 def max_unpool(pooled: Tensor, indices: Ranks) -> Tensor:
     """As `segnet.pooling.max_unpool`: (N, C, h, w) -> (N, C, H, W), zero where no maximum stood."""
-    is_place = _enlarged(indices.rank, indices.size) == _own_rank(pooled, indices.size)
-    return torch.where(is_place, _enlarged(pooled, indices.size), 0.0)
+    is_position = _enlarged(indices.rank, indices.size) == _own_rank(pooled, indices.size)
+    return torch.where(is_position, _enlarged(pooled, indices.size), 0.0)
 
 
 def _enlarged(features: Tensor, size: tuple[int, int]) -> Tensor:

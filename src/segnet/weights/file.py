@@ -1,7 +1,7 @@
-"""Our own weights files: safetensors with a card that says what they are; by name or by path.
+"""Weights files: safetensors with a card that describes them; found by name or by path.
 
 A file holds the model's `state_dict`. Filters are float16 by default; BN parameters, BN statistics and biases stay
-float32, for they take almost no room and a variance of inputs 0..255 does not fit float16.
+float32: they are small, and the variance of inputs 0..255 does not fit float16.
 """
 
 import math
@@ -21,6 +21,7 @@ from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
 from segnet.labels import LabelSet
 from segnet.models import create_model
+from segnet.models.released_form import set_released_form
 from segnet.nn.layers import Normalisation, normalisation_name
 from segnet.weights.class_rows import carry_classes, class_axes
 
@@ -32,18 +33,20 @@ _CHECKOUT = Path(__file__).parents[3] / "weights"
 
 @dataclass(frozen=True)
 class WeightsCard:
-    """What a weights file is, stored inside it.
+    """The description of a weights file, stored inside it.
 
     Attributes:
         model: a key of `MODELS`.
-        label_set: what the K class ids mean.
-        normalisation: of the input; `save_weights` writes down the model's own.
+        label_set: names and colours of the K classes.
+        normalisation: of the input; `save_weights` replaces it by the model's own.
         recipe: the resolved settings of the training run, TOML.
-        scores: measured scores by name, 0..1; one that was not measured (NaN) is left out of the file.
-        class_iou: intersection over union by class name, 0..1; a class that is absent (NaN) is left out.
+        scores: measured scores by name, 0..1; NaN, not measured, is left out of the file.
+        class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
         trained_on: data and split.
         licence: of the weights.
         version: of this package, when they were written.
+        conv_bias: whether convolutions before BN have a bias, as in the released prototxts.
+        bn_eps: added to the variance in batch normalisation; None is the model's own.
     """
 
     model: str
@@ -55,6 +58,8 @@ class WeightsCard:
     trained_on: str = ""
     licence: str = ""
     version: str = ""
+    conv_bias: bool = False
+    bn_eps: float | None = None
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -72,17 +77,17 @@ class WeightsCard:
             return TypeAdapter(WeightsCard).validate_json(text)
         except ValidationError as cause:
             first = cause.errors()[0]
-            place = ".".join(str(step) for step in first["loc"]) or "the whole"
-            raise WeightsError(f"weights card: {place}: {first['msg']}; save the weights anew") from None
+            field_path = "".join(f"{step}: " for step in first["loc"])
+            raise WeightsError(f"weights card: {field_path}{first['msg']}; save the weights again") from None
 
 
 class NamedWeights(NamedTuple):
-    """Weights that are known by name.
+    """Weights that have a name.
 
     Attributes:
         file: its name; looked for in the package, in `weights/` of a checkout, and in the cache folder.
         sha256: of the file; None where it is not checked.
-        url: where to download it from; None when it has no public place.
+        url: where to download it from; None when it is not published.
     """
 
     file: str
@@ -97,12 +102,12 @@ WEIGHTS: dict[str, NamedWeights] = {
 
 
 def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
-    """Writes a model's parameters and BN statistics, and what they are. The file appears whole or not at all.
+    """Writes a model's parameters and BN statistics with their card. The file appears whole or not at all.
 
     Args:
         path: of the `.safetensors` file.
         model: a model of `MODELS`.
-        card: what to say of it; its normalisation is replaced by the model's own.
+        card: its description; the normalisation is replaced by the model's own.
         dtype: of filters (tensors of more than one axis); everything else keeps its type.
 
     Raises:
@@ -160,16 +165,16 @@ def read_card(path: Path) -> WeightsCard:
 
 
 def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = None) -> list[str]:
-    """Begins fine-tuning: takes every tensor that fits by name and shape; the others stay as they are.
+    """Starts fine-tuning: loads every tensor that fits by name and shape; the others keep their values.
 
     Args:
         model: the model to fill.
         path: a `.safetensors` file; with or without a card.
-        label_set: of the model. Where the card has other classes, the classifier keeps its rows for those of the same
-            name, and the other rows stay as drawn; None takes whatever fits by shape.
+        label_set: of the model. Where the card has other classes, the classifier gets the rows of classes of the
+            same name, and the other rows keep their initialisation; None loads whatever fits by shape.
 
     Returns:
-        Names in the model's `state_dict` that were not filled: the classifier, when no class is the same.
+        Names in the model's `state_dict` that were not loaded: the classifier, when no class is the same.
 
     Raises:
         WeightsError: file missing, broken or a pickle; no filter fits; or the weights were trained with another input
@@ -188,7 +193,7 @@ def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = Non
         fitting = {k: v for k, v in tensors.items() if k in state and v.shape == state[k].shape}
         if not any(tensor.dim() > 1 for tensor in fitting.values()):
             raise WeightsError(
-                f"{path}: no filter fits {type(model).__name__} by name and shape; start from its own kind"
+                f"{path}: no filter fits {type(model).__name__} by name and shape; start from weights of the same model"
             )
         if card and label_set and card.label_set.names != label_set.names:
             axes = class_axes(card.model, card.label_set.num_classes)
@@ -234,9 +239,6 @@ def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
     return found[0]
 
 
-# ------------------------------------------------------------------------------------------------ the parts
-
-
 def _without_nan(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if not math.isnan(value)}
 
@@ -269,19 +271,21 @@ def _card(text: str | None, path: Path) -> WeightsCard:
 
 
 def _create(card: WeightsCard, path: Path) -> nn.Module:
-    """The card's model without numbers, which would take longer to draw than to read."""
+    """The card's model without values: initialising them would take longer than reading the file."""
     try:
         with torch.device("meta"):
-            return create_model(card.model, card.label_set.num_classes, card.normalisation)
+            model = create_model(card.model, card.label_set.num_classes, card.normalisation)
+            set_released_form(model, conv_bias=card.conv_bias, bn_eps=card.bn_eps)
+            return model
     except ConfigError as cause:
         raise WeightsError(f"{path}: {cause}") from None
 
 
 def _check_fit(shapes: Mapping[str, tuple[int, ...]], model: nn.Module, card: WeightsCard, path: Path) -> None:
-    """Whether tensors of these shapes fill the model, each and no other.
+    """Checks that tensors of these shapes are exactly those of the model.
 
     Raises:
-        WeightsError: they do not; says the first that does not fit.
+        WeightsError: they are not; names the first that does not fit.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     num_classes = shapes.get("classifier.bias", (card.label_set.num_classes,))[0]

@@ -1,7 +1,8 @@
 """ImageNet weights for the VGG16 encoder: Oxford's own, torchvision's and timm's, with or without BN.
 
-Our convolutions have BN and no bias. VGG16 without BN is taken over exactly: BN begins as the identity, with the old
-bias as its shift. VGG16-BN is taken over exactly too: its bias moves into BN's running mean.
+Our convolutions have BN and no bias. VGG16 without BN is taken over exactly in evaluation mode: BN begins as the
+identity, with the old bias as its shift. In training mode BN divides by the statistics of the batch, so there it is
+not. VGG16-BN is taken over exactly too: its bias moves into BN's running mean.
 """
 
 import pickle
@@ -26,7 +27,7 @@ class NamedVGG16(NamedTuple):
 
     Attributes:
         file: its name, on the server and in the cache folder.
-        url: where it is; None when it has no public place.
+        url: where to download it from; None when it is not published.
         sha256_prefix: first hexadecimal digits of the file's hash.
     """
 
@@ -48,7 +49,7 @@ VGG16_FILES = {
 
 @dataclass(frozen=True)
 class WeightsLayout:
-    """How a checkpoint names the 13 convolutions, and what input it was trained on.
+    """How a checkpoint names the 13 convolutions, and which input normalisation it was trained with.
 
     Attributes:
         name: for messages.
@@ -89,7 +90,7 @@ LAYOUTS = (
 
 
 def load_vgg16(model: nn.Module, path: Path) -> None:
-    """Puts ImageNet weights into the encoder of a model; the rest of the model stays as it is.
+    """Loads ImageNet weights into the encoder of a model; the rest of the model is not changed.
 
     In eval mode the encoder then computes what the checkpoint's own model computes, convolution by convolution.
 
@@ -114,7 +115,7 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
     has = normalisation_name(model.get_submodule("normalisation"))
     if has != layout.normalisation:
         raise WeightsError(
-            f"{path}: {layout.name} weights want the input normalisation '{layout.normalisation}', the model has "
+            f"{path}: {layout.name} weights need the input normalisation '{layout.normalisation}', the model has "
             f"'{has}'; set model.normalisation to '{layout.normalisation}'"
         )
     states = [_unit_state(tensors, layout, number, unit, path) for number, unit in enumerate(units)]
@@ -165,9 +166,13 @@ def _unit_state(
         for part in ("weight", "bias", "running_var"):
             state[f"norm.{part}"] = take(f"{norm}.{part}", channels)
         state["norm.running_mean"] = take(f"{norm}.running_mean", channels) - bias
+        if unit.conv.bias is not None:
+            state["conv.bias"] = torch.zeros(channels)
         return state
     state["norm.weight"] = torch.ones(channels)
     state["norm.bias"] = bias
+    if unit.conv.bias is not None:  # as the authors' Caffe copies it, by name: into the convolution
+        state |= {"conv.bias": bias, "norm.bias": unit.norm.bias.detach()}
     state["norm.running_mean"] = torch.zeros(channels)
     state["norm.running_var"] = torch.full(channels, 1.0 - unit.norm.eps)  # BN divides by sqrt(var + eps): exactly 1
     return state
@@ -204,7 +209,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def find_vgg16(name: str, cache: Path | None = None) -> Path:
-    """A VGG16 checkpoint on this machine; a published one is downloaded once and its hash is checked.
+    """The path of a VGG16 checkpoint; a published one is downloaded once and its hash is checked.
 
     Args:
         name: `oxford`, `torchvision` or `torchvision-bn`, or the path of a file.
@@ -225,8 +230,7 @@ def find_vgg16(name: str, cache: Path | None = None) -> Path:
         return path
     if named.url is None:
         raise WeightsError(
-            f"the '{name}' weights have no public place to download from; put {named.file} into {path.parent}, "
-            "or give its path"
+            f"the '{name}' weights are not published; put {named.file} into {path.parent}, or give its path"
         )
     download(named.url, path, named.sha256_prefix)
     return path

@@ -83,7 +83,7 @@ def test_classes_and_names() -> None:
         (RGB, DataError, "got ndarray"),
         ((RGB, TARGET[:3]), ShapeError, r"image \(4, 6, 3\) and target \(3, 6\) differ"),
         ((RGB, RGB), ShapeError, r"expected a target \(H, W\), got \(4, 6, 3\)"),
-        ((RGB, TARGET / 2), LabelError, "integer type, got float64"),
+        ((RGB, TARGET / 2), LabelError, "integer class ids, got float64"),
         ((RGB, TARGET.astype(np.int64) - 1), LabelError, r"pixels of class id -1.*255 for ignored"),
         ((RGB, np.full((4, 6), 3)), LabelError, r"24 pixels of class id 3; expected 0\.\.2"),
         ((RGB.astype(np.int32), TARGET), DataError, "uint8, uint16 or float, got int32"),

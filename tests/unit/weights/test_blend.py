@@ -53,7 +53,7 @@ def test_the_card_names_both_runs_and_claims_no_score(saved: Saved) -> None:
     assert card.recipe.splitlines() == [
         "seed = 'first'",
         "",
-        "# blended with a share of 0.25 of weights that went on from these by",
+        "# blended with a share of 0.25 of weights that were trained from these by",
         "# seed = 'second'",
     ]
     assert (card.scores, card.class_iou) == ({}, {})
