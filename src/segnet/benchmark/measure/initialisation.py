@@ -147,7 +147,7 @@ def learning_curves(
 
 
 def learning_curve(
-    model: str,
+    model_name: str,
     init: Initialisation,
     seed: int,
     schedule: Schedule,
@@ -159,7 +159,7 @@ def learning_curve(
     """Trains one model and scores it on the way.
 
     Args:
-        model: a key of `MODELS`.
+        model_name: a key of `MODELS`.
         init: as for `create_model`.
         seed: of weights, order and pieces.
         schedule: how.
@@ -173,7 +173,7 @@ def learning_curve(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = create_model(model, train_set.label_set.num_classes, init=init)
+        model = create_model(model_name, train_set.label_set.num_classes, init=init)
     if vgg16 is not None:
         load_vgg16(model, vgg16)
     device_spec.ready(model)
