@@ -68,7 +68,7 @@ def read_caffemodel(path: Path) -> Blobs:
     try:
         blobs = dict(_read_layers(message))
     except WeightsError as cause:
-        raise WeightsError(f"{path} is not a whole caffemodel: {cause}; fetch it again") from None
+        raise WeightsError(f"{path} is not a complete caffemodel: {cause}; fetch it again") from None
     if not blobs:
         raise WeightsError(f"{path} is not a caffemodel with weights: no layer in it has arrays; a prototxt has none")
     return blobs

@@ -7,7 +7,7 @@ Source:
     Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015, for the positions of dropout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -50,6 +50,13 @@ class UnpoolingDecoder(nn.Module):
                 in_channels = width
             self.add_module(f"stage{number}", convolutions)
             self.add_module(f"dropout{number}", nn.Dropout(probability))
+
+    def convolutions(self) -> Iterator[nn.Conv2d]:
+        """Its convolutions, in the order in which features pass them."""
+        for number in range(self.num_stages, 0, -1):
+            for unit in self.get_submodule(f"stage{number}").children():
+                if isinstance(unit, ConvBN):
+                    yield unit.conv
 
     def forward(self, features: Tensor, indices: Sequence[PoolingIndices]) -> Tensor:
         """Upsamples features to the image's size.

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from segnet import models
+from segnet.models import Initialisation
 from segnet.nn.normalisation import ChannelStatistics, Normalisation
 from segnet.weights.file import find_weights, load_matching, load_weights, read_card
 from segnet.weights.vgg16 import VGG16_FILES, find_vgg16, load_vgg16
@@ -39,6 +40,7 @@ def create_model(
     normalisation: Normalisation | None = None,
     statistics: ChannelStatistics | None = None,
     carry_first_layer: bool = False,
+    init: Initialisation = "he",
 ) -> nn.Module:
     """A model to train, randomly initialised or started from weights.
 
@@ -54,6 +56,7 @@ def create_model(
         statistics: of each channel, for `mean_std`; None uses ImageNet's for three channels, else as in `MeanStd`.
         carry_first_layer: accept weights of another number of channels; the first layer's filters are repeated over
             the channels and scaled.
+        init: of weights that are not loaded, as in `segnet.models.create_model`.
 
     Returns:
         The model, float32, on the CPU, in training mode.
@@ -74,7 +77,9 @@ def create_model(
         normalisation = card.normalisation if card.in_channels == in_channels else None
     if normalisation is None and is_vgg16 and in_channels == 3:
         normalisation = "caffe_bgr" if weights == "oxford" else "mean_std"
-    model = models.create_model(name, num_classes, in_channels, normalisation=normalisation, statistics=statistics)
+    model = models.create_model(
+        name, num_classes, in_channels, normalisation=normalisation, statistics=statistics, init=init
+    )
     if is_vgg16:
         load_vgg16(model, find_vgg16(str(weights)))
     elif path is not None:
