@@ -14,8 +14,9 @@ from segnet.models import create_model
 from segnet.models.segnet import UnpoolingDecoder
 from segnet.models.tent import init_tent
 from segnet.models.vgg import PoolingEncoder
+from segnet.nn.layers import init_he
 from segnet.nn.losses import cross_entropy
-from segnet.nn.normalisation import MeanStd, init_he
+from segnet.nn.normalisation import MeanStd
 from segnet.training.train import fit
 
 

@@ -170,7 +170,7 @@ def test_tent_models_are_those_that_unpool_and_convolve(name: str) -> None:
 
 
 def test_a_model_without_such_a_decoder_is_refused_and_says_which_can() -> None:
-    with pytest.raises(ConfigError, match="'unet' has not; use 'he', or one of segnet, segnet-basic, "):
+    with pytest.raises(ConfigError, match="'unet' does not have; use 'he', or one of segnet, segnet-basic, "):
         create_model("unet", 5, init="tent")
     model = nn.Sequential(nn.Conv2d(3, 4, 3))
     before = model[0].weight.clone()
