@@ -1,4 +1,4 @@
-"""Where the arithmetic runs and in which precision: one decision, shared by training, evaluation and prediction."""
+"""Device and precision: chosen in one place for training, evaluation and prediction."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ class DeviceSpec:
     precision: Literal["float32", "bfloat16", "float16"]
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context that forward passes run in, whatever context the caller is in."""
+        """The context manager for forward passes; it overrides an autocast context of the caller."""
         if self.precision == "float32":
             return torch.autocast(self.device.type, enabled=False)
         return torch.autocast(self.device.type, _HALF[self.precision])
 
     def ready(self, model: nn.Module) -> nn.Module:
-        """The same model, on the device and with its filters in channels-last order."""
+        """Moves the model to the device, with its filters in channels-last order; returns the same model."""
         model.to(self.device)
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -45,7 +45,8 @@ def choose_device(device: DeviceName = "auto", precision: PrecisionName | Litera
     """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively, else float32.
 
     Raises:
-        ConfigError: an unknown name, `cuda` where there is none, or int8, which only quantised files have.
+        ConfigError: an unknown name, a device that this machine does not have, or int8, which only quantised files
+            have.
     """
     for what, name, known in (
         ("device", device, get_args(DeviceName)),

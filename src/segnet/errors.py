@@ -7,9 +7,9 @@
     +-- ShapeError      (ValueError)          a tensor or image of the wrong size
     +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another model
     +-- NonFiniteError  (FloatingPointError)  a loss that is NaN or infinite, with the step and the files
-    +-- ExportError     (ArithmeticError)     an export that runs, but does not say what PyTorch says
+    +-- ExportError     (ArithmeticError)     an export that runs, but whose results differ from PyTorch's
 
-A message says what was expected, what came, and what to do. The command line prints it as one line and exits with 2.
+A message says what was expected, what it got, and what to do. The command line prints one line and exits with 2.
 """
 
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ class NonFiniteError(SegNetError, FloatingPointError):
 
 
 class ExportError(SegNetError, ArithmeticError):
-    """An export that runs, but does not say what PyTorch says."""
+    """An export that runs, but whose results differ from PyTorch's."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

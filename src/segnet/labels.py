@@ -1,7 +1,7 @@
-"""What the class ids mean: names, colours, and which pixels count for nothing.
+"""Label sets: names and colours of the classes, and the id of ignored pixels.
 
 Inside the package a target holds class ids `0..K-1` and `VOID` (255). Files on disk number their classes otherwise
-(CamVid's void is 11, SUN RGB-D's is 0); the reader of each dataset converts once, on reading.
+(CamVid's void is 11, SUN RGB-D's is 0); the reader of each dataset converts them once, on reading.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a number was measured on: date, versions, processor, cores, GPU."""
+"""The machine that a measurement was taken on: date, versions, processor, cores, GPU."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ def machine_facts() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it, else its architecture."""
+    """The processor's name where the system reports it, else its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -70,13 +70,13 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
     codes = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]  # (H, W)
     table = sorted((red << 16 | green << 8 | blue, class_id) for (red, green, blue), class_id in ids.items())
     known = np.array([code for code, _ in table], np.uint32)
-    places = np.searchsorted(known, codes).clip(max=len(known) - 1)
-    strange = known[places] != codes
+    positions = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    strange = known[positions] != codes
     if strange.any():
         found, counts = np.unique(codes[strange], return_counts=True)
         names = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in found.tolist()]
         raise LabelError(f"unknown colour {_counted(names, counts)}; expected one of {len(known)} known colours")
-    mapped: Image8 = np.array([class_id for _, class_id in table], np.uint8)[places]
+    mapped: Image8 = np.array([class_id for _, class_id in table], np.uint8)[positions]
     return mapped
 
 
@@ -116,7 +116,7 @@ def legend(
         label_set: names and colours.
         width_px: of the image; more when one name alone needs more.
         text_px: height of the letters.
-        class_ids: only these, `VOID` among them if expected; None means all classes, without void.
+        class_ids: the classes to list, with `VOID` if it is among them; None lists all classes, without void.
 
     Returns:
         RGB uint8 (h, w, 3), h as needed.
@@ -133,15 +133,15 @@ def legend(
     rows = -(-len(entries) // columns)
     image = Image.new("RGB", (max(width_px, cell + gap), rows * line + 2 * gap), _WHITE)
     brush = ImageDraw.Draw(image)
-    for place, (name, colour) in enumerate(entries):
-        left, top = gap + place % columns * cell, gap + place // columns * line
+    for index, (name, colour) in enumerate(entries):
+        left, top = gap + index % columns * cell, gap + index // columns * line
         brush.rectangle((left, top, left + swatch, top + swatch), fill=colour, outline=_INK)
         brush.text((left + swatch + gap, top + swatch / 2), name, fill=_INK, font=font, anchor="lm")
     return np.array(image)
 
 
 def legend_below(width_px: int, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
-    """The legend in letters that suit an image of that width; arguments and result as in `legend`."""
+    """A legend whose text size fits an image of that width; arguments and result as in `legend`."""
     return legend(label_set, width_px, min(max(width_px // 36, 11), 28), class_ids)
 
 

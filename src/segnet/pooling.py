@@ -1,21 +1,21 @@
 """The idea of SegNet: max pooling that remembers *where*, in 2 bits per window, and unpooling that puts values back.
 
-A 2x2 window has four places, numbered in raster order:
+A 2x2 window has four positions, numbered in raster order:
 
     0 1
     2 3
 
-`max_pool` keeps the largest value of each window and the place it stood at; `max_unpool` writes values at those places
-and zeros elsewhere. Nothing else crosses from encoder to decoder. Four places fit one byte, so `PoolingIndices` is 32
+`max_pool` keeps the largest value of each window and its position; `max_unpool` writes values at those positions
+and zeros elsewhere. Nothing else passes from encoder to decoder. Four positions fit one byte, so `PoolingIndices` is 32
 times smaller than the 64-bit flat indices that PyTorch and Caffe keep.
 
 The results are exactly those of `max_pool2d(x, 2, 2, ceil_mode=True, return_indices=True)` and
-`max_unpool2d(..., output_size=...)`: windows are clipped at an odd border, ties go to the first place in raster order,
-a NaN wins its window (the last one, when there are several).
+`max_unpool2d(..., output_size=...)`: windows are clipped at an odd border, ties go to the first position in raster
+order, a NaN wins its window (the last one, when there are several).
 
-Two formulations give the same numbers. One uses PyTorch's own CPU kernels and turns their flat indices into
-places at once: the fastest way in eager mode, and the 64-bit tensor is gone before the function returns. The other one
-uses slices, nearest upsampling, comparison and selection only: for other devices, `torch.compile` and `torch.export`.
+Two formulations give the same numbers. One uses PyTorch's own CPU kernels and converts their flat indices to positions
+at once: the fastest way in eager mode, and the 64-bit tensor is freed before the function returns. The other one uses
+slices, nearest upsampling, comparison and selection only: for other devices, `torch.compile` and `torch.export`.
 
 Source:
     Badrinarayanan, Kendall, Cipolla: SegNet, section 3 ("2 bits for each 2x2 pooling window").
@@ -31,14 +31,14 @@ from torch import Tensor
 from segnet.errors import ShapeError
 from segnet.nn.recompute import Rebuild, again, is_recomputing, remember
 
-_PLACES_PER_BYTE = 4
+_POSITIONS_PER_BYTE = 4
 
 
 class PoolingIndices(NamedTuple):
-    """Where each maximum stood: what an encoder hands to a decoder.
+    """The position of each maximum: what an encoder passes to a decoder.
 
     Attributes:
-        packed: places, uint8 (N, ceil(C / 4), h, w). Bits 2k and 2k+1 of byte b belong to channel k * ceil(C / 4) + b.
+        packed: positions, uint8 (N, ceil(C / 4), h, w). Bits 2k and 2k+1 of byte b are channel k * ceil(C / 4) + b.
         channels: C of the pooled map.
         size: (H, W) before pooling; h = ceil(H / 2) and w = ceil(W / 2).
     """
@@ -48,9 +48,9 @@ class PoolingIndices(NamedTuple):
     size: tuple[int, int]
 
     @classmethod
-    def from_places(cls, places: Tensor, size: tuple[int, int]) -> "PoolingIndices":
-        """Packs places 0..3, uint8 (N, C, h, w), of a map that was `size` = (H, W) before pooling."""
-        return cls(_pack(places), places.shape[1], size)
+    def from_positions(cls, positions: Tensor, size: tuple[int, int]) -> "PoolingIndices":
+        """Packs positions 0..3, uint8 (N, C, h, w), of a map that was `size` = (H, W) before pooling."""
+        return cls(_pack(positions), positions.shape[1], size)
 
     @classmethod
     def from_flat(cls, flat: Tensor, size: tuple[int, int]) -> "PoolingIndices":
@@ -76,15 +76,15 @@ class PoolingIndices(NamedTuple):
             raise ShapeError(
                 f"{int(outside.sum())} flat indices lie outside their 2x2 window; check that (H, W) = {size}"
             )
-        return cls.from_places((2 * rows + columns).to(torch.uint8), size)
+        return cls.from_positions((2 * rows + columns).to(torch.uint8), size)
 
-    def places(self) -> Tensor:
-        """The places 0..3, uint8 (N, C, h, w)."""
+    def positions(self) -> Tensor:
+        """The positions 0..3, uint8 (N, C, h, w)."""
         return _unpack(self.packed, self.channels)
 
     def to_flat(self) -> Tensor:
         """Flat indices in PyTorch's and Caffe's convention, int64 (N, C, h, w)."""
-        return _flat_from_places(self.places(), self.size[1])
+        return _flat_from_positions(self.positions(), self.size[1])
 
     @property
     def num_bytes(self) -> int:
@@ -93,7 +93,7 @@ class PoolingIndices(NamedTuple):
 
 
 def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
-    """2x2 max pooling with stride 2 in ceil mode, and the place of each maximum.
+    """2x2 max pooling with stride 2 in ceil mode, and the position of each maximum.
 
     Args:
         image: (N, C, H, W), any floating type and memory layout, H and W at least 1.
@@ -110,7 +110,7 @@ def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
         (torch.Size([1, 64, 23, 30]), torch.Size([1, 16, 23, 30]))
     """
     if image.dim() != 4 or 0 in image.shape[1:]:
-        raise ShapeError(f"max_pool wants a non-empty (N, C, H, W), got {tuple(image.shape)}")
+        raise ShapeError(f"max_pool expects a non-empty (N, C, H, W), got {tuple(image.shape)}")
     size = (image.shape[2], image.shape[3])
     if not torch.is_grad_enabled() or not image.requires_grad:
         pooled, packed = _pool(image)
@@ -122,7 +122,7 @@ def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
 
 
 def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
-    """Puts each value back at the place its maximum stood; zero everywhere else.
+    """Puts each value back at the position of its maximum; zero everywhere else.
 
     Args:
         pooled: (N, C, h, w), any floating type; the shape that `max_pool` returned with `indices`.
@@ -151,13 +151,13 @@ def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
 # ------------------------------------------------------------------------------------------------ packing
 
 
-def _pack(places: Tensor) -> Tensor:
+def _pack(positions: Tensor) -> Tensor:
     """Four consecutive blocks of channels share a byte: whole runs of memory are combined in either layout."""
-    block = -(-places.shape[1] // _PLACES_PER_BYTE)
-    missing = block * _PLACES_PER_BYTE - places.shape[1]
+    block = -(-positions.shape[1] // _POSITIONS_PER_BYTE)
+    missing = block * _POSITIONS_PER_BYTE - positions.shape[1]
     if missing:
-        places = F.pad(places, (0, 0, 0, 0, 0, missing))
-    first, second, third, fourth = places.split(block, dim=1)
+        positions = F.pad(positions, (0, 0, 0, 0, 0, missing))
+    first, second, third, fourth = positions.split(block, dim=1)
     packed: Tensor = first | second << 2 | third << 4 | fourth << 6
     return packed
 
@@ -166,19 +166,19 @@ def _unpack(packed: Tensor, channels: int) -> Tensor:
     return torch.cat([packed & 3, packed >> 2 & 3, packed >> 4 & 3, packed >> 6], dim=1)[:, :channels]
 
 
-def _flat_from_places(places: Tensor, width: int) -> Tensor:
-    """`base + place`, in 32 bits until the end: half the memory traffic of 64."""
-    height, columns = places.shape[2:]
-    offset = places.to(torch.int32)
+def _flat_from_positions(positions: Tensor, width: int) -> Tensor:
+    """`base + position`, in 32 bits until the end: half the memory traffic of 64."""
+    height, columns = positions.shape[2:]
+    offset = positions.to(torch.int32)
     offset += (offset >> 1) * (width - 2)  # 0, 1, W, W + 1
     offset += 2 * (
-        torch.arange(0, height * width, width, dtype=torch.int32, device=places.device)[:, None]
-        + torch.arange(columns, dtype=torch.int32, device=places.device)
+        torch.arange(0, height * width, width, dtype=torch.int32, device=positions.device)[:, None]
+        + torch.arange(columns, dtype=torch.int32, device=positions.device)
     )
     return offset.to(torch.int64)
 
 
-def _places_from_flat(flat: Tensor, width: int) -> Tensor:
+def _positions_from_flat(flat: Tensor, width: int) -> Tensor:
     """The inverse for indices that are known to lie in their windows; 16 bits where a row fits them."""
     height, columns = flat.shape[2:]
     narrow = torch.int16 if width < 2**15 - 1 else torch.int32
@@ -201,15 +201,15 @@ def _native(tensor: Tensor) -> bool:
 def _pool(image: Tensor) -> tuple[Tensor, Tensor]:
     if _native(image):
         pooled, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)
-        return pooled, _pack(_places_from_flat(flat, image.shape[3]))
+        return pooled, _pack(_positions_from_flat(flat, image.shape[3]))
     odd_height, odd_width = image.shape[2] % 2, image.shape[3] % 2
     if odd_height or odd_width:
         image = F.pad(image, (0, odd_width, 0, odd_height), value=float("-inf"))
-    top, top_place = _larger(image[:, :, 0::2, 0::2], image[:, :, 0::2, 1::2])
-    bottom, bottom_place = _larger(image[:, :, 1::2, 0::2], image[:, :, 1::2, 1::2])
+    top, top_position = _larger(image[:, :, 0::2, 0::2], image[:, :, 0::2, 1::2])
+    bottom, bottom_position = _larger(image[:, :, 1::2, 0::2], image[:, :, 1::2, 1::2])
     pooled, is_bottom = _larger(top, bottom)
-    places = torch.where(is_bottom, bottom_place.to(torch.uint8) + 2, top_place.to(torch.uint8))
-    return pooled, _pack(places)
+    positions = torch.where(is_bottom, bottom_position.to(torch.uint8) + 2, top_position.to(torch.uint8))
+    return pooled, _pack(positions)
 
 
 def _larger(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -218,36 +218,36 @@ def _larger(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _unpool(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
-    places = _unpack(packed, pooled.shape[1])
-    # torch refuses its own kernel in deterministic mode, although indices that never collide leave nothing to chance
+    positions = _unpack(packed, pooled.shape[1])
+    # torch refuses its own kernel in deterministic mode, although indices that never collide have only one result
     if _native(pooled) and not torch.are_deterministic_algorithms_enabled():
-        with torch.autocast("cpu", enabled=False):  # it would bring the map to float32
-            return F.max_unpool2d(pooled, _flat_from_places(places, size[1]), (2, 2), (2, 2), output_size=size)
+        with torch.autocast("cpu", enabled=False):  # it would convert the map to float32
+            return F.max_unpool2d(pooled, _flat_from_positions(positions, size[1]), (2, 2), (2, 2), output_size=size)
     height, width = size
     rows = torch.arange(height, device=pooled.device) % 2
     columns = torch.arange(width, device=pooled.device) % 2
-    own_place = (2 * rows[:, None] + columns).to(torch.uint8)  # (H, W): 0 1 0 1 ... / 2 3 2 3 ...
-    near_place = F.interpolate(places, scale_factor=2)[:, :, :height, :width]
+    own_position = (2 * rows[:, None] + columns).to(torch.uint8)  # (H, W): 0 1 0 1 ... / 2 3 2 3 ...
+    near_position = F.interpolate(positions, scale_factor=2)[:, :, :height, :width]
     near_value = F.interpolate(pooled, scale_factor=2)[:, :, :height, :width]
-    return torch.where(near_place == own_place, near_value, pooled.new_zeros(()))
+    return torch.where(near_position == own_position, near_value, pooled.new_zeros(()))
 
 
 def _gather(image: Tensor, packed: Tensor) -> Tensor:
-    """The values of `image` (N, C, H, W) that stand at the places: (N, C, h, w). The adjoint of `_unpool`."""
+    """The values of `image` (N, C, H, W) at the positions: (N, C, h, w). The adjoint of `_unpool`."""
     batch, channels, height, width = image.shape
-    places = _unpack(packed, channels)
+    positions = _unpack(packed, channels)
     if not _native(image):
         image = F.pad(image, (0, width % 2, 0, height % 2))
-        right = (places & 1).bool()
+        right = (positions & 1).bool()
         top = torch.where(right, image[:, :, 0::2, 1::2], image[:, :, 0::2, 0::2])
         bottom = torch.where(right, image[:, :, 1::2, 1::2], image[:, :, 1::2, 0::2])
-        return torch.where(places > 1, bottom, top)
-    flat = _flat_from_places(places, width)
+        return torch.where(positions > 1, bottom, top)
+    flat = _flat_from_positions(positions, width)
     if image.is_contiguous():
-        return image.flatten(2).gather(2, flat.flatten(2)).view_as(places)
+        return image.flatten(2).gather(2, flat.flatten(2)).view_as(positions)
     planes = image.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     expected = flat.permute(0, 2, 3, 1).reshape(batch, -1, channels)
-    return planes.gather(1, expected).view(batch, *places.shape[2:], channels).permute(0, 3, 1, 2)
+    return planes.gather(1, expected).view(batch, *positions.shape[2:], channels).permute(0, 3, 1, 2)
 
 
 def _pool_again(image: Rebuild, packed: Tensor, images: slice) -> Tensor:
@@ -261,8 +261,8 @@ def _unpool_again(pooled: Rebuild, indices: PoolingIndices, images: slice) -> Te
     result = torch.empty(
         (*values.shape[:2], *indices.size), dtype=values.dtype, device=values.device, memory_format=layout
     )
-    for one, value, places in zip(result.split(1), values.split(1), packed.split(1), strict=True):
-        one.copy_(_unpool(value, places, indices.size))
+    for one, value, positions in zip(result.split(1), values.split(1), packed.split(1), strict=True):
+        one.copy_(_unpool(value, positions, indices.size))
     return result
 
 

@@ -63,4 +63,4 @@ def test_it_scores_on_its_own_classes_only_and_keeps_what_it_reads(run: Run, tmp
     assert not weights.exists()
     copyfile(find_weights(NAME), weights)
     code, _, err = run("blend", NAME, weights, "--out", weights)
-    assert (code, "w.safetensors would be written over" in err) == (2, True)
+    assert (code, "w.safetensors would be overwritten" in err) == (2, True)

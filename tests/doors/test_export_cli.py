@@ -23,12 +23,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_export_says_what_was_compared(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_export_prints_the_comparison(run: Run, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "model.pt2"
-    code, told, err = run("export", "--weights", weights, "--to", "torch-export", "--size", "20x30", "--out", out)
+    code, out_text, err = run("export", "--weights", weights, "--to", "torch-export", "--size", "20x30", "--out", out)
     assert code == 0, err
-    for words in ("noise 20x30", "drawn street 20x30", "0.0000%", "conv2d", "ran in PyTorch", "as in PyTorch"):
-        assert words in told
+    for words in ("noise 20x30", "drawn street 20x30", "0.0000%", "conv2d", "ran in PyTorch", "agrees with PyTorch"):
+        assert words in out_text
     assert out.is_file()
 
 
@@ -43,7 +43,7 @@ def test_export_says_what_was_compared(run: Run, weights: Path, tmp_path: Path) 
         (["--to", "onnx", "--out", "model.onnx", "--image", "nowhere.png"], ["nowhere.png"]),
     ],
 )
-def test_wrong_words_are_refused_and_leave_nothing(
+def test_wrong_options_are_refused_and_write_nothing(
     run: Run, arguments: list[str], words: list[str], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -55,7 +55,7 @@ def test_wrong_words_are_refused_and_leave_nothing(
 
 
 @pytest.mark.slow
-def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_files_of_another_origin_are_not_overwritten(run: Run, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     export = ["export", "--weights", weights, "--size", "20x30"]
     for target, name in (("onnx", "model.onnx"), ("coreml", "model.mlpackage")):
@@ -64,12 +64,12 @@ def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path
         precious.write_text("mine")
         code, _, err = run(*export, "--to", target, "--out", tmp_path / name)
         assert (code, err.count("\n")) == (2, 1)
-        assert f"{name} is a folder, and not of {target}" in err
+        assert f"{name} is a folder that {target} did not write" in err
         assert precious.read_text() == "mine"
     (tmp_path / "model.bin").write_text("of ncnn")
     code, _, err = run(*export, "--to", "openvino", "--out", tmp_path / "model.xml")
     assert (code, err.count("\n")) == (2, 1)
-    assert "model.bin is there without model.xml" in err
+    assert "model.bin exists although model.xml does not" in err
     assert (tmp_path / "model.bin").read_text() == "of ncnn"
     (tmp_path / "model.bin").unlink()
     for _ in range(2):  # and over its own it may go
@@ -77,7 +77,7 @@ def test_what_lies_there_and_is_not_ours_stays(run: Run, weights: Path, tmp_path
         assert code == 0, err
 
 
-def test_a_file_that_differs_is_an_error_and_gone(
+def test_an_export_that_differs_is_an_error_and_is_deleted(
     run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from segnet.export import comparison
@@ -91,7 +91,7 @@ def test_a_file_that_differs_is_an_error_and_gone(
 
 
 @pytest.mark.slow
-def test_benchmark_fills_the_page_and_goes_on(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_benchmark_fills_the_page_and_keeps_other_rows(run: Run, weights: Path, tmp_path: Path) -> None:
     page, out = tmp_path / "export.md", tmp_path / "export.json"
     page.write_text(f"# Export\n{BEGIN}\nolder\n{END}\nrest\n")
     arguments = ["benchmark", "export", "--weights", weights, "--size", "20x30", "--repeats", 1, "--out", out]
@@ -112,12 +112,12 @@ def test_benchmark_fills_the_page_and_goes_on(run: Run, weights: Path, tmp_path:
     assert "    segnet benchmark export --targets ncnn\n    segnet benchmark export --weights" in text
 
 
-def test_benchmark_wants_its_marks_before_it_measures(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_benchmark_checks_the_markers_before_measuring(run: Run, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("# Export\n")
-    code, told, err = run("benchmark", "export", "--weights", weights, "--page", tmp_path / "page.md")
+    code, out_text, err = run("benchmark", "export", "--weights", weights, "--page", tmp_path / "page.md")
     assert code == 2
     assert "expected a page with the lines" in err
-    assert "ms" not in told
+    assert "ms" not in out_text
     assert run("benchmark", "export", "--targets", "onx")[0] == 2
 
 

@@ -110,7 +110,7 @@ def test_results_never_replace_what_is_predicted(
     before = {path: path.read_bytes() for path in Path().rglob("*.png")}
     code, _, err = run("predict", *images, "--out", out, "--confidence")
     assert (code, err.count("\n")) == (2, 1)
-    assert f"{named} would be written over" in err
+    assert f"{named} would be overwritten" in err
     assert {path: path.read_bytes() for path in Path().rglob("*.png")} == before
 
 

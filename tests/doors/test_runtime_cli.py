@@ -16,7 +16,7 @@ from segnet.weights.file import WeightsCard, save_weights
 Run = Callable[..., tuple[int, str, str]]
 
 
-def test_predict_says_what_it_runs_on(run: Run, tmp_path: Path) -> None:
+def test_predict_prints_its_backend(run: Run, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "p.png")
     code, out, err = run("predict", tmp_path / "p.png", "--out", tmp_path / "o", "--precision", "float32")
     assert code == 0, err
@@ -37,7 +37,7 @@ def test_predict_says_what_it_runs_on(run: Run, tmp_path: Path) -> None:
         (("benchmark", "latency", "--backends", "eager"), "unknown backend and precision 'eager'"),
     ],
 )
-def test_one_line_says_what_is_wrong(run: Run, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_errors_are_one_line(run: Run, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save(tmp_path / "p.png")
     arguments = tuple(str(tmp_path / "p.png") if a == "p.png" else a for a in arguments)
     code, _, err = run(*arguments)
@@ -47,16 +47,16 @@ def test_one_line_says_what_is_wrong(run: Run, tmp_path: Path, arguments: tuple[
 
 
 @pytest.mark.slow
-def test_tune_remembers_what_auto_then_takes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_what_tune_stored(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("segnet.runtime.compiled.shutil.which", lambda name: None)
     monkeypatch.setitem(sys.modules, "onnx", None)  # as if not installed
     save_weights(tmp_path / "w.safetensors", create_model("enet", 11), WeightsCard("enet", CAMVID_11))
     code, out, err = run("tune", "--weights", tmp_path / "w.safetensors", "--size", "32x48", "--repeats", 1)
     assert code == 0, err
-    taken = re.search(r"auto takes (\w+) in (\w+): the fastest with at least 98% of the classes", out)
+    taken = re.search(r"auto now uses (\w+) in (\w+): the fastest with at least 98% equal classes", out)
     assert taken
-    assert "not tried: compiled" in out
+    assert "not measured: compiled" in out
     assert "onnx is not installed; pip install 'segnet[onnx]'" in out
     Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(tmp_path / "p.png")
     code, out, err = run(

@@ -69,7 +69,7 @@ def predictor() -> Predictor:
     return Predictor("segnet-basic-camvid", backend="eager", device="cpu", precision="float32")
 
 
-def test_frames_times_and_sound_arrive(
+def test_frames_timestamps_and_audio_are_kept(
     run: Run, images: list[np.ndarray], tmp_path: Path, predictor: Predictor
 ) -> None:
     source = write_video(tmp_path / "street.mp4", images, sound=True)
@@ -112,7 +112,7 @@ def test_colours_and_odd_sides(tmp_path: Path) -> None:
             assert np.abs(frames[2][16, column].astype(int) - image[16, column]).max() < 12
 
 
-def test_a_phone_held_upright(images: list[np.ndarray], tmp_path: Path) -> None:
+def test_rotation_is_applied(images: list[np.ndarray], tmp_path: Path) -> None:
     source = write_video(tmp_path / "phone.mp4", images[:2], rotation=90)
     frames, _, _ = read_video(source)
     assert frames[0].shape == (64, 48, 3)
@@ -136,7 +136,7 @@ def test_smoothing_is_the_running_mean(images: list[np.ndarray], tmp_path: Path,
         predict_video(predictor, source, tmp_path / "o.mp4", smoothing=1)
 
 
-def test_a_broken_stream_keeps_what_was_done(run: Run, images: list[np.ndarray], tmp_path: Path) -> None:
+def test_a_damaged_stream_keeps_the_frames_so_far(run: Run, images: list[np.ndarray], tmp_path: Path) -> None:
     source = write_video(tmp_path / "street.mkv", images)
     data = source.read_bytes()
     source.write_bytes(data[: len(data) * 2 // 3])
@@ -147,7 +147,7 @@ def test_a_broken_stream_keeps_what_was_done(run: Run, images: list[np.ndarray],
     assert len(read_video(tmp_path / "o" / "street-overlay.mp4")[0]) == readable
 
 
-def test_ctrl_c_keeps_what_was_done(images: list[np.ndarray], tmp_path: Path, predictor: Predictor) -> None:
+def test_ctrl_c_keeps_the_frames_so_far(images: list[np.ndarray], tmp_path: Path, predictor: Predictor) -> None:
     source = write_video(tmp_path / "street.mp4", images)
 
     class Stopped(Predictor):
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_what_was_done(images: list[np.ndarray], tmp_path: Path, pr
     assert not predict_video(predictor, source, tmp_path / "whole.mp4").interrupted
 
 
-def test_ctrl_c_before_the_first_frame_is_ctrl_c(
+def test_ctrl_c_before_the_first_frame_is_raised(
     images: list[np.ndarray], tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: Any, **__: Any) -> None:
@@ -182,7 +182,7 @@ def test_ctrl_c_before_the_first_frame_is_ctrl_c(
     assert [path.name for path in tmp_path.iterdir()] == ["street.mp4"]
 
 
-def test_an_error_of_the_model_or_of_the_disk_leaves_nothing(
+def test_an_error_of_the_model_or_the_disk_writes_nothing(
     images: list[np.ndarray], tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_video(tmp_path / "street.mp4", images)
@@ -197,7 +197,7 @@ def test_an_error_of_the_model_or_of_the_disk_leaves_nothing(
     assert list((tmp_path / "o").iterdir()) == []
 
 
-def test_what_is_no_video_is_refused(run: Run, images: list[np.ndarray], tmp_path: Path) -> None:
+def test_other_files_are_refused(run: Run, images: list[np.ndarray], tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "sound.avi"), "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
@@ -207,7 +207,7 @@ def test_what_is_no_video_is_refused(run: Run, images: list[np.ndarray], tmp_pat
     (tmp_path / "empty.mp4").touch()
     Image.fromarray(images[0]).save(tmp_path / "p.png")
     for name, words in (
-        ("sound.avi", "sound.avi has no stream of images that can be decoded, only audio; expected a video"),
+        ("sound.avi", "sound.avi has no video stream that can be decoded, only audio; expected a video"),
         ("one.mp4", "one.mp4 cannot be read as a video"),
         ("empty.mp4", "empty.mp4 cannot be read as a video"),
         ("none.mp4", "none.mp4 does not exist"),
@@ -220,7 +220,7 @@ def test_what_is_no_video_is_refused(run: Run, images: list[np.ndarray], tmp_pat
     source = write_video(tmp_path / "street.mp4", images[:2], sound=True)
     for arguments, words in (
         (("--out", tmp_path / "o.avi"), "a video is written as one of .mp4, .m4v, .mov, .mkv, .webm"),
-        (("--out", tmp_path / "o.webm"), "a .webm file cannot hold sound as aac; write .mkv, which can"),
+        (("--out", tmp_path / "o.webm"), "a .webm file cannot hold aac audio; write .mkv, which can"),
         ((tmp_path / "p.png", "--out", tmp_path / "o.mp4"), "expected a folder for images or several files"),
         (("--confidence", "--out", tmp_path / "o"), "a video has no --probabilities"),
     ):

@@ -27,11 +27,11 @@ def loop_pool(image: Tensor) -> tuple[Tensor, Tensor]:
     pooled = torch.zeros(batch, channels, -(-height // 2), -(-width // 2), dtype=image.dtype)
     flat = torch.zeros(pooled.shape, dtype=torch.int64)
     for n, c, row, column in torch.ones(pooled.shape).nonzero().tolist():
-        places = [
+        positions = [
             (y, x) for y in (2 * row, 2 * row + 1) for x in (2 * column, 2 * column + 1) if y < height and x < width
         ]
-        best = places[0]
-        for y, x in places:
+        best = positions[0]
+        for y, x in positions:
             value = float(image[n, c, y, x])
             if value > float(image[n, c, *best]) or math.isnan(value):
                 best = (y, x)
@@ -45,7 +45,7 @@ def assert_same(ours: Tensor, expected: Tensor) -> None:
 
 
 def check(image: Tensor) -> None:
-    """Values, places, unpooled map and gradient: all equal to torch's, bit by bit."""
+    """Values, positions, unpooled map and gradient: all equal to torch's, bit by bit."""
     size = (image.shape[2], image.shape[3])
     image, own = image.detach().requires_grad_(), image.detach().clone().requires_grad_()
     expected, flat = F.max_pool2d(image, 2, 2, ceil_mode=True, return_indices=True)

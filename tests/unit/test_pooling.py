@@ -50,26 +50,26 @@ class TorchPoolAndUnpool(PoolAndUnpool):
 # ------------------------------------------------------------------------------------------------ the idea
 
 
-def test_one_window_per_place(formulation: str) -> None:
+def test_one_window_per_position(formulation: str) -> None:
     image = torch.tensor([[9.0, 1, 1, 9, 1, 1, 1, 1], [1, 1, 1, 1, 9, 1, 1, 9]])[None, None]
     pooled, indices = max_pool(image)
     assert pooled.tolist() == [[[[9, 9, 9, 9]]]]
-    assert indices.places().tolist() == [[[[0, 1, 2, 3]]]]
+    assert indices.positions().tolist() == [[[[0, 1, 2, 3]]]]
     assert max_unpool(pooled, indices).tolist() == [[[[9, 0, 0, 9, 0, 0, 0, 0], [0, 0, 0, 0, 9, 0, 0, 9]]]]
 
 
 def test_four_channels_share_a_byte() -> None:
-    places = torch.tensor([1, 2, 3, 0], dtype=torch.uint8).view(1, 4, 1, 1)
-    indices = PoolingIndices.from_places(places, (2, 2))
+    positions = torch.tensor([1, 2, 3, 0], dtype=torch.uint8).view(1, 4, 1, 1)
+    indices = PoolingIndices.from_positions(positions, (2, 2))
     assert indices.packed.flatten().tolist() == [1 | 2 << 2 | 3 << 4 | 0 << 6]
     assert indices.num_bytes == 1
 
 
 @pytest.mark.parametrize("channels", range(1, 10))
-def test_packing_keeps_every_place_for_any_number_of_channels(channels: int) -> None:
-    places = torch.randint(0, 4, (2, channels, 3, 5), dtype=torch.uint8)
-    indices = PoolingIndices.from_places(places, (6, 9))
-    assert torch.equal(indices.places(), places)
+def test_packing_keeps_every_position_for_any_number_of_channels(channels: int) -> None:
+    positions = torch.randint(0, 4, (2, channels, 3, 5), dtype=torch.uint8)
+    indices = PoolingIndices.from_positions(positions, (6, 9))
+    assert torch.equal(indices.positions(), positions)
     assert indices.packed.shape == (2, -(-channels // 4), 3, 5)
 
 
@@ -118,7 +118,7 @@ def test_first_and_second_derivatives_are_exact(formulation: str, size: tuple[in
         assert torch.autograd.gradgradcheck(function, (tensor,))
 
 
-def test_each_of_tied_places_gets_what_torch_gives_it(formulation: str) -> None:
+def test_each_of_tied_positions_gets_what_torch_gives_it(formulation: str) -> None:
     image = torch.zeros(1, 1, 4, 4, requires_grad=True)
     (gradient,) = torch.autograd.grad(max_pool(image)[0].sum(), image)
     assert gradient.nonzero()[:, 2:].tolist() == [[0, 0], [0, 2], [2, 0], [2, 2]]
@@ -199,7 +199,7 @@ def test_under_a_default_device_and_type(formulation: str) -> None:
         (gradient,) = torch.autograd.grad(unpooled.square().sum(), image)
         image.requires_grad_(False)
         again = PoolingIndices.from_flat(flat, indices.size)
-        return [pooled, unpooled, gradient, flat, indices.places(), again.places()]
+        return [pooled, unpooled, gradient, flat, indices.positions(), again.positions()]
 
     expected = run()
     with torch.device("meta"):
@@ -279,7 +279,7 @@ def test_flat_indices_of_another_size_are_refused() -> None:
 @pytest.mark.parametrize("wrong", [-1, 2, 8, 10**6])
 def test_flat_indices_outside_their_window_are_refused(wrong: int) -> None:
     flat = torch.tensor([[0, 2], [8, 10]])[None, None]  # of a 4x4 map
-    assert PoolingIndices.from_flat(flat, (4, 4)).places().sum() == 0
+    assert PoolingIndices.from_flat(flat, (4, 4)).positions().sum() == 0
     flat[0, 0, 0, 0] = wrong
     with pytest.raises(ShapeError, match="1 flat indices lie outside their 2x2 window"):
         PoolingIndices.from_flat(flat, (4, 4))
@@ -298,7 +298,7 @@ def test_flat_indices_below_an_odd_map_are_refused(size: tuple[int, int], wrong:
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (1, 0, 4, 4), (1, 3, 0, 4), (1, 3, 4, 0)])
 def test_max_pool_refuses_other_shapes(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"max_pool wants a non-empty \(N, C, H, W\)"):
+    with pytest.raises(ShapeError, match=r"max_pool expects a non-empty \(N, C, H, W\)"):
         max_pool(torch.zeros(shape))
 
 

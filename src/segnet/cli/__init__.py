@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from segnet.cli.about import doctor, models
-from segnet.cli.acceleration import benchmark_latency, benchmark_memory, benchmark_profile, quantise, tune
 from segnet.cli.benchmark import benchmark_app
 from segnet.cli.blend import blend
 from segnet.cli.console import complain
@@ -18,9 +17,12 @@ from segnet.cli.crf import crf_app
 from segnet.cli.data import data_app
 from segnet.cli.evaluate import evaluate
 from segnet.cli.export import benchmark_export, export
+from segnet.cli.measure import benchmark_latency, benchmark_memory, benchmark_profile
 from segnet.cli.predict import predict
+from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
+from segnet.cli.tune import tune
 from segnet.errors import ConfigError, SegNetError
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""`segnet models | doctor`: what there is, and what it runs on."""
+"""`segnet models | doctor`: the models that ship, and the machine they run on."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -17,7 +17,7 @@ def models() -> None:
 
     table = Table("model", "parameters at 11 classes")
     for name in MODELS:
-        with torch.device("meta"):  # shapes without numbers: nothing is drawn
+        with torch.device("meta"):  # shapes only: no weights are initialised
             model = create_model(name, 11)
         table.add_row(name, f"{sum(p.numel() for p in model.parameters()):,}")
     out_console.print(table)
@@ -35,7 +35,7 @@ def models() -> None:
 
 
 def doctor() -> None:
-    """Say what this machine is and how SegNet would run on it."""
+    """Describe this machine and the device and precision that SegNet uses on it."""
     from segnet.device import choose_device
     from segnet.machine import machine_facts
 

@@ -37,6 +37,14 @@ ValSplitOption = Annotated[str, typer.Option(help="To score.")]
 VggOption = Annotated[str, typer.Option("--vgg16", help="ImageNet weights for models on VGG16: oxford, a file, ...")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all models alike.")]
 RepeatsOption = Annotated[int, typer.Option(min=1, help="Of each time that is measured.")]
+SelectSplitOption = Annotated[
+    str,
+    typer.Option(help="Split on which the best weights are selected; empty selects nothing: the last weights count."),
+]
+ReportSplitOption = Annotated[str, typer.Option(help="Split whose scores the table reports.")]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Trainings of each model; several give mean and spread.")]
+WeightingOption = Annotated[str, typer.Option(help="For table 1: median, natural, or both, separated by commas.")]
+StagesOption = Annotated[int, typer.Option(min=1, help="For tables 3 and 4: after how many equal parts to score.")]
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Of the rows + CRF in tables 3 and 4: a file of `segnet crf search`.")
 ]
@@ -59,7 +67,11 @@ def trained_table(
     epochs: EpochsOption = None,
     data_format: FormatOption = "auto",
     train_split: TrainSplitOption = "train",
-    val_split: ValSplitOption = "val",
+    report_split: ReportSplitOption = "val",
+    select_split: SelectSplitOption = "",
+    seeds: SeedsOption = 1,
+    weighting: WeightingOption = "",
+    stages: StagesOption = 3,
     vgg16: VggOption = "",
     crf: CRFOption = None,
     settings: SetOption = None,
@@ -69,7 +81,8 @@ def trained_table(
 ) -> None:
     """Three commands of one form, one for each table whose models are trained; the name says which."""
     table = str(context.info_name)
-    more: dict[str, Any] = {"data_format": data_format, "splits": (train_split, val_split), "vgg16": vgg16}
+    more: dict[str, Any] = {"data_format": data_format, "splits": (train_split, report_split), "vgg16": vgg16}
+    more |= {"select_split": select_split, "seeds": seeds, "weightings": names_in(weighting), "num_stages": stages}
     more |= {"crf": _crf(crf), "settings": tuple(settings or ()), "repeats": repeats}
     _show(_run(table, _options(out, models, size, device, precision, data=data, epochs=epochs, **more)), out)
 
@@ -206,6 +219,48 @@ def benchmark_training(
             )
     _print(table)
     _write_results(out, results)
+
+
+@benchmark_app.command("initialisation")
+def benchmark_initialisation(
+    data: DataOption,
+    out: OutOption = Path("results"),
+    models: Annotated[str, typer.Option(help="Names with commas between; empty is segnet-basic,segnet.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from 1 on.")] = 3,
+    data_format: FormatOption = "auto",
+    train_split: TrainSplitOption = "train",
+    val_split: ValSplitOption = "val",
+    vgg16: VggOption = "oxford",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Learning curves with a decoder drawn at random and one begun as tents (model.init), over seeds.
+
+    A model that was measured before and is not asked for stays in table and plot.
+    """
+    from segnet.benchmark.measure.initialisation import (
+        SCHEDULES,
+        curves_table,
+        learning_curves,
+        plot_curves,
+        with_stored,
+    )
+    from segnet.benchmark.paper_tables.results import show_and_write
+    from segnet.data import open_dataset
+    from segnet.device import choose_device
+
+    names = names_in(models) or tuple(SCHEDULES)
+    for name in names:
+        one_of("model", name, SCHEDULES)
+    device_spec = choose_device(device_name(device), precision_name(precision))
+    splits = (open_dataset(data, train_split, data_format), open_dataset(data, val_split, data_format))
+    records: list[dict[str, Any]] = []
+    for name in names:
+        numbers = range(1, seeds + 1)
+        records += learning_curves(name, splits, device_spec, out, seeds=numbers, vgg16=vgg16, console=out_console)
+    records = with_stored(records, out / "initialisation.json")
+    plot_curves(records, out / "initialisation.png")
+    show_and_write(curves_table(records), records, out, out_console, command_line())
 
 
 # ------------------------------------------------------------------------------------------------ small things

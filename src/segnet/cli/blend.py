@@ -1,4 +1,4 @@
-"""`segnet blend`: between two weights of one model."""
+"""`segnet blend`: blends two weights of one model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +12,17 @@ from segnet.errors import WeightsError
 
 
 def blend(
-    first: Annotated[str, typer.Argument(help="Name of weights that ship, or a .safetensors file.")],
-    second: Annotated[str, typer.Argument(help="Of a run that went on from the first, for the same classes.")],
+    first: Annotated[str, typer.Argument(help="Name of weights, or a .safetensors file.")],
+    second: Annotated[str, typer.Argument(help="Weights of a run that started from the first, for the same classes.")],
     out: Annotated[Path, typer.Option(help="The file to write, .safetensors.")],
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of the second; a little is often enough.")] = 0.2,
-    data: Annotated[str, typer.Option(help="To score on; the scores go into the file. Empty scores nothing.")] = "",
-    split: Annotated[str, typer.Option(help="Which images of it.")] = "val",
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the second; a small one is often enough.")] = 0.2,
+    data: Annotated[
+        str, typer.Option(help="Dataset to score on; the scores are stored in the file. Empty: no scores.")
+    ] = "",
+    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
     data_format: FormatOption = "auto",
 ) -> None:
-    """Blend two weights of one model: what the second has learnt anew, without losing what the first knew."""
+    """Blend two weights of one model: adds what fine-tuning learnt, without losing what the first had learnt."""
     from segnet.data import open_dataset
     from segnet.device import choose_device
     from segnet.inference.evaluate import evaluate

@@ -30,27 +30,27 @@ SHOWN = 5
 
 @crf_app.callback()
 def _group() -> None:
-    """Keeps `search` a word of its own while it is the only one."""
+    """A callback keeps `search` a subcommand while it is the only one."""
 
 
 @crf_app.command()
 def search(
     weights: WeightsOption,
     data: DataOption,
-    split: Annotated[str, typer.Option(help="Which images of it; those of training keep the others for scoring.")] = (
-        "train"
-    ),
+    split: Annotated[
+        str, typer.Option(help="Split of the dataset; use the training split, so that the others remain for scoring.")
+    ] = ("train"),
     data_format: FormatOption = "auto",
-    images: Annotated[int, typer.Option(min=1, help="How many, evenly spread over the split.")] = 20,
-    measure: Annotated[str, typer.Option(help="What is to be high: boundary_f1 or mean_iou.")] = "boundary_f1",
-    rounds: Annotated[int, typer.Option(min=1, help="The coarse grid, then ever finer steps.")] = 3,
-    iterations: Annotated[int, typer.Option(min=1, help="Of mean field.")] = 5,
-    workers: Annotated[int, typer.Option(min=1, help="Images at the same time.")] = os.cpu_count() or 1,
+    images: Annotated[int, typer.Option(min=1, help="Number of images, evenly spread over the split.")] = 20,
+    measure: Annotated[str, typer.Option(help="Score to maximise: boundary_f1 or mean_iou.")] = "boundary_f1",
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds: the coarse grid, then finer steps.")] = 3,
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations of mean field.")] = 5,
+    workers: Annotated[int, typer.Option(min=1, help="Images processed in parallel.")] = os.cpu_count() or 1,
     out: Annotated[Path, typer.Option(help="File for the best parameters, for --crf.")] = Path("crf.toml"),
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Find weights and widths on labelled images, coarse to fine; writes them to a file."""
+    """Search CRF weights and widths on labelled images, coarse to fine, and write them to a file."""
     expected = one_of("measure", measure, ("boundary_f1", "mean_iou"))
     from segnet.crf.file import write_crf
     from segnet.crf.search import model_outputs, search_crf
@@ -78,7 +78,7 @@ def search(
     out_console.print(_table(result))
     say(found)
     if result.gain <= 0:
-        say(f"No parameters that were tried raise {measure}: this model is better without a CRF.", "yellow")
+        say(f"None of the parameters tried raises {measure}: this model is better without a CRF.", "yellow")
     say(str(out), "dim")
 
 

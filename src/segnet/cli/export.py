@@ -1,4 +1,4 @@
-"""The command line's `segnet export` and `segnet benchmark export`: models for other runtimes."""
+"""Commands `segnet export` and `segnet benchmark export`."""
 
 import shlex
 from pathlib import Path
@@ -16,33 +16,35 @@ if TYPE_CHECKING:
     from segnet.export.record import Exported
 
 
-ImageOption = Annotated[Path | None, typer.Option(help="To compare on, besides noise; none draws a street scene.")]
+ImageOption = Annotated[
+    Path | None, typer.Option(help="Image to compare on, in addition to noise; default: a drawn street.")
+]
 
 
 def export(
     to: Annotated[
         str, typer.Option(help="onnx, openvino, torch-export, aotinductor, executorch, litert, ncnn, coreml, or web.")
     ],
-    out: Annotated[Path, typer.Option(help="The file to write, with the target's suffix; for web a folder.")],
+    out: Annotated[Path, typer.Option(help="File to write, with the target's suffix; for web a folder.")],
     weights: WeightsOption = "segnet-basic-camvid",
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of its images, or dynamic; empty is 360x480.")] = "",
-    answer: Annotated[str, typer.Option(help="logits, or classes: the argmax inside.")] = "logits",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the input, or dynamic; default 360x480.")] = "",
+    answer: Annotated[str, typer.Option(help="Output: logits, or classes with the argmax in the graph.")] = "logits",
     image: ImageOption = None,
     quantised: Annotated[
-        Path | None, typer.Option(help="File of segnet quantise from these weights: openvino writes it in int8.")
+        Path | None, typer.Option(help="int8 file that segnet quantise made from these weights; openvino only.")
     ] = None,
-    samples: Annotated[Path | None, typer.Option(help="For web: folder of images to offer on the page.")] = None,
+    samples: Annotated[Path | None, typer.Option(help="For web: folder of example images for the page.")] = None,
     runtime: Annotated[str, typer.Option(help="For web: folder with onnxruntime-web, or npm to fetch it.")] = "",
 ) -> None:
-    """Write a model for another runtime, run it there, and compare it with PyTorch; a file that differs is not kept.
+    """Export a model to another runtime, run it there and compare it with PyTorch; a file that differs is not kept.
 
-    For web: the whole demo as a folder of static files, whose model runs in the browser.
+    --to web writes the demo as a folder of static files; the model runs in the browser.
     """
     one_of("answer", answer, ("logits", "classes"))
-    of_web = {"--samples": samples, "--runtime": runtime}
-    of_files = {"--size": size, "--image": image, "--quantised": quantised, "--answer": answer != "logits"}
-    if unused := [name for name, value in (of_files if to == "web" else of_web).items() if value]:
-        raise ConfigError(f"{unused[0]} says nothing to --to {to}; leave it out")
+    web_options = {"--samples": samples, "--runtime": runtime}
+    file_options = {"--size": size, "--image": image, "--quantised": quantised, "--answer": answer != "logits"}
+    if unused := [name for name, value in (file_options if to == "web" else web_options).items() if value]:
+        raise ConfigError(f"{unused[0]} has no effect with --to {to}; leave it out")
     if to == "web":
         _export_web(weights, out, samples, runtime)
         return
@@ -59,23 +61,25 @@ def _export_web(weights: str, out: Path, samples: Path | None, runtime: str) -> 
 
     sizes = write_site(weights, out, samples=samples, runtime=runtime)
     say(
-        f"{out}: {len(sizes)} files, {sum(sizes.values()) / 2**20:.1f} MiB, for any web host; to try it: "
+        f"{out}: {len(sizes)} files, {sum(sizes.values()) / 2**20:.1f} MiB, for any web host; try it with: "
         f"python3 -m http.server --directory {shlex.quote(str(out))}"
     )
 
 
 def benchmark_export(
     weights: WeightsOption = "segnet-basic-camvid",
-    targets: Annotated[str, typer.Option(help="Names with commas between; empty takes all.")] = "",
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images.")] = "360x480",
+    targets: Annotated[str, typer.Option(help="Comma-separated names; default: all.")] = "",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the input.")] = "360x480",
     image: ImageOption = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Of each time that is measured.")] = 9,
-    out: Annotated[Path, typer.Option(help="Results as JSON; rows of other targets in it are kept.")] = Path(
+    repeats: Annotated[int, typer.Option(min=1, help="Timed calls per target.")] = 9,
+    out: Annotated[Path, typer.Option(help="JSON file for the results; rows of other targets in it are kept.")] = Path(
         "results/export.json"
     ),
-    page: Annotated[Path | None, typer.Option(help="A page whose table is replaced, such as docs/export.md.")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Markdown page whose table is replaced, such as docs/export.md.")
+    ] = None,
 ) -> None:
-    """Every target: version, operators, differences from PyTorch, latency, file size. Tools not installed are said."""
+    """Measure every target: operators, difference from PyTorch, latency, file size; missing tools are listed."""
     from segnet.benchmark.measure.exports import measure_exports, read_page, write_page, write_results
     from segnet.export import TARGETS
 
@@ -83,7 +87,7 @@ def benchmark_export(
     for name in names:
         one_of("export target", name, TARGETS)
     if page:
-        read_page(page)  # an error comes before the measuring
+        read_page(page)  # fail before measuring
     rows = measure_exports(weights, names, size_px(size), image_path=image, repeats=repeats, console=out_console)
     record = write_results(out, rows, command_line())
     say(str(out), "dim")
@@ -99,8 +103,8 @@ def _show(exported: "Exported") -> None:
         table.add_row(escape(d.image), *logits, f"{d.classes_changed:.4%}")
     if exported.differences:
         out_console.print(table)
-        told = f"ran in {exported.runtime} {exported.version} as in PyTorch"
+        outcome = f"ran in {exported.runtime} {exported.version} and agrees with PyTorch"
     else:
-        told = f"structure checked by {exported.runtime} {exported.version}; not run, for it does not run here"
+        outcome = f"structure checked by {exported.runtime} {exported.version}; not run: not supported on this platform"
     say(f"operators: {', '.join(sorted(exported.operators))}")
-    say(f"{exported.path}: {exported.num_bytes / 2**20:.2f} MiB, {told}")
+    say(f"{exported.path}: {exported.num_bytes / 2**20:.2f} MiB, {outcome}")

@@ -1,9 +1,9 @@
-"""Int8 by post-training quantisation: NNCF finds the ranges of every convolution's input on a few images.
+"""Post-training quantisation to int8: NNCF measures the input range of every convolution on calibration images.
 
-Only convolutions are quantised. Pooling by ranks compares a map with its own maxima: with another rounding on either
-side of the comparison the places are lost, so everything else stays in floating point. When the whole model in int8
-loses more than is allowed, the first convolution and the classifier, which see the image and give the classes, stay
-in floating point too; when that is not enough, nothing is written.
+Only convolutions are quantised. Pooling by ranks compares a feature map with its own maxima, and different rounding on
+the two sides of that comparison would lose the pooling indices; so everything else stays in floating point. If int8
+costs more accuracy than allowed, the first convolution and the classifier, which are the most sensitive, stay in
+floating point too. If that is not enough, nothing is written.
 """
 
 import logging
@@ -38,37 +38,37 @@ def quantise(
     num_scored: int | None = None,
     max_loss_points: float = 0.5,
 ) -> QuantisedCard:
-    """Quantises weights and keeps the result with its measured scores.
+    """Quantises weights to int8 and writes the result with its measured scores.
 
     Args:
         weights: name or path.
-        calibration: images the ranges are found on; their labels are not used.
-        scored: labelled images that before and after are scored on.
+        calibration: dataset of calibration images; their labels are not used.
+        scored: labelled dataset to score the float32 and the int8 model on.
         out: the file to write, `.safetensors`.
-        num_images: of the calibration, spread evenly over the dataset.
-        num_scored: of the scores, likewise; None takes all.
-        max_loss_points: of mean IoU, in percent, that int8 may cost.
+        num_images: number of calibration images, spread evenly over the dataset.
+        num_scored: number of images to score on, likewise; None uses all.
+        max_loss_points: largest loss of mean IoU allowed, in percentage points.
 
     Returns:
         The card of the file.
 
     Raises:
-        ConfigError: OpenVINO or NNCF is not installed, or `out` is the file of the weights.
+        ConfigError: OpenVINO or NNCF is not installed, or `out` is the weights file itself.
         WeightsError: the data has other classes than the weights, int8 loses too much, or `out` has another suffix.
-        DataError: no image.
+        DataError: a dataset is empty.
     """
     if out.suffix != ".safetensors":
-        raise WeightsError(f"{out}: a quantised model is saved as .safetensors; give the file that suffix")
+        raise WeightsError(f"{out}: a quantised model is written as .safetensors; give the file that suffix")
     path = find_weights(weights)
     require_apart([out], [path])
     model, card = load_weights(path)
     for dataset in (calibration, scored):
         if len(dataset) == 0:
-            raise DataError("no image to calibrate on or to score; give a folder with images")
+            raise DataError("the calibration or scoring dataset has no images; give a folder with images")
         if dataset.label_set.names != card.label_set.names:
             raise WeightsError(
-                f"the weights know the classes of {card.label_set.name}, the images have those of "
-                f"{dataset.label_set.name}; calibrate with images of the kind that the model was trained on"
+                f"the weights have the classes of {card.label_set.name}, the dataset those of "
+                f"{dataset.label_set.name}; calibrate with a dataset of the classes that the model was trained on"
             )
     images = [_image(calibration, i) for i in _spread(len(calibration), num_images)]
     chosen = _spread(len(scored), num_scored or len(scored))
@@ -84,13 +84,13 @@ def quantise(
             save_quantised(out, quantised, made)
             return made
     raise WeightsError(
-        f"{out} not written: int8 has mean IoU {after['mean_iou']:.4f}, float32 {before['mean_iou']:.4f}, and "
-        f"{max_loss_points} points are allowed; calibrate with more images, or allow more"
+        f"{out} not written: mean IoU is {after['mean_iou']:.4f} in int8 and {before['mean_iou']:.4f} in float32, "
+        f"a loss above the allowed {max_loss_points} points; use more calibration images, or raise --max-loss"
     )
 
 
 def _quantised(model: Any, images: Sequence[Tensor], kept: tuple[str, ...]) -> Any:
-    """A copy of an OpenVINO model whose convolutions, but for `kept`, are in int8."""
+    """Returns a copy of an OpenVINO model whose convolutions, except those in `kept`, are in int8."""
     nncf = require("nncf", "openvino")
     logging.getLogger("nncf").setLevel(logging.ERROR)
     others = {op.get_type_name() for op in model.get_ordered_ops()} - {
@@ -122,7 +122,7 @@ def _image(dataset: Dataset, index: int) -> Tensor:
     return torch.from_numpy(dataset[index].image.copy()).permute(2, 0, 1)[None].contiguous()
 
 
-def _spread(total: int, expected: int) -> list[int]:
-    """At most `expected` indices, evenly over `range(total)`."""
-    count = min(total, expected)
+def _spread(total: int, limit: int) -> list[int]:
+    """At most `limit` indices, spread evenly over `range(total)`."""
+    count = min(total, limit)
     return [i * total // count for i in range(count)]

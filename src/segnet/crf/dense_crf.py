@@ -1,27 +1,27 @@
-"""The fully connected CRF: every pixel speaks with every other one, and labels snap to the edges of the image.
+"""The fully connected CRF: all pairs of pixels are connected, so that labels align with the edges of the image.
 
     E(labels) = sum_i unary_i(l_i) + sum_(i<j) mu(l_i, l_j) * (w_s * k_s(i, j) + w_a * k_a(i, j))
 
-    unary_i(l) = -log probability_i(l)                            what the model says
-    k_s = exp(-|p_i - p_j|^2 / 2 s^2)                             smoothness: near pixels are alike
-    k_a = exp(-|p_i - p_j|^2 / 2 t^2 - |c_i - c_j|^2 / 2 r^2)     appearance: near pixels of like colour are alike
+    unary_i(l) = -log probability_i(l)                            the model's probabilities
+    k_s = exp(-|p_i - p_j|^2 / 2 s^2)                             smoothness: near pixels agree
+    k_a = exp(-|p_i - p_j|^2 / 2 t^2 - |c_i - c_j|^2 / 2 r^2)     appearance: near pixels of similar colour agree
     mu(l, m) = 1 where l and m differ, else 0                     Potts, or a matrix of costs
 
 Mean field replaces the labels by independent distributions and repeats
 `Q_i(l) ~ exp(-unary_i(l) - sum_m mu(l, m) * sum_kernels w * sum_j k(i, j) Q_j(m))`.
 
-The sums over j are Gaussian filters. `DenseCRF` takes a separable one for smoothness, which is exact, and the
-permutohedral lattice for appearance, which is right to some per cent. Its time is linear in the pixels: for 360x480 and
+The sums over j are Gaussian filters. `DenseCRF` uses a separable one for smoothness, which is exact, and the
+permutohedral lattice for appearance, whose error is some per cent. Its time is linear in the pixels: for 360x480 and
 11 classes some 0.8 s of processor time to build the filters and 0.1 s an iteration, on one core. `dense_crf_exact`
-writes the sums out: time and memory square in the pixels.
+computes the sums directly: time and memory are quadratic in the pixels.
 
 Source:
     Kraehenbuehl, Koltun: Efficient inference in fully connected CRFs with Gaussian edge potentials, NIPS 2011.
 
 Chosen:
     As in the second version of the authors' code, and so in DeepLab's: each kernel K is normalised symmetrically,
-    D^-1/2 K D^-1/2 with D the sums of its rows, so weights mean the same in flat and in busy regions; and j = i is not
-    taken out of the sums.
+    D^-1/2 K D^-1/2 with D the sums of its rows, so weights mean the same in flat and in textured regions; and j = i is
+    included in the sums.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ EXACT_PIXELS = 4096
 
 @dataclass(frozen=True)
 class CRFParameters:
-    """How much pixels care for each other, and over what distance.
+    """Weights and widths of the CRF's kernels.
 
     Args:
         smoothness_weight: w_s, at least 0; in nats for a pixel whose whole neighbourhood is of another class.
@@ -59,7 +59,7 @@ class CRFParameters:
         ConfigError: a value outside its range, or not finite.
 
     Source:
-        The defaults are those of DeepLab-LargeFOV's released script, made for VOC; a grid search finds better ones.
+        The defaults are those of DeepLab-LargeFOV's released script, made for VOC; a grid search can find better ones.
     """
 
     smoothness_weight: float = 3.0
@@ -86,7 +86,7 @@ class CRFParameters:
 
 
 class DenseCRF:
-    """The CRF of one image, in time linear in its pixels; its filters are built once and serve any probability.
+    """The CRF of one image, in time linear in its pixels; its filters are built once and used for any probability.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -109,7 +109,7 @@ class DenseCRF:
         self._filters = [_normalised(filter_, ones) for filter_ in (smoothness, lattice)]
 
     def reweighted(self, parameters: CRFParameters) -> "DenseCRF":
-        """The CRF of the same image with other weights or iterations; the filters are shared, so it costs nothing.
+        """The CRF of the same image with other weights or iterations; the filters are shared, so this is free.
 
         Raises:
             ConfigError: the widths differ.
@@ -127,7 +127,7 @@ class DenseCRF:
 
         Args:
             probability: of each class, float (K, H, W) in [0, 1], sum 1 over classes. Below 1e-5 it counts as 1e-5, so
-                that no class is out of the question.
+                that no class is impossible.
             compatibility: mu, symmetric float (K, K), the cost of two classes side by side; None is Potts.
 
         Returns:
@@ -147,7 +147,7 @@ def dense_crf_exact(
     parameters: CRFParameters | None = None,
     compatibility: Float | None = None,
 ) -> NDArray[np.float64]:
-    """Mean field with all pairs of pixels written out, in float64: for images of up to 4096 pixels.
+    """Mean field with all pairs of pixels computed, in float64: for images of up to 4096 pixels.
 
     Args:
         probability: as for `DenseCRF`.
@@ -165,7 +165,7 @@ def dense_crf_exact(
     parameters = parameters or CRFParameters()
     size = _size(image)
     if size[0] * size[1] > EXACT_PIXELS:
-        raise ShapeError(f"the exact CRF takes up to {EXACT_PIXELS} pixels, got {size[0]}x{size[1]}; use DenseCRF")
+        raise ShapeError(f"the exact CRF is for up to {EXACT_PIXELS} pixels, got {size[0]}x{size[1]}; use DenseCRF")
     appearance = _features(image, parameters)  # (H * W, 5)
     smoothness = appearance[:, :2] * (parameters.appearance_px / parameters.smoothness_px)
     ones = np.ones((size[0] * size[1], 1))
@@ -195,7 +195,7 @@ def _mean_field(
             part = filter_(probability)
             part *= weight
             message += part
-        # Potts: the sum over other classes is the sum over all, which softmax forgets, minus the class's own
+        # Potts: the sum over other classes is the sum over all, which softmax cancels, minus the class's own
         scores = message if mu is None else -(message @ mu)
         scores -= unary
         probability = _softmax(scores)
@@ -203,7 +203,7 @@ def _mean_field(
 
 
 def _softmax(scores: Float) -> Float:
-    """Over classes, (N, K) -> (N, K), in place: fresh memory costs more than the arithmetic."""
+    """Over classes, (N, K) -> (N, K), in place: allocating memory costs more than the arithmetic."""
     scores -= scores.max(1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(1, keepdims=True)
@@ -230,8 +230,8 @@ def _normalised(filter_: Filter, ones: Float) -> Filter:
 def _features(image: Image8, parameters: CRFParameters) -> NDArray[np.float64]:
     """x, y, red, green and blue of each pixel, row by row, in standard deviations: (H * W, 5)."""
     rows, columns = np.indices(image.shape[:2])
-    place = np.stack([columns, rows], axis=-1) / parameters.appearance_px
-    return np.concatenate([place, image / parameters.appearance_rgb], axis=-1).reshape(-1, 5)
+    position = np.stack([columns, rows], axis=-1) / parameters.appearance_px
+    return np.concatenate([position, image / parameters.appearance_rgb], axis=-1).reshape(-1, 5)
 
 
 def _all_pairs(features: NDArray[np.float64]) -> Filter:
@@ -242,7 +242,7 @@ def _all_pairs(features: NDArray[np.float64]) -> Filter:
 
 
 def _separable_gaussian(size: tuple[int, int], sigma_px: float) -> Filter:
-    """A Gaussian over rows and then columns, cut where it falls below 1e-6; outside the image is nothing."""
+    """A Gaussian over rows and then columns, cut where it falls below 1e-6; zero outside the image."""
     height, width = size
     along_rows, along_columns = (_bell_matrix(length, sigma_px) for length in (height, width))
 
@@ -267,7 +267,7 @@ def _bell_matrix(length: int, sigma_px: float) -> csr_array:
 
 def _size(image: Image8) -> tuple[int, int]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ShapeError(f"the CRF wants an RGB image, uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        raise ShapeError(f"the CRF expects an RGB image, uint8 (H, W, 3), got {image.dtype} {image.shape}")
     return image.shape[0], image.shape[1]
 
 
@@ -275,12 +275,12 @@ def _unary(probability: Float, size: tuple[int, int]) -> NDArray[np.float64]:
     """-log of the probabilities, float64 (H * W, K)."""
     if probability.ndim != 3 or probability.shape[1:] != size:
         raise ShapeError(
-            f"the CRF wants probabilities (K, {size[0]}, {size[1]}), as its image is, got {probability.shape}"
+            f"the CRF expects probabilities (K, {size[0]}, {size[1]}), the size of its image, got {probability.shape}"
         )
     if not (
         probability.min() >= 0 and probability.max() <= 1.001
     ):  # half precision sums to a little more; NaN fails too
-        raise ConfigError("the CRF wants probabilities in [0, 1]; take the softmax of logits first")
+        raise ConfigError("the CRF expects probabilities in [0, 1]; take the softmax of logits first")
     flat = np.ascontiguousarray(probability.reshape(probability.shape[0], -1).T, np.float64)
     unary: NDArray[np.float64] = -np.log(flat.clip(LEAST_PROBABILITY, 1))
     return unary

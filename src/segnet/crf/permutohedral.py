@@ -22,7 +22,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-_FARTHEST = 1e15  # beyond it float64 has no room for the place in a simplex
+_FARTHEST = 1e15  # beyond it float64 has no digits left for the position in a simplex
 _TOO_FAR = "points too many standard deviations apart for the lattice; expected larger ones"
 
 
@@ -44,9 +44,9 @@ class PermutohedralLattice:
 
     def __init__(self, features: NDArray[np.floating]) -> None:
         if features.ndim != 2 or 0 in features.shape:
-            raise ShapeError(f"the lattice wants features (N, d), neither of them 0, got {features.shape}")
+            raise ShapeError(f"the lattice expects features (N, d), neither of them 0, got {features.shape}")
         if not np.isfinite(features).all():
-            raise ConfigError("the lattice wants finite features; check the standard deviations")
+            raise ConfigError("the lattice expects finite features; check the standard deviations")
         if np.abs(features).max() > _FARTHEST:
             raise ConfigError(_TOO_FAR)
         self.num_points, d = features.shape
@@ -75,7 +75,7 @@ class PermutohedralLattice:
             ShapeError: another number of points.
         """
         if values.ndim != 2 or values.shape[0] != self.num_points:
-            raise ShapeError(f"the lattice wants a value for each point, ({self.num_points}, C), got {values.shape}")
+            raise ShapeError(f"the lattice expects a value for each point, ({self.num_points}, C), got {values.shape}")
         held = self._splat @ values  # (corners, C)
         for blur in self._blurs:
             held = blur @ held
@@ -83,7 +83,7 @@ class PermutohedralLattice:
 
 
 def _locate(features: Float64) -> tuple[Int64, Int64, Float64]:
-    """The simplex around each point, and the point's place in it.
+    """The simplex around each point, and the point's position in it.
 
     Returns:
         q of the corner with remainder 0, (N, d + 1); the rank of each coordinate, (N, d + 1): corner k has q_i - 1
@@ -128,7 +128,7 @@ def _pack(quotients: Int64, ranks: Int64) -> tuple[Int64, Int64]:
         ConfigError: the names do not fit 64 bits.
     """
     d = quotients.shape[1] - 1
-    room = 4  # a corner is up to 1 away from q, its ring 1 more, and what the blur looks for 1 more again
+    room = 4  # a corner is up to 1 away from q, its ring 1 more, and the neighbours that the blur reads 1 more again
     lowest = quotients[:, :d].min(0) - room
     spans = quotients[:, :d].max(0) + room + 1 - lowest
     strides = [d + 1]  # the remainder has stride 1
@@ -136,10 +136,10 @@ def _pack(quotients: Int64, ranks: Int64) -> tuple[Int64, Int64]:
         strides.append(strides[-1] * span)
     if strides[-1] >= 2**63:
         raise ConfigError(_TOO_FAR)
-    places = np.array(strides[:-1])
-    first = (quotients[:, :d] - lowest) @ places
-    names = np.stack([first - (ranks[:, :d] > d - k) @ places + k for k in range(d + 1)], axis=1)
-    return names, np.append(places, 0)
+    unit = np.array(strides[:-1])
+    first = (quotients[:, :d] - lowest) @ unit
+    names = np.stack([first - (ranks[:, :d] > d - k) @ unit + k for k in range(d + 1)], axis=1)
+    return names, np.append(unit, 0)
 
 
 def _ahead(names: Int64, strides: Int64, direction: int) -> Int64:
@@ -167,9 +167,9 @@ def _with_neighbours(names: Int64, strides: Int64) -> Int64:
 def _blur_along(direction: int, corners: Int64, strides: Int64) -> csr_array:
     """Each corner plus half of its two neighbours, as a sparse symmetric matrix (corners, corners)."""
     ahead = _ahead(corners, strides, direction)
-    place = np.searchsorted(corners, ahead).clip(max=len(corners) - 1)
-    there = np.flatnonzero(corners[place] == ahead)
+    position = np.searchsorted(corners, ahead).clip(max=len(corners) - 1)
+    there = np.flatnonzero(corners[position] == ahead)
     here, half = np.arange(len(corners)), np.full(len(there), 0.5, np.float32)
     values = np.concatenate([np.ones(len(corners), np.float32), half, half])
-    rows, columns = np.concatenate([here, there, place[there]]), np.concatenate([here, place[there], there])
+    rows, columns = np.concatenate([here, there, position[there]]), np.concatenate([here, position[there], there])
     return csr_array((values, (rows, columns)), shape=(len(corners), len(corners)))

@@ -1,7 +1,7 @@
-"""CRF parameters found on labelled images: a coarse grid, then finer steps around the best.
+"""Searches CRF parameters on labelled images: a coarse grid, then finer steps around the best.
 
-What the model says of an image is computed once. Filters are built once for an image and its widths, and serve all
-weights that are tried with them; they are dropped before the next widths, so memory holds one lattice a thread.
+The model's probabilities are computed once per image. Filters are built once per image and widths, and used for all
+weights tried with them; they are freed before the next widths, so memory holds one lattice per thread.
 
     round 1    all of `COARSE_GRID`, on a quarter of the images
     round 2    from the best of the one before, each parameter one step up and down, on all images
@@ -12,8 +12,9 @@ Source:
     on 100 images, coarse to fine, ten iterations of mean field.
 
 Chosen:
-    The grid is geometric, as weights and widths act by ratio, and reaches down to weights that hardly change the
-    model's word: thin classes die first. The smoothness weight is searched too; its width stays at 3 px as in DeepLab.
+    The grid is geometric, as weights and widths act by ratio, and includes weights that hardly change the model's
+    prediction: strong ones remove thin classes first. The smoothness weight is searched too; its width stays at 3 px as
+    in DeepLab.
     Rounds after the first move one parameter at a time, since the whole grid would take hours.
 """
 
@@ -52,7 +53,7 @@ FIRST_STEP = 1.5  # a factor; each later round takes the square root of the one 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """An image and what the model says of it, before any CRF.
+    """An image and the model's probabilities for it, before any CRF.
 
     Attributes:
         sample: image and target.
@@ -65,10 +66,10 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        measure: what was to be high.
+        measure: the score that was maximised.
         alone: scores of the model without a CRF, on all images.
         ranked: parameters and their scores on all images, best first.
     """
@@ -84,18 +85,18 @@ class SearchResult:
 
     @property
     def gain(self) -> float:
-        """The measure with the best parameters minus without a CRF; negative when every CRF tried does harm."""
+        """The measure with the best parameters minus without a CRF; negative when every CRF tried lowers it."""
         return _value(self.ranked[0][1], self.measure) - _value(self.alone, self.measure)
 
 
 @torch.inference_mode()
 def model_outputs(model: nn.Module, dataset: Dataset, count: int, device_spec: DeviceSpec) -> list[ModelOutput]:
-    """The model's word on images evenly spread over a dataset.
+    """The model's probabilities for images evenly spread over a dataset.
 
     Args:
         model: put in evaluation mode, and moved to the device.
         dataset: labelled.
-        count: of images, at least 1; a dataset with fewer gives all of its own.
+        count: of images, at least 1; a smaller dataset is used whole.
         device_spec: device and precision.
     """
     device_spec.ready(model.eval())
@@ -124,22 +125,22 @@ def search_crf(
     Args:
         outputs: at least one image with labels.
         label_set: of the targets.
-        measure: what is to be high.
+        measure: the score to maximise.
         rounds: at least 1; the first is the coarse grid.
         iterations: of mean field.
         workers: threads, an image each.
         console: where progress is shown; None is quiet.
 
     Raises:
-        ConfigError: no image, no round, or labels of which the measure does not exist.
+        ConfigError: no image, no round, or labels for which the measure is undefined.
     """
     if not outputs or rounds < 1:
-        raise ConfigError(f"the CRF search wants images and rounds, got {len(outputs)} and {rounds}")
+        raise ConfigError(f"the CRF search needs images and rounds, got {len(outputs)} and {rounds}")
     alone = Scores(label_set)
     for output in outputs:
         alone.add(output.probability.argmax(0).astype(np.uint8), output.sample.target, output.sample.name)
     if math.isnan(_value(alone, measure)):
-        raise ConfigError(f"{measure} does not exist on these {len(outputs)} images; choose others, with labels")
+        raise ConfigError(f"{measure} is undefined on these {len(outputs)} images; choose others, with labels")
 
     def scores_of(candidates: Iterable[CRFParameters], share: int, what: str) -> dict[CRFParameters, Scores]:
         return _scores(list(candidates), outputs[::share], label_set, workers, what, console or Console(quiet=True))
@@ -162,7 +163,7 @@ def search_crf(
 
 
 def _neighbours(centre: CRFParameters, factor: float) -> list[CRFParameters]:
-    """Each searched parameter a step down and a step up, the others as they are; three digits suffice."""
+    """Each searched parameter a step down and a step up, the others unchanged; rounded to three digits."""
     changes: list[dict[str, Any]] = [
         {name: float(f"{getattr(centre, name) * step:.3g}")} for name in COARSE_GRID for step in (1 / factor, factor)
     ]
@@ -177,7 +178,7 @@ def _scores(
     what: str,
     console: Console,
 ) -> dict[CRFParameters, Scores]:
-    """Every candidate on every image; scipy's sparse products let other threads run."""
+    """Every candidate on every image; scipy's sparse products release the GIL."""
     by_widths = [list(group) for _, group in groupby(sorted(candidates, key=_widths), key=_widths)]
 
     def score_image(output: ModelOutput) -> dict[CRFParameters, Scores]:
@@ -200,7 +201,7 @@ def _scores(
                 total[parameters].counts += scores.counts
                 total[parameters].images += scores.images
     finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the images begun, not for all
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the images in progress, not for all
     return total
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from segnet.config.sections import Augmentation
+from segnet.data.adapting import adapt_dataset
 from segnet.data.datasets.camvid import SPLITS, CamVid
 from segnet.data.datasets.camvid32 import CamVid32, is_painted_in_32_colours
 from segnet.data.datasets.cityscapes import Cityscapes
@@ -11,11 +13,26 @@ from segnet.data.datasets.layout import all_folders
 from segnet.data.datasets.paired import PairedImages
 from segnet.data.datasets.sunrgbd import SUNRGBD, is_sunrgbd
 from segnet.data.datasets.voc import VOC, voc_folder
+from segnet.data.loader import TorchView, collate
 from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.reading.label_file import LABELS_TOML
-from segnet.data.sample import Dataset
+from segnet.data.sample import Batch, Dataset, Sample
 from segnet.data.street.scenes import street_split
+from segnet.data.transforms import augment
 from segnet.errors import ConfigError, DataError, nearest
+
+__all__ = [
+    "DATA_FORMATS",
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "Sample",
+    "TorchView",
+    "adapt_dataset",
+    "augment",
+    "collate",
+    "open_dataset",
+]
 
 DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
     "camvid": CamVid,

@@ -1,4 +1,4 @@
-"""Trained models in the formats of other runtimes; each file is run there before it takes its name."""
+"""Export of trained models to other runtimes; each file is run and compared with PyTorch before it is kept."""
 
 import re
 from collections.abc import Callable
@@ -22,9 +22,9 @@ class Target(NamedTuple):
     """A format.
 
     Attributes:
-        suffix: of its file.
-        write: writes the file, and loads it into its runtime.
-        dynamic: whether it holds a model for images of any size.
+        suffix: file suffix.
+        write: writes the file and loads it into its runtime.
+        dynamic: whether the format can hold a model for images of any size.
     """
 
     suffix: str
@@ -43,8 +43,8 @@ TARGETS: dict[str, Target] = {
     "coreml": Target(".mlpackage", coreml.write, dynamic=False),
 }
 
-_OF_A_PACKAGE = "Manifest.json"  # what Core ML's folders have in them
-_NOT_PLAIN = re.compile(r"scatter|gather_?(nd|elements)|max_?unpool|::", re.IGNORECASE)
+_PACKAGE_MANIFEST = "Manifest.json"  # every Core ML package folder contains it
+_SPECIAL_OPERATORS = re.compile(r"scatter|gather_?(nd|elements)|max_?unpool|::", re.IGNORECASE)
 
 
 def export_weights(
@@ -57,59 +57,63 @@ def export_weights(
     image: Path | None = None,
     quantised: Path | None = None,
 ) -> Exported:
-    """Writes a model for another runtime, runs it there, and compares it with PyTorch; whole and equal, or not at all.
+    """Exports a model, runs the file in its runtime and compares it with PyTorch; a file that differs is not written.
 
     Args:
         weights: name of weights that ship, or a `.safetensors` file.
         target: a key of `TARGETS`.
         path: of the file; some targets put others of the same stem beside it.
-        size_px: (height, width) of the images it will take; None for any.
-        answer: `logits`, or `classes` with the argmax inside.
-        image: to compare on, besides noise; None draws a street scene.
-        quantised: file of `segnet quantise` from these weights, to export in int8; None exports in float32.
+        size_px: (height, width) of the input images; None exports a dynamic size.
+        answer: `logits`, or `classes` with the argmax inside the graph.
+        image: image to compare on, in addition to noise; None draws a street scene.
+        quantised: int8 file that `segnet quantise` made from these weights; None exports in float32.
 
     Raises:
-        ConfigError: unknown target, a size, an answer or a precision that it cannot hold, another suffix, or a tool
-            that is missing.
-        WeightsError: the weights cannot be read, or the quantised file comes from others.
-        DataError: the image cannot be read, or the file not be written.
-        ExportError: the export does not say what PyTorch says.
+        ConfigError: unknown target; a size, output or precision that the target does not support; wrong suffix; or a
+            missing tool.
+        WeightsError: the weights cannot be read, or the quantised file was made from other weights.
+        DataError: the image cannot be read, or the file cannot be written.
+        ExportError: the exported model does not agree with PyTorch.
     """
     if target not in TARGETS:
         raise ConfigError(f"unknown export target '{target}'; {nearest(target, TARGETS)}")
-    made_by = TARGETS[target]
-    if path.suffix != made_by.suffix:
-        raise ConfigError(f"{path}: {target} writes {made_by.suffix}; give the file that suffix")
-    if path.is_dir() and not (path.suffix == ".mlpackage" and (path / _OF_A_PACKAGE).is_file()):
-        raise ConfigError(f"{path} is a folder, and not of {target}; choose another name")
-    if size_px is None and not made_by.dynamic:
+    chosen = TARGETS[target]
+    if path.suffix != chosen.suffix:
+        raise ConfigError(f"{path}: {target} writes {chosen.suffix}; give the file that suffix")
+    if path.is_dir() and not (path.suffix == ".mlpackage" and (path / _PACKAGE_MANIFEST).is_file()):
+        raise ConfigError(f"{path} is a folder that {target} did not write; choose another name")
+    if size_px is None and not chosen.dynamic:
         dynamic = ", ".join(name for name, each in TARGETS.items() if each.dynamic)
         raise ConfigError(
-            f"a file of {target} is for one size; give --size HEIGHTxWIDTH and bring images to it, or export to "
+            f"{target} supports one fixed size only; give --size HEIGHTxWIDTH and resize images to it, or export to "
             f"one of {dynamic}"
         )
     if quantised and target != "openvino":
-        raise ConfigError(f"{quantised} is a model of OpenVINO; only --to openvino exports it, {target} takes float32")
+        raise ConfigError(f"{quantised} is an OpenVINO model; only --to openvino exports it, {target} exports float32")
     images = example_images(size_px, image)
     model, card = load_weights(weights)
     if quantised:
         card = replace(card, scores=read_quantised(quantised, find_weights(weights))[1].scores_after)
     request = Request(model, card, size_px, answer, quantised)
     with whole_files(path) as temporary:
-        runtime, version, operators, run = made_by.write(request, temporary)
-        if strange := sorted(filter(_NOT_PLAIN.search, operators)):
-            raise ExportError(f"{target}: operators that not every runtime has: {', '.join(strange)}; not exported")
+        runtime, version, operators, run = chosen.write(request, temporary)
+        if special := sorted(filter(_SPECIAL_OPERATORS.search, operators)):
+            raise ExportError(
+                f"{target}: operators that not every runtime supports: {', '.join(special)}; not exported"
+            )
         differences = compare(request, run, images) if run else ()
-        _require_free_beside(path, temporary.parent)
+        _refuse_to_overwrite(path, temporary.parent)
         num_bytes = sum(made.stat().st_size for made in temporary.parent.rglob("*") if made.is_file())
     return Exported(path, target, runtime, version, operators, differences, num_bytes, run)
 
 
-def _require_free_beside(path: Path, room: Path) -> None:
-    """Refuses, on a first export to `path`, files beside it that belong to something else."""
-    in_the_way = [path.with_name(made.name) for made in room.iterdir() if path.with_name(made.name).exists()]
+def _refuse_to_overwrite(path: Path, temporary_folder: Path) -> None:
+    """Raises DataError when a first export to `path` would overwrite files of another origin next to it."""
+    in_the_way = [
+        path.with_name(made.name) for made in temporary_folder.iterdir() if path.with_name(made.name).exists()
+    ]
     if in_the_way and not path.exists():
         raise DataError(
-            f"{in_the_way[0]} is there without {path.name}, so it belongs to something else and "
-            "would be written over; choose another name"
+            f"{in_the_way[0]} exists although {path.name} does not, so another program wrote it; "
+            "choose another name, or delete it"
         )

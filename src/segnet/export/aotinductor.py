@@ -1,4 +1,4 @@
-"""A package of machine code for this kind of processor, .pt2, made by PyTorch's Inductor ahead of time."""
+"""AOTInductor: a .pt2 package of machine code for this kind of processor, compiled ahead of time by PyTorch."""
 
 import shutil
 from pathlib import Path
@@ -15,13 +15,13 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Compiles and loads; the metadata are the package's own.
+    """Compiles and loads the package; the metadata is stored inside it.
 
     Raises:
         ConfigError: there is no C++ compiler.
     """
     if not shutil.which("g++") and not shutil.which("clang++"):
-        raise ConfigError("export to aotinductor compiles C++ and finds no compiler; install g++")
+        raise ConfigError("export to aotinductor needs a C++ compiler and found none; install g++")
     program = exported_program(request)
     with quiet():
         aoti_compile_and_package(
@@ -31,7 +31,7 @@ def write(request: Request, path: Path) -> Written:
 
     def run(image: Image) -> NDArray[np.generic]:
         with torch.inference_mode():
-            # the machine code is for contiguous images, and does not look
+            # the compiled code expects contiguous images and does not check strides
             answer: NDArray[np.generic] = model(torch.from_numpy(np.ascontiguousarray(image))).numpy()
         return answer
 

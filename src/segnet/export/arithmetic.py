@@ -1,8 +1,8 @@
-"""The model for formats without comparison and selection: the same places found by subtraction and ReLU.
+"""The model for formats without comparison and selection: pooling indices computed by subtraction and ReLU.
 
-A pixel is a maximum where `relu(1 - HUGE * (maximum - pixel))` is 1, and a place where `relu(1 - |rank - own rank|)`
-is 1; both are 0 elsewhere. The numbers are those of `runtime.ranks` in float32 and bfloat16. In float16 `HUGE` is
-infinite, so such files run in float32 or bfloat16 only.
+A pixel is a maximum of its window where `relu(1 - HUGE * (maximum - pixel))` is 1. Unpooling writes to a pixel where
+`relu(1 - |rank - own rank|)` is 1. Both are 0 elsewhere. The results equal those of `runtime.ranks` in float32 and
+bfloat16. In float16 `HUGE` is infinite, so these files run in float32 or bfloat16 only.
 """
 
 import copy
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.export.record import Request
-from segnet.nn.layers import LocalContrast
+from segnet.nn.normalisation import LocalContrast
 from segnet.runtime import ranks
 from segnet.runtime.fold import replace_calls
 from segnet.runtime.graph import InferenceModel, inference_model
@@ -23,13 +23,13 @@ _FLOOR = 1e-4
 
 
 def arithmetic_model(request: Request) -> InferenceModel:
-    """The folded model for images of one size, without comparison, selection, or an axis N that is written on."""
-    assert request.size_px is not None  # targets of one size refuse others before
+    """Returns the folded model for images of one size, without comparison or selection operators."""
+    assert request.size_px is not None  # `export_weights` has refused dynamic sizes
     size_px = request.size_px
     model = copy.deepcopy(request.model)
     if isinstance(contrast := model.get_submodule("normalisation"), LocalContrast):
         model.set_submodule("normalisation", FixedContrast(contrast, size_px))
-    for halvings in range(max(size_px).bit_length() + 1):  # real tensors, made before tracing: constants of the file
+    for halvings in range(max(size_px).bit_length() + 1):  # made before tracing, so that they become constants
         _own_rank((-(-size_px[0] >> halvings), -(-size_px[1] >> halvings)))
     made = inference_model(model, answer=request.answer)
     replace_calls(made.model, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
@@ -37,10 +37,10 @@ def arithmetic_model(request: Request) -> InferenceModel:
 
 
 class FixedContrast(nn.Module):
-    """`LocalContrast` for images of one size: the weight inside the image is a constant.
+    """`LocalContrast` for images of one size, where the blurred weight of the image area is a constant.
 
     Args:
-        contrast: of any size.
+        contrast: the normalisation to copy.
         size_px: (height, width).
     """
 

@@ -1,4 +1,4 @@
-"""An export runs on images and must say what PyTorch says."""
+"""Comparison of an exported model with PyTorch on the same images."""
 
 from pathlib import Path
 
@@ -12,22 +12,22 @@ from segnet.data.transforms import image_to_tensor
 from segnet.errors import ExportError
 from segnet.export.record import Difference, Image, Request, Run
 
-# A runtime adds up in another order, so logits differ in their last digits; where two values of a pooling window are
-# that near to each other, another one wins and a few logits differ by more. Hence no limit on the largest difference.
+# Runtimes sum in another order, so logits differ in their last digits. Where two values of a pooling window are that
+# close, the other one becomes the maximum and a few logits differ by more: so the largest difference has no limit.
 MEAN_LIMIT = 1e-3
 CLASSES_LIMIT = 1e-3
-# Int8 is judged on labelled images, when a model is quantised; here a file that is not the model at all must not pass.
+# The accuracy of int8 is measured on labelled images by `segnet quantise`; these limits only catch a wrong model.
 INT8_MEAN_LIMIT = 0.2
 INT8_CLASSES_LIMIT = 0.2
 DYNAMIC_SIZES_PX = ((75, 101), (96, 128))
 
 
 def example_images(size_px: tuple[int, int] | None, image: Path | None = None) -> dict[str, Image]:
-    """The images an export is tried on: noise, and a street scene.
+    """Returns the images to compare on: noise and a street scene.
 
     Args:
-        size_px: (height, width) of each; None takes two sizes, one of them odd.
-        image: taken instead of the drawn scene; brought to the size, if there is one.
+        size_px: (height, width) of each image; None uses two sizes, one of them odd.
+        image: used instead of the drawn scene; resized to `size_px`, if given.
 
     Returns:
         RGB float32 (1, 3, H, W) in [0, 1], contiguous, by name.
@@ -46,7 +46,7 @@ def example_images(size_px: tuple[int, int] | None, image: Path | None = None) -
             fitted = Pillow.fromarray(drawn).resize((size_px[1], size_px[0]), Pillow.Resampling.BILINEAR)
             drawn = np.asarray(fitted)
         name = f"{image.name} {drawn.shape[0]}x{drawn.shape[1]}"
-    scene = np.ascontiguousarray(image_to_tensor(drawn)[None].numpy())  # some runtimes do not look at strides
+    scene = np.ascontiguousarray(image_to_tensor(drawn)[None].numpy())  # some runtimes ignore strides
     return {f"noise {noise_px[0]}x{noise_px[1]}": noise, name: scene}
 
 
@@ -54,13 +54,13 @@ def compare(request: Request, run: Run, images: dict[str, Image]) -> tuple[Diffe
     """Runs an export and PyTorch's model on the same images.
 
     Args:
-        request: what was exported.
-        run: the export in its runtime.
+        request: what was exported, with PyTorch's model.
+        run: runs the exported file in its runtime.
         images: RGB float32 (1, 3, H, W) in [0, 1], by name.
 
     Raises:
-        ExportError: an answer of another shape, a mean difference of logits above 0.1 % of their mean size, or another
-            class at more than 0.1 % of an image's pixels; 20 % both for a quantised model.
+        ExportError: the output has another shape, the mean difference of the logits exceeds 0.1 % of their mean
+            magnitude, or the class differs at more than 0.1 % of the pixels; 20 % each for a quantised model.
     """
     floating = request.quantised is None
     limits = (MEAN_LIMIT, CLASSES_LIMIT) if floating else (INT8_MEAN_LIMIT, INT8_CLASSES_LIMIT)
@@ -72,7 +72,7 @@ def compare(request: Request, run: Run, images: dict[str, Image]) -> tuple[Diffe
         answer = run(image)
         expected = logits.shape if request.answer == "logits" else classes.shape
         if answer.shape != expected:
-            raise ExportError(f"{name}: expected an answer of {expected}, got {answer.shape}; not exported")
+            raise ExportError(f"{name}: expected an output of shape {expected}, got {answer.shape}; not exported")
         size = float(np.abs(logits).mean())
         if request.answer == "logits":
             away = np.abs(answer - logits)
@@ -88,11 +88,11 @@ def compare(request: Request, run: Run, images: dict[str, Image]) -> tuple[Diffe
 def _require_equal(difference: Difference, mean_limit: float, classes_limit: float) -> None:
     if difference.mean_logit is not None and not difference.mean_logit <= mean_limit * difference.mean_size:
         raise ExportError(
-            f"{difference.image}: logits differ from PyTorch's by {difference.mean_logit:.2g} in the mean, allowed "
-            f"is {mean_limit:g} of their mean size {difference.mean_size:.2g}; not exported"
+            f"{difference.image}: logits differ from PyTorch's by {difference.mean_logit:.2g} on average, expected at "
+            f"most {mean_limit:g} of their mean magnitude {difference.mean_size:.2g}; not exported"
         )
     if not difference.classes_changed <= classes_limit:
         raise ExportError(
-            f"{difference.image}: {difference.classes_changed:.2%} of the pixels have another class than PyTorch "
-            f"says, allowed is {classes_limit:.1%}; not exported"
+            f"{difference.image}: {difference.classes_changed:.2%} of the pixels have another class than in PyTorch, "
+            f"expected at most {classes_limit:.1%}; not exported"
         )

@@ -1,4 +1,4 @@
-"""Core ML for Apple's machines, .mlpackage. It runs on macOS only; elsewhere its structure is checked."""
+"""Core ML for Apple devices, .mlpackage. It is run on macOS; on other systems only its structure is checked."""
 
 import contextlib
 import io
@@ -18,11 +18,11 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Converts in float32 for iOS 16 and macOS 13; the metadata are the package's own. Class ids come as int32.
+    """Converts in float32 for iOS 16 and macOS 13; the metadata is stored in the package. Class ids are int32.
 
     Raises:
         ConfigError: coremltools is not installed.
-        ExportError: the package has another input or answer than was asked for.
+        ExportError: the package has another input or output than requested.
     """
     coreml = require("coremltools", "coreml")
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # progress bars

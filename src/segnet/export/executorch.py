@@ -1,4 +1,4 @@
-"""ExecuTorch for phones and small machines, .pte: convolutions by XNNPACK, the rest by its portable kernels."""
+"""ExecuTorch for phones and embedded devices, .pte: XNNPACK runs convolutions, portable kernels run the rest."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Lowers, writes, and loads; the format has no place for metadata, so they stand in a .json beside it.
+    """Lowers, writes and loads the model; the format holds no metadata, so a .json file beside it does.
 
     Raises:
         ConfigError: ExecuTorch is not installed.
@@ -41,7 +41,7 @@ def write(request: Request, path: Path) -> Written:
 
 
 def _operators(program: ExportedProgram) -> dict[str, int]:
-    """Those that are left to ExecuTorch's own kernels, and those handed to XNNPACK."""
+    """Counts the operators of ExecuTorch's own kernels and those delegated to XNNPACK."""
     graphs = [program.graph]
     graphs += [m.original_module.graph for m in program.graph_module.children() if hasattr(m, "original_module")]
     counted = sum((Counter(count_operators(graph)) for graph in graphs), Counter())

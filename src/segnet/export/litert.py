@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite) for phones and small machines, .tflite."""
+"""LiteRT (TensorFlow Lite) for phones and embedded devices, .tflite."""
 
 import contextlib
 import io
@@ -18,27 +18,27 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Converts, writes, and loads; the metadata stand in a .json beside it.
+    """Converts, writes and loads the model; a .json file beside it holds the metadata.
 
     Raises:
         ConfigError: litert-torch or ai-edge-litert is not installed.
     """
     converter = require("litert_torch", "litert")
     interpreter = require("ai_edge_litert.interpreter", "litert")
-    assert request.size_px is not None  # targets of one size refuse others before
+    assert request.size_px is not None  # `export_weights` has refused dynamic sizes
     model = inference_model(request.model, answer=request.answer)
-    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # its stages, one a line
+    with quiet(), contextlib.redirect_stdout(io.StringIO()):  # the converter prints its stages
         converter.convert(model, (torch.zeros(1, 3, *request.size_px),)).export(str(path))
     path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
-    plain = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # else operators hide behind DELEGATE
+    plain = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # otherwise the list shows only DELEGATE
     listed = interpreter.Interpreter(str(path), experimental_op_resolver_type=plain)
     operators = Counter(operator["op_name"] for operator in listed._get_ops_details())
     loaded = interpreter.Interpreter(str(path))
     loaded.allocate_tensors()
-    place, answer = loaded.get_input_details()[0]["index"], loaded.get_output_details()[0]["index"]
+    image_index, answer = loaded.get_input_details()[0]["index"], loaded.get_output_details()[0]["index"]
 
     def run(image: Image) -> NDArray[np.generic]:
-        loaded.set_tensor(place, np.ascontiguousarray(image))
+        loaded.set_tensor(image_index, np.ascontiguousarray(image))
         loaded.invoke()
         result: NDArray[np.generic] = loaded.get_tensor(answer)
         return result

@@ -1,4 +1,4 @@
-"""ONNX, for ONNX Runtime on any machine and in the browser."""
+"""ONNX, for ONNX Runtime on any platform and in the browser."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ OPSET = 18
 
 
 def write(request: Request, path: Path) -> Written:
-    """Writes opset 18 in one file, checks it, and loads it into ONNX Runtime; the metadata are its properties.
+    """Writes opset 18 as one file, checks it and loads it into ONNX Runtime; the metadata is stored as properties.
 
     Raises:
         ConfigError: onnx, onnxscript or onnxruntime is not installed.

@@ -1,4 +1,4 @@
-"""OpenVINO's intermediate representation: .xml, and the weights in a .bin beside it; of a quantised model in int8."""
+"""OpenVINO's intermediate representation: .xml with the weights in a .bin beside it, float32 or int8."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,14 +17,14 @@ _NO_OPERATORS = {"Constant", "Parameter", "Result"}
 
 
 def write(request: Request, path: Path) -> Written:
-    """Writes and loads; a machine that multiplies bfloat16 may run it so. The metadata are `rt_info`.
+    """Writes and loads the model; the metadata is stored as `rt_info`.
 
-    It is compared in float32, whatever the machine would choose; in int8 where the convolutions are. An int8 model
-    takes uint8.
+    It runs in float32 here, so that the comparison does not depend on the processor; a processor with bfloat16 may
+    run the file in bfloat16. An int8 model takes uint8 images.
 
     Raises:
         ConfigError: OpenVINO is not installed.
-        WeightsError: the quantised file comes from other weights.
+        WeightsError: the quantised file was made from other weights.
     """
     openvino = require("openvino", "openvino")
     model = _floating(request) if request.quantised is None else quantised_model(request.quantised, request.answer)

@@ -1,4 +1,4 @@
-"""The model as PyTorch's own exported program, from which most targets begin."""
+"""The model as an `ExportedProgram` of PyTorch, from which most targets convert."""
 
 import operator
 from collections import Counter
@@ -13,13 +13,13 @@ from segnet.runtime.quiet import quiet
 
 
 def exported_program(request: Request, model: InferenceModel | None = None) -> ExportedProgram:
-    """The model in its inference form, or in another that is given, as a program; its input is called `image`."""
+    """Exports the model's inference form, or `model` if given, as a program with one input named `image`."""
     with quiet():
         return exported(model or inference_model(request.model, answer=request.answer), request.size_px)
 
 
 def drop_aliases(model: fx.GraphModule) -> None:
-    """Takes out, in place, the operators that give a constant another name: some converters do not know them."""
+    """Removes `alias` operators in place: some converters do not support them."""
     for node in model.graph.find_nodes(op="call_function", target=torch.ops.aten.alias.default):
         node.replace_all_uses_with(node.args[0])
         model.graph.erase_node(node)
@@ -27,7 +27,7 @@ def drop_aliases(model: fx.GraphModule) -> None:
 
 
 def count_operators(graph: fx.Graph) -> dict[str, int]:
-    """How often each operator stands in a graph, by its name without overload: `conv2d`."""
+    """Counts the operators of a graph by their name without overload, such as `conv2d`."""
     calls = [node.target for node in graph.nodes if node.op == "call_function" and node.target is not operator.getitem]
     return dict(Counter(map(_operator_name, calls)))
 

@@ -1,4 +1,4 @@
-"""What is to be exported, what a target wrote, and what came of it."""
+"""Records of an export: the request, what the target wrote, and the comparison with PyTorch."""
 
 import json
 from collections.abc import Callable
@@ -19,14 +19,14 @@ Run = Callable[[Image], NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class Request:
-    """One model for one target.
+    """One model to export to one target.
 
     Attributes:
-        model: a model of `MODELS` in eval mode; what an export is compared with.
-        card: what its weights are.
-        size_px: (height, width) of the images, or None for any.
+        model: a model of `MODELS` in eval mode; the export is compared with it.
+        card: the card of its weights.
+        size_px: (height, width) of the images; None for a dynamic size.
         answer: `logits`, float32 (1, K, H, W); or `classes`, class ids (1, H, W).
-        quantised: file of `segnet quantise` from the same weights, to write its int8 model; None writes float32.
+        quantised: int8 file that `segnet quantise` made from the same weights; None writes float32.
     """
 
     model: nn.Module
@@ -36,15 +36,15 @@ class Request:
     quantised: Path | None = None
 
     def metadata(self) -> dict[str, str]:
-        """What a file should say of itself, by key; lists and numbers as JSON."""
+        """Returns the metadata to store in the file; lists and dictionaries are JSON."""
         labels = self.card.label_set.to_dict()
         size = "HxW" if self.size_px is None else f"{self.size_px[0]}x{self.size_px[1]}"
         pixels = "RGB in [0, 1], float32" if self.quantised is None else "RGB, uint8"
-        answers = {"logits": "float32 (1, K, H, W)", "classes": "class ids (1, H, W)"}
+        outputs = {"logits": "float32 (1, K, H, W)", "classes": "class ids (1, H, W)"}
         return {
             "segnet.model": self.card.model,
             "segnet.input": f"{pixels} (1, 3, H, W), {size}; normalisation is part of the model",
-            "segnet.answer": f"{self.answer}, {answers[self.answer]}",
+            "segnet.answer": f"{self.answer}, {outputs[self.answer]}",
             "segnet.label_set": str(labels["name"]),
             "segnet.class_names": json.dumps(labels["names"]),
             "segnet.class_colours": json.dumps(labels["colours"]),
@@ -56,14 +56,14 @@ class Request:
 
 
 class Written(NamedTuple):
-    """What a target says of the file it wrote.
+    """The file that a target wrote.
 
     Attributes:
-        runtime: name of the program that runs it.
-        version: of that program.
-        operators: how often each operator stands in the file.
-        run: the file, loaded by that program: RGB float32 (1, 3, H, W) in [0, 1] -> answer. None where the program
-            does not exist for this machine.
+        runtime: name of the runtime.
+        version: of that runtime.
+        operators: number of uses of each operator in the file.
+        run: runs the loaded file: RGB float32 (1, 3, H, W) in [0, 1] -> output. None where the runtime does not
+            exist for this platform.
     """
 
     runtime: str
@@ -74,14 +74,14 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """An export against PyTorch on one image.
+    """Differences between an exported model and PyTorch on one image.
 
     Attributes:
-        image: what it was.
-        max_logit: largest absolute difference of a logit; None where the export answers with class ids.
+        image: name and size of the image.
+        max_logit: largest absolute difference of a logit; None where the export returns class ids.
         mean_logit: mean absolute difference.
-        mean_size: mean absolute logit, to compare with.
-        classes_changed: share of pixels whose class differs, 0..1.
+        mean_size: mean absolute logit of PyTorch.
+        classes_changed: fraction of pixels whose class differs, 0..1.
     """
 
     image: str
@@ -93,17 +93,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written, and run and found equal where its runtime exists.
+    """An exported file; where its runtime exists, it was run and agrees with PyTorch.
 
     Attributes:
         path: of the file.
         target: a key of `TARGETS`.
-        runtime: name of the program that ran it.
-        version: of that program.
-        operators: how often each operator stands in it.
-        differences: from PyTorch, one for each image; none where it could not be run.
-        num_bytes: of the file and all that belongs to it.
-        run: the file, loaded by its runtime; None where it could not be run.
+        runtime: name of the runtime that ran it.
+        version: of that runtime.
+        operators: number of uses of each operator in it.
+        differences: from PyTorch, one per image; empty where it could not be run.
+        num_bytes: of the file and the files that belong to it.
+        run: runs the loaded file; None where it cannot run here.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The tools behind the targets, imported when asked for."""
+"""Optional converters and runtimes, imported when an export needs them."""
 
 import importlib
 from typing import Any
@@ -8,19 +8,19 @@ from segnet.runtime.quiet import quiet
 
 
 def require(module: str, extra: str) -> Any:
-    """A tool's module.
+    """Imports a tool's module.
 
     Args:
-        module: its name in Python.
-        extra: the extra of this package that installs it.
+        module: import name.
+        extra: extra of this package that installs it.
 
     Raises:
-        ConfigError: it is not installed, or does not load.
+        ConfigError: it is not installed, or fails to import.
     """
     try:
         with quiet():
             return importlib.import_module(module)
     except ImportError as cause:
         absent = cause.name is not None and module.startswith(cause.name)
-        missing = f"'{module}' is not installed" if absent else f"'{module}' does not load ({cause})"
+        missing = f"'{module}' is not installed" if absent else f"'{module}' fails to import ({cause})"
         raise ConfigError(f"export: {missing}; pip install 'segnet[{extra}]'") from None

@@ -1,4 +1,4 @@
-"""PyTorch's own file of a traced model, .pt2: read by `torch.export.load` and by the tools that build on it."""
+"""`torch.export` files, .pt2: read by `torch.export.load` and by the tools that build on it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Traces, writes, and reads back; the metadata are extra files `segnet.*` inside."""
+    """Exports, writes and reads back the model; the metadata is stored as extra files named `segnet.*`."""
     with quiet():
         torch.export.save(exported_program(request), path, extra_files=request.metadata())
         program = torch.export.load(path)

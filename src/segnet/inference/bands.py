@@ -1,4 +1,4 @@
-"""The files of a large prediction, written band by band: none of them is ever whole in memory."""
+"""Writes the files of a large prediction band by band, so that none of them is ever whole in memory."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -13,11 +13,11 @@ from segnet.inference.prediction import Prediction
 from segnet.io.files import whole_file
 from segnet.io.png import PNGRows
 
-_ROWS = 64  # that are mixed with their colours at a time, which takes floats
+_ROWS = 64  # overlay rows computed at a time: the float arrays of a whole band would be large
 
 
 def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path, stem: str, *, opacity: float) -> None:
-    """Writes what `save_prediction` writes, but for probabilities, and a legend of all classes below the overlay.
+    """Writes the files of `save_prediction` except the probabilities; the legend below the overlay lists all classes.
 
     Args:
         bands: of `predict_in_tiles`, from top to bottom.
@@ -27,7 +27,7 @@ def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path,
         opacity: of the class colours in the overlay, 0..1.
 
     Raises:
-        DataError: a file cannot be written, or the bands fail; nothing of the files is left then.
+        DataError: a file cannot be written, or the image cannot be read to its end; no file is left then.
     """
     with ExitStack() as files:
         writers: dict[str, PNGRows] = {}
@@ -58,5 +58,5 @@ def _opened(files: ExitStack, path: Path, size_px: tuple[int, int], colours: Lit
 
 
 def _widened(rows: Image8, width_px: int) -> Image8:
-    """White at the right."""
+    """Rows padded with white at the right."""
     return np.pad(rows, ((0, 0), (0, width_px - rows.shape[1]), (0, 0)), constant_values=255)

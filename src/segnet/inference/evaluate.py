@@ -1,4 +1,4 @@
-"""How good a model is on a split: predictions image by image, counted once, scored from the counts."""
+"""Evaluation: predicts a dataset image by image, counts the pixels, and scores the counts."""
 
 from collections.abc import Iterator
 
@@ -24,12 +24,12 @@ def predictions(
         dataset: read in order.
         device_spec: device and precision.
         batch_size: images at once; above 1 they must be of one size.
-        crf: parameters of a fully connected CRF, which runs on the processor; None takes the model's word.
+        crf: parameters of a fully connected CRF, which runs on the CPU; None uses the model's classes as they are.
 
     Yields:
         Name, prediction uint8 (H, W), target uint8 (H, W).
     """
-    with torch.inference_mode(False):  # else its parameters could not be trained any more
+    with torch.inference_mode(False):  # parameters moved inside inference mode could not be trained any more
         device_spec.ready(model.eval())
     for batch in ordered_batches(dataset, batch_size):
         image = batch.image.to(device_spec.device, memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""What a model says of one image: classes, shares, overlay, maps of confidence and uncertainty, and their files."""
+"""The prediction for one image: classes, shares, overlay, maps of confidence and uncertainty, and their files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ Float2D = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image, at the image's own size.
+    """The prediction for one image, at the image's own size.
 
     Attributes:
         image: the image as the model saw it, RGB uint8 (H, W, 3).
@@ -47,7 +47,8 @@ class Prediction:
         return Image.fromarray(palette.with_legend(coloured, self.label_set, present))
 
     def grey_maps(self) -> dict[str, Image8]:
-        """Confidence and uncertainties, where there are any, as grey: uint8 (H, W) by the word for a file's name.
+        """Confidence and uncertainties, where there are any, as grey images: uint8 (H, W) by the name used in file
+        names.
 
         White is confidence 1, and the largest uncertainty that K classes allow: variance (K - 1) / K^2, entropy and
         mutual information ln K.
@@ -63,7 +64,7 @@ class Prediction:
         """Writes class ids as a PNG whose palette shows the class colours.
 
         Raises:
-            DataError: the file cannot be written; nothing is left half written.
+            DataError: the file cannot be written; no partial file is left.
         """
         save_image(palette.to_palette_image(self.classes, self.label_set), Path(path))
 

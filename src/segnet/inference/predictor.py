@@ -1,4 +1,4 @@
-"""Image in, prediction out: the one way used by the command line, the demo, the benchmark and programs.
+"""From image to prediction: used by the command line, the demo, the benchmark and programs alike.
 
 predictor = Predictor("segnet-basic-camvid")
 prediction = predictor("street.jpg")
@@ -46,15 +46,14 @@ class Predictor:
         backend: a runtime; `auto` takes the fastest that `segnet tune` found for these weights here, else PyTorch's own
             operators.
         device: `auto` takes a GPU where there is one.
-        precision: `auto` takes bfloat16 where the hardware multiplies it and the backend has it; `int8` is that of a
-            quantised file.
-        crf: parameters of a fully connected CRF between model and prediction; None takes the model's word.
-        longest_side_px: larger images are brought to it before the model sees them, and the model's answer to their own
-            size: a model knows things at the scale it was trained at. None shows it every image as it is.
+        precision: `auto` takes bfloat16 where hardware and backend support it; `int8` is that of a quantised file.
+        crf: parameters of a fully connected CRF that refines the model's probabilities; None uses them as they are.
+        longest_side_px: larger images are resized to it before the model sees them, and the logits are resized back to
+            their own size: a model recognises objects at the scale it was trained at. None never resizes.
 
     Raises:
-        WeightsError: unknown name, file missing or broken, or of a model that rebuilds images.
-        ConfigError: a device, a backend or a precision that is not there, or a longest side below 1.
+        WeightsError: unknown name, file missing or broken, or of a model that reconstructs images.
+        ConfigError: a device, a backend or a precision that is not available, or a longest side below 1.
 
     Example:
         >>> from segnet import Predictor
@@ -86,7 +85,7 @@ class Predictor:
             self._open_quantised(path, backend, device, precision)
             return
         if backend == "onnxruntime" and precision == "auto":
-            precision = "float32"  # the only one it has
+            precision = "float32"  # the only precision of this backend
         self.device_spec = choose_device(device, precision)
         if backend == precision == "auto" and (best := remembered(path, self.device_spec.device)):
             backend, self.device_spec = best.backend, replace(self.device_spec, precision=best.precision)
@@ -100,7 +99,7 @@ class Predictor:
     def _open_quantised(self, path: Path, backend: BackendName, device: DeviceName, precision: str) -> None:
         if backend not in ("auto", "openvino") or device == "cuda" or precision not in ("auto", "int8"):
             raise ConfigError(
-                f"{path} is quantised: it runs on openvino, on the processor, in int8; leave backend, device and "
+                f"{path} is quantised: it runs on openvino, on the CPU, in int8; leave backend, device and "
                 "precision at auto"
             )
         self.device_spec = choose_device("cpu")
@@ -110,22 +109,24 @@ class Predictor:
 
     @property
     def model(self) -> nn.Module:
-        """The model itself, for what backends cannot do: sampling dropout, training on.
+        """The PyTorch model, for what backends cannot do: sampling dropout, further training.
 
         Raises:
             ConfigError: a quantised file holds none.
         """
         if self._model is None:
-            raise ConfigError("a quantised file has no model to sample or to train; use the weights it was made from")
+            raise ConfigError(
+                "a quantised file has no PyTorch model to sample or to train; use the weights it was made from"
+            )
         return self._model
 
     def __str__(self) -> str:
-        """Backend, device and precision, for a person to read."""
+        """Backend, device and precision, for messages."""
         return f"{self.backend.name}, {self.device_spec.device.type}, {self.backend.precision}"
 
     @property
     def label_set(self) -> LabelSet:
-        """What the class ids mean."""
+        """Names and colours of the classes."""
         return self.card.label_set
 
     def __call__(
@@ -140,14 +141,14 @@ class Predictor:
 
         Args:
             source: path of a file that Pillow reads, an image of Pillow, or RGB uint8 (H, W, 3), which is copied.
-            confidence: keep the probability of the class that was chosen. Without it, and without the following two,
-                the classes alone leave the model.
+            confidence: keep the probability of the class that was chosen. Without it and the following two,
+                only class ids are copied from the device.
             probabilities: keep the probability of every class.
             uncertainty_samples: above 0, a Bayesian model is sampled so many times and its uncertainty kept.
 
         Raises:
             DataError: the file is missing or broken.
-            ShapeError: an array that is not RGB uint8 (H, W, 3), or another thing.
+            ShapeError: an array that is not RGB uint8 (H, W, 3), or an input of another type.
             ConfigError: uncertainty asked of a model without dropout.
         """
         return self.batch(
@@ -171,7 +172,7 @@ class Predictor:
         images = [_as_image(source) for source in sources]
         sizes = {image.shape[:2] for image in images}
         if len(sizes) != 1:
-            raise ShapeError(f"a batch wants images of one size, got {sorted(sizes)}; predict them one by one")
+            raise ShapeError(f"a batch needs images of one size, got {sorted(sizes)}; predict them one by one")
         sampled: Uncertainty | None = None
         if uncertainty_samples:
             sampled = self.sample(images, uncertainty_samples)
@@ -202,7 +203,7 @@ class Predictor:
 
     @torch.inference_mode()
     def sample(self, images: Sequence[Image8], num_samples: int) -> Uncertainty:
-        """What a Bayesian model says of N images of one size; the model itself is sampled: backends have no dropout.
+        """Monte Carlo samples for N images of one size, from the PyTorch model: backends have no dropout.
 
         Raises:
             ConfigError: a model without dropout, or a quantised one.
@@ -239,14 +240,14 @@ def _batch(images: Sequence[Image8]) -> Tensor:
 
 
 def _at_size(maps: Tensor, size: tuple[int, ...]) -> Tensor:
-    """(N, C, h, w) -> (N, C, H, W), linearly between pixels where the sizes differ."""
+    """(N, C, h, w) -> (N, C, H, W), interpolated bilinearly where the sizes differ."""
     return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
 def _require_classes(card: WeightsCard, path: Path) -> None:
     if card.label_set == RGB:
         raise WeightsError(
-            f"{path}: weights of a model that rebuilds images and knows no classes; start a training with them: "
+            f"{path}: weights of a model that reconstructs images and has no classes; start a training with them: "
             f"segnet train --set model.start={path}"
         )
 

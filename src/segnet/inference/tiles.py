@@ -1,10 +1,10 @@
-"""Large images: predicted tile by tile, blended where tiles overlap, given out in bands from top to bottom.
+"""Prediction of large images tile by tile, blended where tiles overlap, yielded in bands from top to bottom.
 
-    tile    read by window -> probabilities (K, h, w) -> times a bell per side, the bells of all tiles adding up to 1
-    band    what no later tile touches: argmax at once; only the overlaps are kept as probabilities
+    tile    read by window -> probabilities (K, h, w) -> times a weight per pixel; the weights of all tiles sum to 1
+    band    rows that no later tile overlaps: argmax at once; only the overlaps are kept as probabilities
 
-So memory is bounded by tile, overlap and width, never by K float planes of the image. Tiles begin at multiples of 32,
-where the windows of up to five poolings begin in the whole image too.
+Memory is bounded by tile, overlap and width, never by K float planes of the image. Tiles begin at multiples of 32, so
+that the windows of up to five poolings lie as they do in the whole image.
 
 Source:
     The bell at a tile's edge: Isensee et al.: nnU-Net, 2021, there a Gaussian over the whole patch.
@@ -30,12 +30,12 @@ MEMORY_GIB = 4.0
 
 _PROGRAM_BYTES = 10**9  # PyTorch, a backend, the weights twice
 _MODEL_BYTES = 1100  # per pixel of a tile; U-Net's 1030 is the most of all models in float32 (segnet benchmark memory)
-_PLANE_BYTES = 5 * 4  # per class and pixel: logits, probabilities, blended, and what softmax and max make on the way
+_PLANE_BYTES = 5 * 4  # per class and pixel: logits, probabilities, blended, and temporaries of softmax and max
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut.
+    """How an image is cut into tiles.
 
     Args:
         size_px: (height, width) of the image.
@@ -44,7 +44,7 @@ class Tiling:
             may overlap more.
 
     Raises:
-        ConfigError: sides that are not such.
+        ConfigError: sides that do not fulfil this.
     """
 
     size_px: tuple[int, int]
@@ -72,27 +72,27 @@ class Tiling:
         return len(self.rows) * len(self.columns)
 
     def __str__(self) -> str:
-        """For a person to read: `4 x 6 tiles of 512 px that overlap by 128 px`."""
+        """For messages: `4 x 6 tiles of 512 px that overlap by 128 px`."""
         return f"{len(self.rows)} x {len(self.columns)} tiles of {self.tile_px} px that overlap by {self.overlap_px} px"
 
 
 def tile_px_within(memory_gib: float, size_px: tuple[int, int], num_classes: int, kept_bytes: int) -> int:
-    """The largest tile with which the whole program stays within a memory.
+    """The largest tile with which the whole program stays within a memory limit.
 
     Args:
         memory_gib: for the whole program, in GiB.
         size_px: (height, width) of the image.
         num_classes: K.
-        kept_bytes: what the opened image takes.
+        kept_bytes: memory of the opened image.
 
     Returns:
         Side in pixels, a multiple of `GRID_PX`.
 
     Raises:
-        ConfigError: the memory does not even hold the smallest tile; says what would.
+        ConfigError: the memory is too small for the smallest tile; says how much is needed.
     """
     planes = num_classes + 3  # and variance, entropy, mutual information
-    overlap_bytes = 2 * planes * 4 * OVERLAP_PX * size_px[1]  # of the last row of tiles, and of the next
+    overlap_bytes = 2 * planes * 4 * OVERLAP_PX * size_px[1]  # of this row of tiles and of the next
     fixed_bytes = _PROGRAM_BYTES + kept_bytes + overlap_bytes
     smallest_px = 2 * OVERLAP_PX + GRID_PX
     per_pixel = _MODEL_BYTES + _PLANE_BYTES * planes
@@ -122,26 +122,27 @@ def predict_in_tiles(
         image: to read tiles from.
         tiling: of the image's size.
         confidence: keep the blended probability of the class that was chosen.
-        uncertainty_samples: above 0, a Bayesian model is sampled so many times per tile, and its uncertainty blended.
+        uncertainty_samples: above 0, the number of Monte Carlo samples per tile; their uncertainties are blended.
         on_tile: called after each tile.
 
     Yields:
         Bands of the image's full width, from top to bottom; together they are the image.
 
     Raises:
-        ShapeError: the tiling is of another size.
-        ConfigError: uncertainty asked of a model without dropout, or a CRF, which needs the whole image.
-        DataError: the image is broken somewhere.
+        ShapeError: the tiling is for another size.
+        ConfigError: uncertainty requested from a model without dropout, or a CRF, which needs the whole image.
+        DataError: a part of the image cannot be read.
     """
     if image.size_px != tiling.size_px:
         raise ShapeError(f"a tiling of {tiling.size_px} does not fit an image of {image.size_px}")
     if predictor.crf is not None:
         raise ConfigError(
-            f"a CRF looks at whole images, and this one is in {tiling}; allow more memory, or leave the CRF out"
+            f"a CRF needs the whole image, and this one is predicted in {tiling}; "
+            "allow more memory, or leave the CRF out"
         )
     rows, columns = tiling.rows, tiling.columns
     down, across = (_weights(spans, tiling.overlap_px) for spans in (rows, columns))
-    above: Tensor | None = None  # what the last row of tiles left to this one, (P, rows, W)
+    above: Tensor | None = None  # overlap of the previous row of tiles with this one, (P, rows, W)
     for (top, bottom), next_top, weight in zip(rows, _next_starts(rows), down, strict=True):
         band = _Band(predictor, (next_top - top, tiling.size_px[1]), confidence, bool(uncertainty_samples))
         below = torch.empty(band.num_planes, bottom - next_top, tiling.size_px[1])
@@ -162,7 +163,7 @@ def predict_in_tiles(
 
 
 class _Band:
-    """A band that fills from left to right."""
+    """A band of the prediction, filled from left to right."""
 
     def __init__(self, predictor: Predictor, size_px: tuple[int, int], confidence: bool, uncertainty: bool) -> None:
         self._label_set = predictor.label_set
@@ -183,12 +184,12 @@ class _Band:
             values[:, columns] = plane.numpy()
 
     def prediction(self, image: np.ndarray) -> Prediction:
-        """All that was put, beside the image's own pixels (h, W, 3)."""
+        """The prediction of the whole band with its image (h, W, 3)."""
         return Prediction(image, self._classes, self._label_set, self._confidence, None, self._uncertainty or None)
 
 
 def _planes(predictor: Predictor, image: np.ndarray, uncertainty_samples: int) -> Tensor:
-    """Probabilities, and the uncertainties after them where asked for, float32 (P, h, w)."""
+    """Probabilities, followed by the uncertainties where requested, float32 (P, h, w)."""
     if not uncertainty_samples:
         return predictor.probability([image])[0]
     sampled = predictor.sample([image], uncertainty_samples)
@@ -206,26 +207,26 @@ def _spans(length: int, tile_px: int, overlap_px: int) -> list[tuple[int, int]]:
 
 
 def _next_starts(spans: list[tuple[int, int]]) -> list[int]:
-    """Where each tile's own part ends: the next one's start, or the end of the image."""
+    """The end of each tile's own part: the next one's start, or the end of the image."""
     return [start for start, _ in spans[1:]] + [spans[-1][1]]
 
 
 def _weights(spans: list[tuple[int, int]], overlap_px: int) -> list[Tensor]:
     """A weight for each pixel of each tile along one side; those of a pixel add up to 1.
 
-    1 inside, and at the tile's edges half a bell that falls to 0.0003 over the overlap, since the model sees less
-    there; not at the image's own border, where the whole image has no more to see either.
+    1 inside; at the tile's edges a Gaussian that falls to 0.0003 over the overlap, since the model has less context
+    there. Not at the image's own border, where the whole image has no more context either.
     """
     sigma_px = overlap_px / 4
     bells = []
     total = torch.zeros(spans[-1][1], dtype=torch.float64)
     for start, stop in spans:
-        place = torch.arange(start, stop, dtype=torch.float64) + 0.5
-        edge = torch.full_like(place, float(overlap_px))  # distance to the nearest edge inside the image
+        position = torch.arange(start, stop, dtype=torch.float64) + 0.5
+        edge = torch.full_like(position, float(overlap_px))  # distance to the nearest edge inside the image
         if start > 0:
-            edge = torch.minimum(edge, place - start)
+            edge = torch.minimum(edge, position - start)
         if stop < spans[-1][1]:
-            edge = torch.minimum(edge, stop - place)
+            edge = torch.minimum(edge, stop - position)
         bells.append(torch.exp(-0.5 * ((overlap_px - edge) / sigma_px) ** 2))
         total[start:stop] += bells[-1]
     return [(bell / total[start:stop]).float() for bell, (start, stop) in zip(bells, spans, strict=True)]

@@ -1,11 +1,11 @@
-"""The fastest way to run a model on this machine: tried when asked for, remembered for `auto`.
+"""Finds the fastest backend and precision for a model on this machine, and stores the result for `auto`.
 
-Which backend wins depends on the processor, the model and the size, and to find out takes a minute, since some convert
-or compile the model first. So no prediction waits for it: `segnet tune` tries, and writes the winner into the cache
-folder, for these weights, this machine and these versions. Where nothing is remembered, `auto` is PyTorch's own
-operators.
+Which backend is fastest depends on the processor, the model and the size, and measuring it takes a minute, since some
+backends convert or compile the model first. So no prediction waits for it: `segnet tune` measures, and writes the
+result into the cache folder, for these weights, this machine and these versions. Without a stored result, `auto` is
+PyTorch's own operators.
 
-A way is correct when it gives nearly every pixel the class that PyTorch's own operators give it in float32.
+A combination is correct when nearly every pixel has the class that PyTorch's own operators give it in float32.
 """
 
 import json
@@ -36,14 +36,14 @@ _RUNTIMES = ("openvino", "onnxruntime")
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to run a model, and what came of it.
+    """One backend and precision, and what was measured with it.
 
     Attributes:
         backend: name.
         precision: of the convolutions.
         size_px: (height, width) of the image.
         median_ms: of one image.
-        start_up_ms: from the model to the first answer.
+        start_up_ms: from the model to the first result.
         same: share of the pixels that have the class of eager float32, 0..1.
     """
 
@@ -58,23 +58,23 @@ class Trial:
 def try_ways(
     weights: str | Path, image: Tensor, device_spec: DeviceSpec | None = None, repeats: int = 5
 ) -> tuple[list[Trial], list[str]]:
-    """Runs a model in every way there is here.
+    """Runs a model with every backend and precision available here.
 
     Args:
         weights: name or path, not quantised.
         image: RGB uint8 (1, 3, H, W).
         device_spec: device and precision; None chooses. ONNX Runtime is tried in float32.
-        repeats: of the image, in each way, after the first.
+        repeats: timed runs of each, after the first run.
 
     Returns:
-        A record for each way that runs, and a line for each that does not.
+        A record for each combination that runs, and a line for each that does not.
 
     Raises:
         WeightsError: the weights cannot be read, or are quantised.
     """
     path = find_weights(weights)
     if is_quantised(path):
-        raise WeightsError(f"{path} is quantised: it runs on openvino only, so there is nothing to try")
+        raise WeightsError(f"{path} is quantised: it runs on openvino only, so there is nothing to measure")
     device_spec = device_spec or choose_device()
     ways: list[tuple[BackendName, Literal["float32", "bfloat16", "float16"]]]
     ways = [("eager", "float32"), ("eager", device_spec.precision), ("compiled", device_spec.precision)]
@@ -109,12 +109,14 @@ def fastest(trials: Sequence[Trial]) -> Trial:
     """
     correct = [trial for trial in trials if trial.same >= LEAST_SAME]
     if not correct:
-        raise ConfigError(f"no way gives {LEAST_SAME:.0%} of the pixels the class of float32; ask for float32 by name")
+        raise ConfigError(
+            f"no backend gives {LEAST_SAME:.0%} of the pixels the class of float32; use precision float32"
+        )
     return min(correct, key=lambda trial: trial.median_ms)
 
 
 def remember(weights: str | Path, trial: Trial, device: torch.device) -> Path:
-    """Keeps the winner; what another machine or other versions left for the same weights is replaced.
+    """Stores the fastest combination; one of another machine or of other versions is replaced.
 
     Returns:
         The file.
@@ -130,9 +132,9 @@ def remember(weights: str | Path, trial: Trial, device: torch.device) -> Path:
 
 
 def remembered(weights: Path, device: torch.device) -> Trial | None:
-    """The winner that was kept for these weights, if it was on this machine and with these versions.
+    """The stored result for these weights, if it was measured on this machine with these versions.
 
-    A file that cannot be read is as good as none.
+    A file that cannot be read counts as none.
     """
     path = folder_of(weights) / "fastest.json"
     try:
@@ -145,7 +147,7 @@ def remembered(weights: Path, device: torch.device) -> Trial | None:
 
 
 def folder_of(weights: Path) -> Path:
-    """Where what is made of a weights file is kept, for the versions that are installed."""
+    """The cache folder for files made from a weights file by the installed versions."""
     versions = "-".join(str(_version(name)) for name in ("segnet", "torch", *_RUNTIMES))
     return cache_folder() / "models" / f"{sha256_of(weights)[:16]}-{versions}"
 

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: how sure a Bayesian model is of each pixel.
+"""Monte Carlo dropout: the uncertainty of a Bayesian model at each pixel.
 
 Source:
     Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015: mean of the softmax over samples is the prediction, their
@@ -18,7 +18,7 @@ UNCERTAINTIES = ("variance", "entropy", "mutual_information")
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """What N samples say together, each (N_images, H, W) but for the first.
+    """Statistics over Monte Carlo samples; each (N, H, W) except `probability`.
 
     Attributes:
         probability: mean softmax, float32 (N, K, H, W).
@@ -35,13 +35,13 @@ class Uncertainty:
 
 
 class DropoutSampler:
-    """A model cut in two at its first dropout: what stands before is computed once, the rest for every sample.
+    """A model split at its first dropout: the part before it is computed once, the rest for every sample.
 
     Args:
-        model: a model of `MODELS` with dropout; stays as it is.
+        model: a model of `MODELS` with dropout; it is not changed.
 
     Raises:
-        ConfigError: a model without dropout, whose samples would all be the same.
+        ConfigError: a model without dropout, whose samples would all be equal.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -83,16 +83,17 @@ class DropoutSampler:
 def sample_uncertainty(
     model: nn.Module, image: Tensor, num_samples: int, generator_seed: int | None = None
 ) -> Uncertainty:
-    """Samples a model with dropout on and everything else, BN above all, in evaluation mode.
+    """Samples a model with active dropout and everything else, in particular BN, in evaluation mode.
 
     Args:
-        model: a model with dropout, such as `bayesian-segnet`; stays as it is. For many images keep a `DropoutSampler`.
+        model: a model with dropout, such as `bayesian-segnet`; it is not changed. For many images keep a
+            `DropoutSampler`.
         image: float32 (N, 3, H, W) in [0, 1].
         num_samples: at least 1; more than about 6 beats plain evaluation, 40 saturates (Bayesian SegNet, figure 3).
-        generator_seed: makes the samples repeatable without touching the caller's random state; None draws anew.
+        generator_seed: makes the samples repeatable without changing the caller's random state; None uses that state.
 
     Raises:
-        ConfigError: no sample, or a model without dropout.
+        ConfigError: fewer than 1 sample, or a model without dropout.
     """
     return DropoutSampler(model)(image, num_samples, generator_seed)
 
@@ -104,30 +105,33 @@ def _entropy(probability: Tensor) -> Tensor:
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Whether sampling the model gives different answers."""
+    """Whether the model has dropout, so that its samples differ."""
     return any(_is_dropout(module) for module in model.modules())
 
 
 def _is_dropout(module: nn.Module) -> bool:
-    """Models have places of dropout that drop nothing."""
+    """A dropout that is active in training; those with probability 0 do nothing."""
     return isinstance(module, nn.Dropout | nn.Dropout2d) and module.p > 0
 
 
 def _cut(traced_model: fx.GraphModule) -> tuple[fx.GraphModule, fx.GraphModule]:
-    """Image -> what the rest looks at, and that -> logits; the rest is each dropout and all that follows from it."""
+    """Two graphs: image -> inputs of the random part, and these -> logits.
+
+    Random are each dropout and all operators that depend on it.
+    """
     random: set[fx.Node] = set()
     for node in traced_model.graph.nodes:
         is_dropout = node.op == "call_module" and _is_dropout(traced_model.get_submodule(node.target))
         if is_dropout or not random.isdisjoint(node.all_input_nodes):
             random.add(node)
     fixed = [node for node in traced_model.graph.nodes if node not in random]
-    handed = [node for node in fixed if not random.isdisjoint(node.users)]
+    passed = [node for node in fixed if not random.isdisjoint(node.users)]
     before, after = fx.Graph(), fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
     for node in fixed:
         copies[node] = before.node_copy(node, copies.__getitem__)
-    before.output(tuple(copies[node] for node in handed))
-    copies = {node: after.placeholder(node.name) for node in handed}
+    before.output(tuple(copies[node] for node in passed))
+    copies = {node: after.placeholder(node.name) for node in passed}
     for node in traced_model.graph.nodes:
         if node in random:
             copies[node] = after.node_copy(node, copies.__getitem__)

@@ -32,9 +32,9 @@ _REMEDIES = {
 
 
 def cache_folder() -> Path:
-    """Where downloads and what can be made again are kept: `segnet` in `$XDG_CACHE_HOME`, else in `~/.cache`.
+    """The folder for downloads and cached files: `segnet` in `$XDG_CACHE_HOME`, else in `~/.cache`.
 
-    A user without a home gets a folder in which nothing is and nothing can be written.
+    For a user without a home folder it is a path where nothing exists and nothing can be written.
     """
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "segnet").expanduser()
@@ -43,7 +43,7 @@ def cache_folder() -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there for this user; one in a folder that is closed to him is not."""
+    """Whether the file exists and this user may see it; False in a folder without permission."""
     try:
         return path.is_file()
     except OSError:
@@ -51,18 +51,18 @@ def is_file(path: Path) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
+    """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; what was written there becomes `path` when the block ends well.
+    """Yields a temporary path beside `path`; the file written there is renamed to `path` when the block succeeds.
 
-    The file is flushed to the disk before it takes the name, so a reader, or a machine that loses power, finds the
-    old file or the new one. When the block fails, also by Ctrl-C, the temporary file is removed and `path` is as it
-    was. Folders on the way are made.
+    The file is flushed to the disk before it is renamed, so a reader, or a machine that loses power, finds the old file
+    or the new one. When the block fails, also by Ctrl-C, the temporary file is removed and `path` is not changed.
+    Missing parent folders are created.
 
     Args:
         path: the file to write; an existing one is replaced.
@@ -96,15 +96,15 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_files(path: Path) -> Iterator[Path]:
-    """As `whole_file`, for a format of several files beside each other, or of a folder.
+    """As `whole_file`, for a format of several files or of a folder.
 
-    Gives a path of the same name in a temporary folder. What was written into that folder takes its place beside `path`
-    when the block ends well: `path` goes first if it is there and comes last, so whoever finds it finds all that
-    belongs to it. When the block fails, everything is as it was.
+    Yields a path of the same name in a temporary folder. The files written there are moved beside `path` when the block
+    succeeds: an existing `path` is removed first and the new one is moved last, so a reader that finds it finds all of
+    its files. When the block fails, nothing is changed.
 
     Args:
-        path: the file, or folder, by which the others are found; existing ones are replaced, but never a folder by a
-            file or the other way round. Whether a folder's content may go is for the caller to ask.
+        path: the main file, or a folder; existing ones are replaced, but never a folder by a file or the other way
+            round. The caller checks whether a folder's content may be replaced.
 
     Yields:
         A path of the same name in an empty folder.
@@ -113,26 +113,26 @@ def whole_files(path: Path) -> Iterator[Path]:
         DataError: as `whole_file`.
     """
     path = path.resolve() if path.is_dir() else path  # `.` has no name
-    room = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
+    folder = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
     try:
-        room.mkdir(parents=True)
-        yield room / path.name
-        for made in room.rglob("*"):
+        folder.mkdir(parents=True)
+        yield folder / path.name
+        for made in folder.rglob("*"):
             _flush(made)
-        others = sorted(made for made in room.iterdir() if made.name != path.name)
-        for made in (*others, room / path.name):
-            _require_of_its_kind(made, path.with_name(made.name))
+        others = sorted(made for made in folder.iterdir() if made.name != path.name)
+        for made in (*others, folder / path.name):
+            _require_same_kind(made, path.with_name(made.name))
         if others:
             _remove(path)
-        for made in (*others, room / path.name):
-            place = path.with_name(made.name)
-            if made.is_dir() and place == Path.cwd():  # it cannot be replaced under the feet of who stands in it
+        for made in (*others, folder / path.name):
+            target = path.with_name(made.name)
+            if made.is_dir() and target == Path.cwd():  # the working directory cannot be replaced
                 for part in made.iterdir():
-                    part.replace(place / part.name)
+                    part.replace(target / part.name)
                 continue
             if made.is_dir():
-                _remove(place)
-            made.replace(place)
+                _remove(target)
+            made.replace(target)
         if os.name == "posix":
             _flush(path.parent)
     except SegNetError:
@@ -140,26 +140,26 @@ def whole_files(path: Path) -> Iterator[Path]:
     except OSError as cause:
         raise _cannot_be_written(path, cause) from cause
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def require_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuses to write over what is read.
+    """Refuses to overwrite an input.
 
     Raises:
-        ConfigError: an output is an input, by whatever name; names it.
+        ConfigError: an output is the same file as an input; names it.
     """
     read = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in read:
-            raise ConfigError(f"{path} would be written over, and is also what is read; name another file or folder")
+            raise ConfigError(f"{path} would be overwritten, but is also an input; name another file or folder")
 
 
-def _require_of_its_kind(made: Path, place: Path) -> None:
-    if place.exists() and made.is_dir() != place.is_dir():
-        raise OSError(errno.EISDIR if place.is_dir() else errno.ENOTDIR, "a folder and a file of one name")
-    if made.is_dir() and place == Path.cwd() and {entry.name for entry in place.iterdir()} - {made.parent.name}:
-        raise DataError(f"{place} is the folder you are in, and would be replaced; leave it, and name it from outside")
+def _require_same_kind(made: Path, target: Path) -> None:
+    if target.exists() and made.is_dir() != target.is_dir():
+        raise OSError(errno.EISDIR if target.is_dir() else errno.ENOTDIR, "a folder and a file of one name")
+    if made.is_dir() and target == Path.cwd() and {entry.name for entry in target.iterdir()} - {made.parent.name}:
+        raise DataError(f"{target} is the working directory and would be replaced; run the command from another folder")
 
 
 def _remove(path: Path) -> None:
@@ -175,7 +175,7 @@ def _cannot_be_written(path: Path, cause: OSError) -> DataError:
 
 
 def _flush(path: Path) -> None:
-    """Waits until the disk holds what was written to a file, or the names in a folder."""
+    """Flushes a file's content, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -184,7 +184,7 @@ def _flush(path: Path) -> None:
 
 
 def download(url: str, path: Path, sha256: str) -> None:
-    """Fetches published weights to `path`, whole and with the hash that was promised, or not at all.
+    """Downloads published weights to `path`, whole and with the expected hash, or not at all.
 
     Args:
         url: what to fetch.
@@ -192,7 +192,7 @@ def download(url: str, path: Path, sha256: str) -> None:
         sha256: the file's hash, or its first hexadecimal digits.
 
     Raises:
-        WeightsError: no network, the transfer broke off, or another hash; says where to put the file by hand.
+        WeightsError: no network, an interrupted transfer, or another hash; says where to put the file by hand.
         DataError: the file cannot be written.
     """
     by_hand = f"put the file by hand at {path}"
@@ -208,5 +208,5 @@ def download(url: str, path: Path, sha256: str) -> None:
         if not got.hexdigest().startswith(sha256):
             raise WeightsError(
                 f"{url} gave a file of sha256 {got.hexdigest()[:16]}..., expected {sha256[:16]}...; "
-                f"it was thrown away; try again, or {by_hand}"
+                f"it was discarded; try again, or {by_hand}"
             )

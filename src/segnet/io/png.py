@@ -1,4 +1,4 @@
-"""Writing a PNG row by row, for images that are never whole in memory."""
+"""Writes a PNG row by row, for images that do not fit into memory."""
 
 import struct
 import zlib
@@ -14,14 +14,12 @@ Image8 = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE = 0, 2, 3
-_AS_IT_IS, _MINUS_ABOVE = (
-    0,
-    2,
-)  # filters: indices shrink best as they are, photographs as differences from the row above
+# Row filters: indices compress best unfiltered, photographs as differences from the row above.
+_NO_FILTER, _MINUS_ABOVE = 0, 2
 
 
 class PNGRows:
-    """A PNG of 8 bits that takes its rows from top to bottom.
+    """Writer of an 8-bit PNG whose rows are given from top to bottom.
 
     Args:
         file: opened for writing bytes.
@@ -39,7 +37,7 @@ class PNGRows:
         self._file = file
         self._size_px = size_px
         self._channels = 3 if colours == "rgb" else 1
-        self._filter = _AS_IT_IS if isinstance(colours, bytes) else _MINUS_ABOVE
+        self._filter = _NO_FILTER if isinstance(colours, bytes) else _MINUS_ABOVE
         self._above = np.zeros((1, size_px[1] * self._channels), np.uint8)
         self._rows = 0
         self._deflate = zlib.compressobj(6)
@@ -50,7 +48,7 @@ class PNGRows:
             self._chunk(b"PLTE", colours)
 
     def write(self, rows: Image8) -> None:
-        """Appends rows, uint8: (h, W, 3) of an RGB image, else (h, W); h as it comes.
+        """Appends rows, uint8: (h, W, 3) of an RGB image, else (h, W); any h.
 
         Raises:
             ShapeError: rows of another width or kind, or more of them than the image has.
@@ -59,14 +57,14 @@ class PNGRows:
         expected = (width, 3) if self._channels == 3 else (width,)
         if rows.shape[1:] != expected or rows.dtype != np.uint8 or self._rows + len(rows) > height:
             raise ShapeError(
-                f"a PNG of {height}x{width} with {self._rows} rows expected more of uint8 (h, {str(expected)[1:-1]}), "
-                f"got {rows.dtype} {rows.shape}"
+                f"a PNG of {height}x{width} with {self._rows} rows expects more rows, uint8 "
+                f"(h, {str(expected)[1:-1]}), got {rows.dtype} {rows.shape}"
             )
         flat = rows.reshape(len(rows), width * self._channels)
         if self._filter == _MINUS_ABOVE:
             above = np.concatenate([self._above, flat])[: len(flat)]
             self._above = flat[-1:].copy() if len(flat) else self._above
-            flat = flat - above  # modulo 256, as the format wants it
+            flat = flat - above  # modulo 256, as the format requires
         filtered = np.concatenate([np.full((len(flat), 1), self._filter, np.uint8), flat], axis=1)
         self._data(self._deflate.compress(filtered.tobytes()))
         self._rows += len(rows)

@@ -1,4 +1,4 @@
-"""Text files that people write: read with errors that name the file; and values as TOML."""
+"""Reads text files with errors that name the file, and writes values as TOML."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ from segnet.errors import DataError
 
 
 def read_text(path: Path) -> str:
-    """A text file in UTF-8, with or without the mark that Windows puts in front.
+    """A text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        DataError: missing, not to be read, or in another encoding.
+        DataError: missing, not readable, or in another encoding.
     """
     try:
         return path.read_text(encoding="utf-8-sig")

@@ -1,29 +1,32 @@
-"""The ancestor: an encoder-decoder with pooling indices that learns from images alone, by rebuilding them.
+"""The predecessor of SegNet: an encoder-decoder with pooling indices that learns without labels, by reconstructing
+images.
 
-    encoder, stage n:  convolution -> tanh -> 2x2 max pooling, whose indices are kept
+    encoder, stage n:  convolution -> tanh -> 2x2 max pooling, which also returns indices
     decoder, bank n:   unpooling with the indices of stage n -> convolution with a trainable filter bank
 
-SegNet took from it the indices that cross to the decoder and the filters that densify; it replaced the image by
-labels, and kept the decoder that its ancestors threw away. Training without labels: `training/pretrain.py`.
+SegNet took from it the indices that pass to the decoder and the filters that densify the map; it predicts labels
+in place of the image, and keeps the decoder, which its predecessors discarded after training. Training without labels:
+`training/pretrain.py`.
 
 Source:
     Ranzato, Huang, Boureau, LeCun: Unsupervised learning of invariant feature hierarchies with applications to object
     recognition, CVPR 2007, as SegNet, section 2, describes it.
 
 Chosen:
-    What that description leaves open follows SegNet-Basic, so that the encoder can start it: four stages, 7x7 filters,
-    64 wide, whole images. The decoder is linear, as the description has it: filters with a bias and nothing after.
-    The last bank has as many filters as MODELS calls classes: three when the image is rebuilt. With K of them the
-    model is a segmentation model of the same shape, and comparable with the others.
-    Only the encoder's filters go over to SegNet-Basic (`load_matching`, by their names). A bias would do nothing there,
-    since BN subtracts each map's mean; ReLU takes the place of tanh; the decoder has other names and stays behind.
+    What that description leaves open follows SegNet-Basic, so that the encoder can initialise it: four stages, 7x7
+    filters, 64 wide, whole images. The decoder is linear, as in the description: filters with a bias, no activation.
+    The last bank has `num_classes` filters: three to reconstruct an RGB image. With K of them the model is a
+    segmentation model of the same shape, comparable with the others.
+    Only the encoder's filters are loaded into SegNet-Basic (`load_matching`, by name). A bias has no effect there,
+    since BN subtracts each map's mean; ReLU replaces tanh; the decoder's tensors have other names and are not loaded.
 """
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from segnet.nn.layers import Normalisation, create_normalisation, init_he
+from segnet.nn.layers import init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 WIDTHS = (64, 64, 64, 64)
@@ -65,7 +68,7 @@ class TanhEncoder(nn.Module):
         Args:
             features: (N, C, H, W): the normalised image, or the output of stage `first - 1`.
             first: number of the first stage, from 1.
-            last: number of the last one; below `first`, nothing happens.
+            last: number of the last one; below `first`, `features` are returned unchanged.
 
         Returns:
             Features (N, C', h, w) in (-1, 1), and the indices of each pooling, first to last.
@@ -78,7 +81,7 @@ class TanhEncoder(nn.Module):
 
 
 class FilterBankDecoder(nn.Module):
-    """For each stage, from the deepest: unpooling, then one convolution that rebuilds what the stage was given.
+    """For each stage, from the deepest: unpooling, then one convolution that reconstructs the input of that stage.
 
     Args:
         out_channels: of the last bank.
@@ -93,7 +96,7 @@ class FilterBankDecoder(nn.Module):
             self.add_module(f"bank{number}", bank)
 
     def forward(self, features: Tensor, indices: Sequence[PoolingIndices], first: int = 1) -> Tensor:
-        """Goes back through as many stages as there are indices.
+        """Decodes as many stages as there are indices.
 
         Args:
             features: (N, C, h, w), the encoder's last.
@@ -112,8 +115,8 @@ class Autoencoder(nn.Module):
     """The unsupervised encoder-decoder with pooling indices.
 
     Args:
-        num_classes: channels of the output: 3 to rebuild the normalised image, K to be trained with labels.
-        normalisation: of the input, and so of what is rebuilt. One with values around 1: tanh has no slope at 255.
+        num_classes: channels of the output: 3 to reconstruct the normalised image, K for training with labels.
+        normalisation: of the input, and so of the reconstruction. Its values must be around 1: tanh saturates at 255.
 
     Example:
         >>> model = Autoencoder(3)
@@ -121,15 +124,15 @@ class Autoencoder(nn.Module):
         >>> torch.nn.functional.mse_loss(model.reconstruct(seen), seen).backward()
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = TanhEncoder(3, WIDTHS)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = TanhEncoder(in_channels, WIDTHS)
         self.decoder = FilterBankDecoder(num_classes, WIDTHS)
         init_he(self)
 
     def reconstruct(self, given: Tensor, first: int = 1, last: int = NUM_STAGES) -> Tensor:
-        """Encodes by the stages `first` to `last` and rebuilds what stage `first` was given.
+        """Encodes by the stages `first` to `last` and reconstructs the input of stage `first`.
 
         Args:
             given: (N, C, H, W): the normalised image, or the output of stage `first - 1`.
@@ -137,12 +140,12 @@ class Autoencoder(nn.Module):
             last: number of the last one.
 
         Returns:
-            (N, C, H, W); of another C only where `first` is 1 and the model was made for classes.
+            (N, C, H, W); C differs from the input's only where `first` is 1 and the model was created for K classes.
         """
         features, indices = self.encoder(given, first, last)
         rebuilt: Tensor = self.decoder(features, indices, first)
         return rebuilt
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> (N, K, H, W): logits, or the normalised image rebuilt."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits, or the reconstructed image, (N, K, H, W)."""
         return self.reconstruct(self.normalisation(image))

@@ -1,9 +1,9 @@
 """The decoder variants of the paper's Table 1: one encoder, eight ways back to the image's size.
 
 All share SegNet-Basic's encoder: four stages of one 7x7 convolution to 64 channels, BN, ReLU and 2x2 max pooling. What
-crosses to the decoder besides the last map, and what the decoder learns:
+passes to the decoder besides the last map, and what the decoder learns:
 
-    model                                       crosses from each encoder     a decoder is
+    model                                     passes from each encoder      decoder
     Bilinear-Interpolation                    nothing                       fixed
     SegNet-Basic                              indices                       unpooling, 7x7 convolution 64 -> 64
     SegNet-Basic-EncoderAddition              indices and 64 maps           the same, plus the encoder's maps
@@ -13,7 +13,7 @@ crosses to the decoder besides the last map, and what the decoder learns:
     FCN-Basic-NoDimReduction                  64 maps                       8x8 deconvolution 64 -> 64, plus the maps
     FCN-Basic-NoAddition-NoDimReduction       nothing                       8x8 deconvolution 64 -> 64
 
-SegNet-Basic itself stands in `segnet.py`.
+SegNet-Basic itself is in `segnet.py`.
 
 Source:
     SegNet, section 3.1, figure 3 and Table 1.
@@ -34,7 +34,8 @@ from segnet.models.segnet import BASIC_STAGES, SegNetBasic, UnpoolingDecoder
 from segnet.models.skip_encoder import SkipEncoder
 from segnet.models.upsampling import crop, init_bilinear, learnt_upsampling, upsample_bilinear
 from segnet.models.vgg import PoolingEncoder
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0)
@@ -45,22 +46,23 @@ class BilinearInterpolation(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
-        The 1x1 classifier stands before the interpolation: the two commute exactly, and K maps are cheaper to enlarge
+        The 1x1 classifier comes before the interpolation: the two commute exactly, and K maps are cheaper to enlarge
         than 64. One step of 16, since nothing is learnt or added between four steps of 2.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         return crop(upsample_bilinear(self.classifier(features), 16), image.shape[2:])
 
@@ -69,12 +71,12 @@ class BilinearInterpolation(nn.Module):
 
 
 class AdditionEncoder(PoolingEncoder):
-    """SegNet-Basic's encoder, handing over both the indices and the pooled maps of every stage but the last."""
+    """SegNet-Basic's encoder, which returns the indices and the pooled maps of every stage but the last."""
 
     def forward(  # type: ignore[override] # maps beside the indices
         self, image: Tensor
     ) -> tuple[Tensor, list[PoolingIndices], dict[int, Tensor]]:
-        """Normalised image (N, 3, H, W) -> features (N, 64, h, w), indices in order, maps by number of their stage."""
+        """Normalised image (N, C, H, W) -> features (N, 64, h, w), indices in order, maps by number of their stage."""
         features, kept, maps = image, [], {}
         for number in range(1, self.num_stages + 1):
             features, indices = max_pool(self.get_submodule(f"stage{number}")(features))
@@ -102,10 +104,11 @@ class AdditionDecoder(UnpoolingDecoder):
 
 
 class SegNetBasicEncoderAddition(nn.Module):
-    """SegNet-Basic whose decoders also get the 64 encoder maps, by addition. Its parameters, name by name.
+    """SegNet-Basic whose decoders also get the 64 encoder maps, by addition. Its parameters have the same names.
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
@@ -113,16 +116,16 @@ class SegNetBasicEncoderAddition(nn.Module):
         gets none: only so does the first layer cost Table 1's 64 maps of 180x240.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = AdditionEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = AdditionEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.decoder = AdditionDecoder(64, BASIC_STAGES, 7, _NO_DROPOUT, relu=False)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, indices, maps))
         return logits
@@ -133,11 +136,12 @@ class SegNetBasicSingleChannelDecoder(SegNetBasic):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
-        super().__init__(num_classes, normalisation=normalisation)
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation)
         for module in self.decoder.modules():
             if isinstance(module, ConvBN):
                 module.conv = nn.Conv2d(64, 64, 7, padding=3, groups=64, bias=False)
@@ -186,6 +190,7 @@ class FCNBasic(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
@@ -193,17 +198,17 @@ class FCNBasic(nn.Module):
         after the last deconvolution makes a bias of the classifier redundant.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = SkipEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3), reduced_to=num_classes)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = SkipEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3), reduced_to=num_classes)
         self.classifier = nn.Conv2d(64, num_classes, 1, bias=False)
         self.decoder = DeconvolutionDecoder(num_classes)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.decoder(self.classifier(features), maps, image.shape[2:])
         return logits
@@ -214,20 +219,21 @@ class FCNBasicNoAddition(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.classifier = nn.Conv2d(64, num_classes, 1, bias=False)
         self.decoder = DeconvolutionDecoder(num_classes)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         logits: Tensor = self.decoder(self.classifier(features), {}, image.shape[2:])
         return logits
@@ -238,23 +244,24 @@ class FCNBasicNoDimReduction(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
         SegNet-Basic's 1x1 classifier ends the model.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = SkipEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3))
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = SkipEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3))
         self.decoder = DeconvolutionDecoder(64)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, maps, image.shape[2:]))
         return logits
@@ -265,23 +272,24 @@ class FCNBasicNoAdditionNoDimReduction(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
         SegNet-Basic's 1x1 classifier ends the model.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.decoder = DeconvolutionDecoder(64)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, {}, image.shape[2:]))
         return logits

@@ -1,9 +1,9 @@
-"""DeepLab-LargeFOV: VGG16 that stops shrinking at 1/8, sees far through holes, and is enlarged bilinearly.
+"""DeepLab-LargeFOV: VGG16 down to 1/8 of the size, with dilated convolutions; scores are upsampled bilinearly.
 
     image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> enlarged
 
-Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 take every second
-pixel (rate 2), and fc6 every twelfth, to see as much as before. With the fully connected CRF on top:
+Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 have a dilation of 2
+(rate 2) and fc6 one of 12, which keeps the receptive field. With the fully connected CRF on top:
 `crf/dense_crf.py`.
 
 Source:
@@ -26,19 +26,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 
 _STRIDES = (2, 2, 2, 1, 1)
 _RATES = (1, 1, 1, 1, 2)
 
 
 class DilatedConvBN(ConvBN):
-    """3x3 convolution with holes, without bias, then BN and ReLU; size is kept.
+    """Dilated 3x3 convolution without bias, then BN and ReLU; size is kept.
 
     Args:
         in_channels: C of the input.
         out_channels: C of the output.
-        rate: distance in pixels between the taps of the filter; 1 is no hole.
+        rate: dilation, the distance in pixels between the taps of the filter; 1 is an ordinary convolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int, rate: int) -> None:
@@ -47,11 +48,15 @@ class DilatedConvBN(ConvBN):
 
 
 class DilatedEncoder(nn.Module):
-    """The 13 convolutions of VGG16 down to 1/8, with holes in the last three; overlapping 3x3 max pooling."""
+    """The 13 convolutions of VGG16 down to 1/8, the last three dilated; overlapping 3x3 max pooling.
 
-    def __init__(self) -> None:
+    Args:
+        in_channels: C of the image.
+    """
+
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        channels = 3
+        channels = in_channels
         for number, (widths, stride, rate) in enumerate(zip(VGG16_STAGES, _STRIDES, _RATES, strict=True), start=1):
             convolutions = nn.Sequential()
             for width in widths:
@@ -61,7 +66,7 @@ class DilatedEncoder(nn.Module):
             self.add_module(f"pool{number}", nn.MaxPool2d(3, stride, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised (N, 3, H, W) -> features (N, 512, ceil(H / 8), ceil(W / 8))."""
+        """Normalised (N, C, H, W) -> features (N, 512, ceil(H / 8), ceil(W / 8))."""
         features = image
         for number in range(1, len(VGG16_STAGES) + 1):
             features = self.get_submodule(f"stage{number}")(features)
@@ -70,17 +75,18 @@ class DilatedEncoder(nn.Module):
 
 
 class DeepLabLargeFOV(nn.Module):
-    """DeepLab-LargeFOV on VGG16: scores at 1/8 of the size, enlarged by fixed bilinear interpolation.
+    """DeepLab-LargeFOV on VGG16: scores at 1/8 of the size, upsampled by fixed bilinear interpolation.
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "caffe_bgr") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = DilatedEncoder()
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = DilatedEncoder(in_channels)
         self.smooth = nn.AvgPool2d(3, 1, padding=1)  # the original's pool5a
         self.fc6 = DilatedConvBN(512, 1024, 12)
         self.dropout6 = nn.Dropout(0.5)
@@ -90,7 +96,7 @@ class DeepLabLargeFOV(nn.Module):
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features = self.smooth(self.encoder(self.normalisation(image)))
         features = self.dropout6(self.fc6(features))
         features = self.dropout7(self.fc7(features))
@@ -98,10 +104,10 @@ class DeepLabLargeFOV(nn.Module):
 
 
 def enlarge_8(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation by 8 that puts each score back where it was taken.
+    """Bilinear interpolation by 8 that aligns each score with its pixel.
 
-    A 3x3 pooling of stride 2 with a border of 1 looks at pixels 2i - 1 to 2i + 1, so after three of them score i stands
-    at pixel 8i, and up to 7 pixels that repeat the last score end the image.
+    A 3x3 pooling of stride 2 with a padding of 1 covers pixels 2i - 1 to 2i + 1, so after three of them score i belongs
+    to pixel 8i. Up to 7 pixels after the last score repeat it.
 
     Args:
         scores: (N, K, h, w).

@@ -1,4 +1,4 @@
-"""The encoder of models that add encoder maps in the decoder: it hands over pooled maps where SegNet hands over
+"""The encoder of models that add encoder maps in the decoder: it returns pooled maps where SegNet's returns
 indices.
 
 Source:
@@ -15,15 +15,15 @@ from segnet.pooling import max_pool
 
 
 class SkipEncoder(PoolingEncoder):
-    """A `PoolingEncoder`, parameter by parameter, that keeps some pooled maps and forgets the indices.
+    """A `PoolingEncoder`, parameter by parameter, that returns some pooled maps and no indices.
 
     Args:
         in_channels: C of the image.
         stages: output channels of each convolution, stage by stage.
         kernel_px: odd side of all filters.
         dropout: probability for each stage, applied to the pooled values.
-        kept: numbers of the stages whose pooled map is handed over; the first is 1.
-        reduced_to: channels to which a 1x1 convolution without bias brings each kept map; None keeps all.
+        kept: numbers of the stages whose pooled map is returned; the first is 1.
+        reduced_to: channels to which a 1x1 convolution without bias reduces each kept map; None keeps all.
     """
 
     def __init__(

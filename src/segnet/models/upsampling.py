@@ -1,7 +1,7 @@
-"""Upsampling by a whole factor, fixed or learnt, for models that carry no indices.
+"""Upsampling by an integer factor, fixed or learnt, for models without pooling indices.
 
-Pooling in ceil mode makes the map of size ceil(H / f) start at the image's top left corner, so a map that is enlarged
-by f and cropped at the right and the bottom lies over the image again, whatever the size.
+Pooling in ceil mode aligns the map of size ceil(H / f) with the image's top left corner, so a map that is upsampled by
+f and cropped at the right and the bottom is aligned with the image, whatever its size.
 
 Source:
     Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 3.3.
@@ -18,7 +18,7 @@ def crop(features: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def upsample_bilinear(features: Tensor, factor: int) -> Tensor:
-    """(N, C, h, w) -> (N, C, factor * h, factor * w); beyond the border the border's values go on."""
+    """(N, C, h, w) -> (N, C, factor * h, factor * w); values beyond the border repeat the border."""
     return F.interpolate(features, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
@@ -37,9 +37,9 @@ def bilinear_kernel(factor: int, kernel_px: int) -> Tensor:
     """Bilinear interpolation by `factor` as the filter of a transposed convolution of that stride.
 
     Args:
-        factor: the stride; a tent of twice that side does the interpolation.
-        kernel_px: side of the filter; what it has more than `2 * factor` is zero all around, where it has less the
-            tent's foot is cut off.
+        factor: the stride; the filter is a tent of twice that side.
+        kernel_px: side of the filter; a larger one than `2 * factor` is zero around the tent, a smaller one cuts off
+            the tent's edge.
 
     Returns:
         (kernel_px, kernel_px), float32; symmetric, at least 0.

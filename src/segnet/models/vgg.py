@@ -1,4 +1,4 @@
-"""The 13 convolutions of VGG16: SegNet's encoder. Reading their ImageNet weights: `vgg_weights.py`.
+"""The 13 convolutions of VGG16: SegNet's encoder. Their ImageNet weights are read by `weights/vgg16.py`.
 
 Source:
     Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, ICLR 2015, column D.
@@ -15,7 +15,7 @@ VGG16_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 51
 
 
 class PoolingEncoder(nn.Module):
-    """Stages of convolutions, each ended by a 2x2 max pooling whose indices are kept.
+    """Stages of convolutions, each followed by a 2x2 max pooling that also returns its indices.
 
     Args:
         in_channels: C of the image.

@@ -1,16 +1,16 @@
-"""Training that keeps one map per convolution: what can be had again cheaply is computed again in the backward pass.
+"""Training that keeps one map per convolution: maps that are cheap to compute are recomputed in the backward pass.
 
-A convolution with batch normalisation and ReLU costs training two maps: what the convolution gave, which BN wants
-again, and what ReLU gave, which ReLU and the next convolution want. The second follows from the first by a scale and a
-shift per channel; a pooled or unpooled map follows from the map before it and 2 bits per window; the first
-convolution's output from the image; a filter in another precision from the filter. Inside `recomputing()` autograd
-keeps none of these, but how to make them:
+A convolution with batch normalisation and ReLU keeps two maps for the backward pass: the output of the convolution,
+which BN needs, and the output of ReLU, which ReLU and the next convolution need. The second follows from the first by
+a scale and a shift per channel; a pooled or unpooled map follows from the map before it and 2 bits per window; the
+first convolution's output from the image; a filter in another precision from the filter. Inside `recomputing()`
+autograd keeps none of these maps, only a function that rebuilds each of them:
 
     with recomputing():
         logits = model(image)
     cross_entropy(logits, target).backward()
 
-The layers say how, by `remember`. Gradients are those of the plain path within rounding.
+Layers register these functions by `remember`. Gradients equal those of the plain path within rounding.
 
 Source:
     Rota Bulo, Porzi, Kontschieder: In-place activated BatchNorm, CVPR 2018, for the idea of one map per layer; theirs
@@ -31,7 +31,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.weak import WeakTensorKeyDictionary
 
 Rebuild = Callable[[slice], Tensor]
-"""Makes a map (N, C, H, W) again, or those of its images that a slice of N names."""
+"""Rebuilds a map (N, C, H, W), or the images of it that a slice of N selects."""
 
 ALL = slice(None)
 _recipes: ContextVar[WeakTensorKeyDictionary | None] = ContextVar("recipes", default=None)
@@ -39,10 +39,10 @@ _recipes: ContextVar[WeakTensorKeyDictionary | None] = ContextVar("recipes", def
 
 @contextmanager
 def recomputing(on: bool = True) -> Iterator[None]:
-    """Autograd graphs that are made inside keep less. They have no gradients of gradients.
+    """A context in which autograd graphs keep fewer maps. They have no second derivatives.
 
     Args:
-        on: False makes no difference to anything.
+        on: False changes nothing.
     """
     if not on:
         yield
@@ -70,16 +70,16 @@ def recomputing(on: bool = True) -> Iterator[None]:
 
 
 def is_recomputing() -> bool:
-    """Whether this is inside `recomputing()`, and a graph is made at all."""
+    """Whether the caller is inside `recomputing()` and autograd records a graph."""
     return not torch.compiler.is_compiling() and _recipes.get() is not None and torch.is_grad_enabled()
 
 
 def remember(made: Tensor, rebuild: Rebuild) -> Tensor:
-    """Says how a map can be made again; the same map. Without effect outside `recomputing()`.
+    """Registers how to rebuild a map, and returns that map. Has no effect outside `recomputing()`.
 
     Args:
         made: (N, C, H, W).
-        rebuild: called without gradients; holds no more than what it needs.
+        rebuild: called without gradients; should hold only the tensors that it needs.
     """
     recipes = _recipes.get()
     if recipes is not None:
@@ -88,7 +88,7 @@ def remember(made: Tensor, rebuild: Rebuild) -> Tensor:
 
 
 def again(made: Tensor) -> Rebuild:
-    """How to have a map in the backward pass: made again where that is known, kept where it is not."""
+    """How to get a map in the backward pass: rebuilt if a function is registered for it, else kept."""
     recipes = _recipes.get()
     if recipes is not None and made in recipes:
         return recipes[made]  # type: ignore[no-any-return]
@@ -96,7 +96,7 @@ def again(made: Tensor) -> Rebuild:
 
 
 def normalise(features: Tensor, norm: nn.BatchNorm2d, *, relu: bool) -> Tensor:
-    """Batch normalisation with the statistics of the batch, and ReLU, both to be made again from their input.
+    """Batch normalisation with the statistics of the batch, and ReLU; both outputs are rebuilt from their input.
 
     Args:
         features: (N, C, H, W).
@@ -121,12 +121,12 @@ def normalise(features: Tensor, norm: nn.BatchNorm2d, *, relu: bool) -> Tensor:
 
 
 def convolution_again(features: Tensor, convolution: nn.Conv2d, made: Tensor) -> Rebuild:
-    """How to make the output of a convolution without bias again, by repeating it.
+    """A function that rebuilds the output of a convolution without bias by repeating it.
 
     Args:
         features: (N, C, H, W), its input.
         convolution: any.
-        made: (N, C', H', W'), its output, whose type says the precision.
+        made: (N, C', H', W'), its output, whose dtype is the precision to repeat it in.
     """
     source = again(features)
 
@@ -140,7 +140,7 @@ def convolution_again(features: Tensor, convolution: nn.Conv2d, made: Tensor) ->
 
 
 class _Affine(NamedTuple):
-    """Batch normalisation with statistics that are known, (C,) each."""
+    """Batch normalisation with given statistics, (C,) each."""
 
     mean: Tensor
     variance: Tensor
@@ -155,7 +155,7 @@ class _Affine(NamedTuple):
 
 
 class _ReLU(torch.autograd.Function):
-    """ReLU in place of a normalised map, whose backward pass makes that map again, image by image."""
+    """In-place ReLU of a normalised map; its backward pass rebuilds that map image by image."""
 
     @staticmethod
     def forward(context: Any, normal: Tensor, features: Tensor, affine: _Affine) -> Tensor:
@@ -175,7 +175,7 @@ class _ReLU(torch.autograd.Function):
 
 
 def _uncast(kept: Tensor) -> Tensor | None:
-    """The parameter that autocast made this copy of; None where it is no such copy."""
+    """The parameter that autocast cast to this tensor; None for any other tensor."""
     node = kept.grad_fn
     if node is None or node.name() != "ToCopyBackward0":
         return None

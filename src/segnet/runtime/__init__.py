@@ -1,5 +1,5 @@
-"""How a trained model answers fast: folded, in the form a runtime likes, behind one protocol.
+"""Fast inference: a trained model, folded and rewritten for a runtime, behind one protocol (`Backend`).
 
-Above `models`, whose models it rewrites, and below `engine`, whose Predictor answers by it: it knows models and
-tensors, not images, datasets or training.
+This package rewrites models of `models` and is used by `inference.Predictor`. It handles models and tensors; it does
+not import datasets or training.
 """

@@ -1,4 +1,4 @@
-"""What every way to run a model can do: class ids or logits for images of one size."""
+"""The protocol of all inference backends: class ids or logits for a batch of images of one size."""
 
 from importlib import import_module
 from typing import Any, Literal, Protocol
@@ -12,11 +12,11 @@ Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 
 class Backend(Protocol):
-    """A model bound to a runtime and a precision.
+    """A model prepared for one runtime and one precision.
 
     Attributes:
-        name: of the runtime, such as `openvino`.
-        precision: of the convolutions.
+        name: name of the runtime, such as `openvino`.
+        precision: precision of the convolutions.
     """
 
     name: str
@@ -27,16 +27,16 @@ class Backend(Protocol):
         ...
 
     def logits(self, image: Tensor) -> Tensor:
-        """The same -> float32 (N, K, H, W) on the CPU; copied out whole, so ask for it only when needed."""
+        """The same input -> float32 (N, K, H, W) on the CPU. Copying costs time: prefer `classes`."""
         ...
 
 
 def require(module: str, extra: str | None = None) -> Any:
-    """A module of another package.
+    """Imports a module of an optional package.
 
     Args:
-        module: its name.
-        extra: the extra of this package that brings it; None where none does.
+        module: import name.
+        extra: extra of this package that installs it; None if there is none.
 
     Raises:
         ConfigError: it is not installed.

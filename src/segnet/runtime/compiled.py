@@ -1,8 +1,8 @@
-"""PyTorch compiled by Inductor: filters laid out once, ReLU inside the convolution, pooling in one pass.
+"""PyTorch compiled with Inductor: packed filters, ReLU fused into convolutions, pooling in one pass.
 
-A model is compiled for each size of image that comes, for up to a minute; the last few sizes stay. Inductor keeps its
-code on the disk, so the same model and size start faster the next time. On a GPU pooling and unpooling are fused with
-their neighbours, and all kernels of an image are started at once, as one CUDA graph.
+A model is compiled once per image size, which takes up to a minute; the most recent sizes stay compiled. Inductor
+caches its code on disk, so the same model and size start faster the next time. On a GPU pooling and unpooling are
+fused with neighbouring operators, and all kernels of an image are launched together as one CUDA graph.
 """
 
 import shutil
@@ -28,10 +28,10 @@ _SIZES_KEPT = 4
 
 
 class CompiledBackend:
-    """A model compiled by PyTorch; calls from several threads take turns.
+    """A model compiled by PyTorch. Calls from several threads run one after the other.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
+        model: a model of `MODELS`; it is not changed.
         device: where to run it.
         precision: `float32`, `bfloat16` or `float16`.
 
@@ -64,28 +64,28 @@ class CompiledBackend:
     def _answer_alone(self, image: Tensor, answer: Answer) -> Tensor:
         key = (answer, image.shape, image.dtype)
         if key not in self._compiled:
-            whole_maps = in_strips(self._model, answer, 2**62)  # a graph of its own, so that no other size is replaced
+            whole_maps = in_strips(self._model, answer, 2**62)  # one graph per size: sizes do not evict each other
             on_gpu = self._device.type == "cuda"
             options: dict[str, Any] = {"freezing": not on_gpu, "triton.cudagraphs": on_gpu}
             self._compiled[key] = torch.compile(whole_maps, fullgraph=True, dynamic=False, options=options)
             if len(self._compiled) > _SIZES_KEPT:
                 self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
-        with torch.autocast(self._device.type, enabled=False):  # a caller's would change the precision
+        with torch.autocast(self._device.type, enabled=False):  # the caller's autocast would change the precision
             return self._compiled[key](image.to(self._device, memory_format=torch.channels_last))
 
 
 def require_compiler(device: torch.device) -> None:
-    """Whether Inductor finds what it compiles with.
+    """Checks that the tools which Inductor needs are installed.
 
     Raises:
-        ConfigError: it does not; says what to install.
+        ConfigError: a tool is missing; the message says what to install.
     """
     if device.type != "cpu":
         if not has_triton():
             raise ConfigError("compiling for a GPU needs Triton; pip install triton, or use backend eager")
         return
     if not any(shutil.which(name) for name in ("g++", "clang++", "c++")):
-        raise ConfigError("compiling needs a C++ compiler and finds none; install g++, or use backend eager")
+        raise ConfigError("compiling needs a C++ compiler and found none; install g++, or use backend eager")
     if not Path(get_path("include"), "Python.h").is_file():
         raise ConfigError("compiling needs Python's headers; install python3-dev, or use backend eager")

@@ -1,7 +1,7 @@
-"""A model on the backend that was asked for, or a line that says why that cannot be.
+"""Creates the requested backend for a model, or raises an error that says why it is not available.
 
-`auto` is PyTorch's own (`eager`): it answers at once, on any device. What is faster still differs from machine to
-machine; `segnet tune` tries it, and `engine.fastest` remembers. A quantised file always runs on OpenVINO.
+`auto` means `eager`, PyTorch's own operators: it starts at once on any device. Which backend is fastest depends on the
+machine; `segnet tune` measures them and stores the result. A quantised file always runs on OpenVINO.
 """
 
 from pathlib import Path
@@ -26,28 +26,28 @@ def choose_backend(
     *,
     kept: Path | None = None,
 ) -> Backend:
-    """A model on the backend that was asked for.
+    """Creates the requested backend.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
-        backend: `auto`, or a name.
-        device: where `eager` and `compiled` run; the others know the processor only.
-        precision: of the convolutions.
-        kept: folder of this model alone, for what a backend made of it; None keeps nothing.
+        model: a model of `MODELS`; it is not changed.
+        backend: `auto`, or a backend name.
+        device: where `eager` and `compiled` run; the others run on the CPU only.
+        precision: precision of the convolutions.
+        kept: folder of this model alone, where a backend caches the converted model; None caches nothing.
 
     Raises:
-        ConfigError: the backend is not installed, does not know the device or the precision, or has an unknown name.
+        ConfigError: the backend is not installed, does not support the device or the precision, or is unknown.
     """
     if backend in ("auto", "eager"):
         return EagerBackend(model, device, precision)
     if backend == "compiled":
         return CompiledBackend(model, device, precision)
     if device.type != "cpu":
-        raise ConfigError(f"backend {backend} runs on the processor, not on {device.type}; use device cpu")
+        raise ConfigError(f"backend {backend} runs on the CPU only, not on {device.type}; use device cpu")
     if backend == "openvino":
         return OpenVINOBackend(model, precision, kept=kept)
     if backend == "onnxruntime":
         if precision != "float32":
-            raise ConfigError(f"backend onnxruntime has no {precision} on the processor; use precision float32")
+            raise ConfigError(f"backend onnxruntime does not support {precision} on the CPU; use precision float32")
         return ONNXRuntimeBackend(model)
     raise ConfigError(f"unknown backend '{backend}'; {nearest(backend, get_args(BackendName))}")

@@ -1,4 +1,4 @@
-"""PyTorch itself: BN folded in, channels-last, one precision, few multiplications, stages in strips."""
+"""PyTorch's own operators: BN folded into convolutions, channels-last, one precision, Winograd, strips."""
 
 import torch
 from torch import Tensor, fx, nn
@@ -12,13 +12,13 @@ from segnet.runtime.winograd import with_winograd
 
 
 class EagerBackend:
-    """A model on PyTorch's own operators.
+    """Runs a model on PyTorch's own operators.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
+        model: a model of `MODELS`; it is not changed.
         device: where to run it.
         precision: `float32`, `bfloat16` or `float16`.
-        band_bytes: of a strip's widest map; None computes every map whole.
+        band_bytes: size of the largest feature map of a band; None computes whole feature maps.
     """
 
     name = "eager"
@@ -36,7 +36,7 @@ class EagerBackend:
         self._dtype: torch.dtype = getattr(torch, precision)
         self._band_bytes = band_bytes if band_bytes is not None else 2**62
         self._model = in_precision(folded(model), self._dtype).to(device)
-        if device.type == "cpu" and self._band_bytes >= BAND_BYTES:  # its tiles want room, small bands want little
+        if device.type == "cpu" and self._band_bytes >= BAND_BYTES:  # Winograd tiles need memory that small bands avoid
             with_winograd(self._model, self._dtype)
         self._models: dict[Answer, fx.GraphModule] = {}
 
@@ -52,6 +52,6 @@ class EagerBackend:
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
         if answer not in self._models:
             self._models[answer] = in_strips(self._model, answer, self._band_bytes)
-        with torch.autocast(self._device.type, enabled=False):  # a caller's would change the precision
+        with torch.autocast(self._device.type, enabled=False):  # the caller's autocast would change the precision
             result: Tensor = self._models[answer](image.to(self._device, memory_format=torch.channels_last))
         return result

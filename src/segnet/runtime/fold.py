@@ -1,7 +1,7 @@
-"""A model without what only training needs: dropout gone, batch normalisation multiplied into the convolutions.
+"""Removes what only training needs: drops dropout and folds batch normalisation into the convolutions.
 
-In evaluation mode BN is a scale and a shift per channel, so `BN(conv(x))` is a convolution with other numbers. The same
-holds where the map is cropped between the two.
+In evaluation mode BN is a scale and a shift per channel, so `BN(conv(x))` is a convolution with other weights. The same
+holds where the feature map is cropped between the two.
 """
 
 import copy
@@ -19,23 +19,23 @@ _NOTHING_TO_DO = (nn.Dropout, nn.Dropout2d, nn.Identity)
 
 
 class _Tracer(Tracer):
-    """Keeps the input normalisation as one module: it has a precision of its own."""
+    """Keeps the input normalisation as one module, because it has its own precision."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return module_qualified_name == "normalisation" or super().is_leaf_module(m, module_qualified_name)
 
 
 def traced(model: nn.Module) -> fx.GraphModule:
-    """A frozen copy of a model as a graph of its operators in their order.
+    """Returns a frozen copy of a model as an FX graph.
 
-    The input normalisation is one module of it. Pooling and unpooling stand in the graph as calls of
-    `segnet.pooling.max_pool` and `max_unpool`, which `replace_calls` can exchange.
+    The input normalisation is one module of the graph. Pooling and unpooling are calls of `segnet.pooling.max_pool` and
+    `max_unpool`, which `replace_calls` can replace.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
+        model: a model of `MODELS`; it is not changed.
 
     Returns:
-        The model in eval mode, float32. Its parameters are its own, and want no gradient.
+        The model in eval mode, float32. Its parameters are copies and need no gradient.
     """
     copied = copy.deepcopy(model).float().eval().requires_grad_(False)
     tracer = _Tracer(autowrap_functions=(pooling.max_pool, pooling.max_unpool))
@@ -44,16 +44,16 @@ def traced(model: nn.Module) -> fx.GraphModule:
 
 
 def folded(model: nn.Module) -> fx.GraphModule:
-    """As `traced`, without dropout, and with every BN that follows a convolution multiplied into it.
+    """As `traced`, without dropout and with every BN that follows a convolution folded into it.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
+        model: a model of `MODELS`; it is not changed.
 
     Returns:
-        The same function within rounding.
+        The same function up to rounding.
     """
     folded_model = traced(model)
-    node: Any  # its target and arguments are of any type by their nature
+    node: Any  # node targets and arguments can have any type
     for node in folded_model.graph.find_nodes(op="call_module"):
         module = folded_model.get_submodule(node.target)
         if isinstance(module, nn.BatchNorm2d) and (source := _convolution_before(node, folded_model)):
@@ -70,7 +70,7 @@ def folded(model: nn.Module) -> fx.GraphModule:
 
 
 def replace_calls(folded_model: fx.GraphModule, exchange: dict[Callable[..., Any], Callable[..., Any]]) -> None:
-    """Makes the model call other functions of the same arguments, in place."""
+    """Replaces functions that the graph calls by others with the same arguments, in place."""
     for old, new in exchange.items():
         for node in folded_model.graph.find_nodes(op="call_function", target=old):
             node.target = new
@@ -78,7 +78,7 @@ def replace_calls(folded_model: fx.GraphModule, exchange: dict[Callable[..., Any
 
 
 def _convolution_before(norm: Any, folded_model: fx.GraphModule) -> Any:
-    """The node of the convolution whose output, cropped or not, this BN alone takes; None where there is no such."""
+    """Returns the convolution node whose output, cropped or not, only this BN uses; None if there is none."""
     node = norm.args[0]
     while node.target is operator.getitem and len(node.users) == 1 and _keeps_channels(node.args[1]):
         node = node.args[0]

@@ -1,8 +1,8 @@
-"""Any model of `MODELS` in the form that runtimes and export formats take.
+"""Rewrites any model of `MODELS` for runtimes and export formats.
 
     image -> normalisation -> convolutions (BN folded in), pooling by ranks, ... -> logits -> (argmax) -> class ids
 
-Plain operators only, at any size: no index tensor, no scatter, no gather, no operator of our own, nothing in place.
+It uses plain operators only, at any size: no index tensor, scatter, gather, custom operator or in-place operation.
 """
 
 from typing import Literal, get_args
@@ -22,7 +22,7 @@ Answer = Literal["logits", "classes"]
 
 
 class InferenceModel(nn.Module):
-    """A model and what it is asked for.
+    """A model and the kind of output to return.
 
     Args:
         graph_model: RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W).
@@ -35,13 +35,13 @@ class InferenceModel(nn.Module):
         self.answer = answer
 
     def forward(self, image: Tensor) -> Tensor:
-        """Answers for images of one size.
+        """Returns the output for a batch of images.
 
         Args:
             image: RGB (N, 3, H, W), floating in [0, 1] or uint8; any size from 1x1.
 
         Returns:
-            Logits (N, K, H, W), or class ids uint8 (N, H, W); of equal logits the first class.
+            Logits (N, K, H, W), or class ids uint8 (N, H, W); the first class wins ties.
         """
         if image.dtype == torch.uint8:
             image = image.float() / 255
@@ -50,17 +50,17 @@ class InferenceModel(nn.Module):
 
 
 def inference_model(model: nn.Module, *, answer: Answer = "logits") -> InferenceModel:
-    """A frozen copy of a model, ready for `torch.export` with fixed or dynamic height and width.
+    """Returns a frozen copy of a model, ready for `torch.export` with fixed or dynamic height and width.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
+        model: a model of `MODELS`; it is not changed.
         answer: `logits`, float32; or `classes`, the argmax inside the graph, uint8.
 
     Returns:
         The model in eval mode, float32, on its device; equal to `model` in eval mode within float32 rounding.
 
     Raises:
-        ConfigError: another answer.
+        ConfigError: unknown output.
 
     Example:
         >>> program = exported(inference_model(model, answer="classes"), size_px=(360, 480))
@@ -71,7 +71,7 @@ def inference_model(model: nn.Module, *, answer: Answer = "logits") -> Inference
     replace_calls(graph_model, {pooling.max_pool: ranks.max_pool, pooling.max_unpool: ranks.max_unpool})
     for module in graph_model.modules():
         if isinstance(module, nn.ReLU):
-            module.inplace = False  # on a cropped map it would be a scatter
+            module.inplace = False  # in place on a cropped map it would become a scatter
     normalisation = graph_model.get_submodule("normalisation")
     with tracing():
         graph_model.normalisation = _without_flip(fx.GraphModule(normalisation, Tracer().trace(normalisation)))
@@ -81,23 +81,23 @@ def inference_model(model: nn.Module, *, answer: Answer = "logits") -> Inference
 def exported(
     graph_model: InferenceModel, size_px: tuple[int, int] | None, dtype: torch.dtype = torch.float32
 ) -> ExportedProgram:
-    """The model's operators by `torch.export`, for one image; no weights are copied.
+    """Exports the model with `torch.export` for a batch of one image; the weights are not copied.
 
     Args:
         graph_model: from `inference_model`.
-        size_px: (height, width) to hold it to; None leaves both open, from two pixels in all.
-        dtype: of the image: floating, or uint8.
+        size_px: fixed (height, width); None keeps both dynamic, for images of two pixels or more.
+        dtype: image type, floating or uint8.
     """
     image = torch.zeros(1, 3, *(size_px or (45, 61)), dtype=dtype, device="cpu")
     open_axes = None if size_px else ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
-    # oblivious of sizes: else slices that cut nothing at the traced size would be taken to cut nothing at any
+    # without this, a slice that crops nothing at the traced size would be removed for all sizes
     oblivious = _config.patch(backed_size_oblivious=size_px is None)  # type: ignore[attr-defined]
     with tracing(), torch.no_grad(), oblivious:
         return torch.export.export(graph_model, (image,), dynamic_shapes=open_axes)
 
 
 def _without_flip(graph_model: fx.GraphModule) -> fx.GraphModule:
-    """RGB to BGR by slices: `flip` becomes a gather in some formats."""
+    """Replaces `flip` (RGB to BGR) by slices, because `flip` becomes a gather in some formats."""
     for node in list(graph_model.graph.find_nodes(op="call_method", target="flip")):
         with graph_model.graph.inserting_before(node):
             node.replace_all_uses_with(graph_model.graph.call_function(_reversed_channels, (node.args[0],)))

@@ -1,6 +1,6 @@
-"""ONNX Runtime on the processor, float32; an extra, `pip install 'segnet[onnx]'`.
+"""ONNX Runtime on the CPU, float32. Needs `pip install 'segnet[onnx]'`.
 
-A model is converted once, for open sizes. Images of a batch are run one by one.
+A model is converted once, with dynamic sizes. The images of a batch run one by one.
 """
 
 from threading import Lock
@@ -15,10 +15,10 @@ from segnet.runtime.quiet import quiet
 
 
 class ONNXRuntimeBackend:
-    """A model on ONNX Runtime's CPU provider.
+    """Runs a model on ONNX Runtime's CPU provider.
 
     Args:
-        model: a model of `MODELS`; stays as it is.
+        model: a model of `MODELS`; it is not changed.
 
     Raises:
         ConfigError: onnx, onnxscript or onnxruntime is not installed.

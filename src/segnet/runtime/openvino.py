@@ -1,9 +1,9 @@
-"""OpenVINO: the fastest way on processors with AVX-512, Intel's and AMD's; an extra, `pip install 'segnet[openvino]'`.
+"""OpenVINO: the fastest backend on CPUs with AVX-512 (Intel and AMD). Needs `pip install 'segnet[openvino]'`.
 
-A model is converted once, for open sizes, which takes seconds, so the result can be kept on the disk. It is compiled
-for each size of image that comes: a fixed size lets the runtime plan its memory. The last few sizes stay compiled.
-Images of a batch are run one by one. It cannot pool a map of one row or column, so models with n poolings want images
-of more than 2^(n-1) pixels on each side.
+A model is converted once, with dynamic sizes. That takes seconds, so the result can be cached on disk. It is compiled
+once per image size, because a fixed size lets the runtime plan its memory; the most recent sizes stay compiled. The
+images of a batch run one by one. OpenVINO cannot pool a feature map of one row or column, so models with n poolings
+need images of more than 2^(n-1) pixels on each side.
 """
 
 from collections import OrderedDict
@@ -27,15 +27,15 @@ _SIZES_KEPT = 4
 
 
 class OpenVINOBackend:
-    """A model on OpenVINO's CPU plugin.
+    """Runs a model on OpenVINO's CPU plugin.
 
     Args:
-        model: a model of `MODELS`, which stays as it is; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
-        precision: `float32` or `bfloat16`; of a quantised model `int8`.
-        kept: folder for the converted model, of this model alone; None converts it anew.
+        model: a model of `MODELS`, which is not changed; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
+        precision: `float32` or `bfloat16`; `int8` for a quantised model.
+        kept: folder of this model alone, where the converted model is cached; None caches nothing.
 
     Raises:
-        ConfigError: OpenVINO is not installed, or the processor cannot multiply in that precision.
+        ConfigError: OpenVINO is not installed, or the CPU does not support the precision.
     """
 
     name = "openvino"
@@ -51,7 +51,7 @@ class OpenVINOBackend:
 
     @classmethod
     def from_quantised(cls, path: Path) -> "OpenVINOBackend":
-        """A model from a file of `segnet quantise`; errors as `read_quantised`."""
+        """Loads a file of `segnet quantise`; raises as `read_quantised` does."""
         return cls(quantised_model(path, "logits"), "int8")
 
     def classes(self, image: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class OpenVINOBackend:
                 if "MaxPool" not in str(cause):
                     raise
                 raise ShapeError(
-                    f"openvino cannot pool maps of one row or column, as this model has for an image of {size}; "
-                    "use larger images, or backend eager"
+                    f"openvino cannot pool feature maps of one row or column, which this model has for an "
+                    f"image of {size}; use larger images, or backend eager"
                 ) from None
             self._compiled[key] = compile_for_latency(self._core, fixed, self.precision)
             if len(self._compiled) > _SIZES_KEPT:
@@ -99,34 +99,32 @@ class OpenVINOBackend:
             return convert(self._model, answer)
         path = self._kept / f"{answer}.xml"
         if is_file(path):
-            with suppress(RuntimeError):  # a damaged file is made again
+            with suppress(RuntimeError):  # a damaged file is converted again
                 return self._core.read_model(path)
         made = convert(self._model, answer)
-        with suppress(DataError), whole_files(path) as temporary:  # a folder that cannot be written costs time only
+        with suppress(DataError), whole_files(path) as temporary:  # an unwritable folder only means no cache
             require("openvino", "openvino").save_model(made, temporary, compress_to_fp16=False)
         return made
 
 
 def openvino_core(precision: Precision) -> Any:
-    """OpenVINO's entry, if it is installed and this processor has the precision.
+    """Returns OpenVINO's `Core` after checking that this CPU supports the precision.
 
     Raises:
-        ConfigError: it is not, or has not.
+        ConfigError: OpenVINO is not installed, or the CPU does not support the precision.
     """
     core = require("openvino", "openvino").Core()
     if precision not in _HINTS:
-        raise ConfigError(f"backend openvino has no {precision} on the processor; use bfloat16 or float32")
+        raise ConfigError(f"backend openvino does not support {precision} on the CPU; use bfloat16 or float32")
     if _HINTS[precision] == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         if precision == "int8":
             return core
-        raise ConfigError(
-            "precision bfloat16: this processor has no bfloat16 multiplication (AVX-512 BF16 or AMX); use float32"
-        )
+        raise ConfigError("precision bfloat16: this CPU does not support bfloat16 (AVX-512 BF16 or AMX); use float32")
     return core
 
 
 def convert(model: nn.Module, answer: Answer) -> Any:
-    """A model as an OpenVINO model of open height and width: uint8 (1, 3, H, W) -> what `InferenceNet` answers."""
+    """Converts a model to OpenVINO with dynamic height and width: uint8 (1, 3, H, W) -> logits or class ids."""
     openvino = require("openvino", "openvino")
     program = exported(inference_model(model, answer=answer), None, torch.uint8)
     with quiet():
@@ -147,7 +145,7 @@ def quantised_model(path: Path, answer: Answer) -> Any:
 
 
 def _with_argmax(model: Any) -> Any:
-    """A model of logits (1, K, H, W) -> the same that answers with class ids, uint8 (1, H, W)."""
+    """Adds an argmax to a model of logits (1, K, H, W): it then returns class ids, uint8 (1, H, W)."""
     openvino = require("openvino", "openvino")
     ops = require("openvino.opset13", "openvino")
     model = model.clone()
@@ -158,7 +156,7 @@ def _with_argmax(model: Any) -> Any:
 
 
 def compile_for_latency(core: Any, model: Any, precision: Precision) -> Any:
-    """An OpenVINO model compiled for one image at a time, on as many threads as PyTorch uses."""
+    """Compiles an OpenVINO model for one image at a time, on as many threads as PyTorch uses."""
     has_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     hint = _HINTS[precision] if has_bfloat16 else "f32"
     settings = {

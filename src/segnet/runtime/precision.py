@@ -1,6 +1,6 @@
-"""The precision of a model: its convolutions in one type and channels-last, its input normalisation in float32.
+"""The precision of a model: convolutions in one dtype and channels-last, the input normalisation in float32.
 
-bfloat16 cannot tell neighbouring grey values apart, so the image is narrowed after it was normalised.
+bfloat16 cannot distinguish neighbouring grey values, so the image is converted after normalisation.
 """
 
 import torch
@@ -10,7 +10,7 @@ _IN_PRECISION = (nn.Conv2d, nn.ConvTranspose2d, nn.PReLU)
 
 
 class _Input(nn.Module):
-    """Image to the first convolution; in a module, so that no caller keeps the image alive."""
+    """Input normalisation and conversion; a module, so that no caller keeps the image in memory."""
 
     def __init__(self, normalisation: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
@@ -25,11 +25,11 @@ class _Input(nn.Module):
 
 
 def in_precision(model: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """The same model, changed in place: its convolutions in `dtype`, its input uint8 or floating.
+    """Changes a model in place: its convolutions compute in `dtype`, its input is uint8 or floating.
 
     Args:
         model: from `folded`.
-        dtype: of all maps between the normalisation and the logits.
+        dtype: of all feature maps between the normalisation and the logits.
     """
     for module in model.modules():
         if isinstance(module, _IN_PRECISION):

@@ -1,7 +1,7 @@
-"""Quantised models on disk: one safetensors file with OpenVINO's model and a card.
+"""Quantised models on disk: one safetensors file with an OpenVINO model and a card.
 
-The file holds the model's two parts as bytes, `xml` and `bin`, and in its card what it came from: the weights' own
-card and sha256, how it was calibrated, and its scores beside those of the float32 model on the same images.
+The file holds the two parts of the OpenVINO model as bytes, `xml` and `bin`. The card holds the card and sha256 of the
+weights it was made from, how it was calibrated, and its scores next to those of the float32 model on the same images.
 """
 
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ _CARD = "segnet-int8"
 
 @dataclass(frozen=True)
 class QuantisedCard:
-    """What a quantised file is, stored inside it.
+    """Description of a quantised file, stored inside it.
 
     Attributes:
-        weights: the card of the weights it came from.
-        weights_sha256: of their file.
-        images: how many calibrated it.
-        kept_float: names of the convolutions that stayed in higher precision.
-        scores_before: of the float32 model, by name, 0..1.
-        scores_after: of this file, on the same images.
-        scored_images: how many those were.
+        weights: card of the weights it was made from.
+        weights_sha256: hash of that weights file.
+        images: number of calibration images.
+        kept_float: names of the convolutions that are not in int8.
+        scores_before: scores of the float32 model by name, 0..1.
+        scores_after: scores of this file on the same images.
+        scored_images: number of those images.
     """
 
     weights: WeightsCard
@@ -46,7 +46,7 @@ class QuantisedCard:
 
 
 def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:
-    """Writes an OpenVINO model and its card; the file appears whole or not at all.
+    """Writes an OpenVINO model and its card, whole or not at all.
 
     Raises:
         DataError: the file cannot be written.
@@ -67,7 +67,7 @@ def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:
 
 
 def is_quantised(path: Path) -> bool:
-    """Whether a file is one that `save_quantised` wrote."""
+    """Returns whether `save_quantised` wrote the file."""
     try:
         with safe_open(path, framework="pt") as file:
             return _CARD in (file.metadata() or {})
@@ -76,32 +76,34 @@ def is_quantised(path: Path) -> bool:
 
 
 def read_quantised(path: Path, weights: Path | None = None) -> tuple[dict[str, Tensor], QuantisedCard]:
-    """The bytes `xml` and `bin` of a quantised file, and its card.
+    """Reads the bytes `xml` and `bin` of a quantised file, and its card.
 
     Args:
-        path: of the file.
-        weights: the weights it must have come from; None does not ask.
+        path: the file.
+        weights: weights file it must have been made from; None skips the check.
 
     Raises:
-        WeightsError: missing, broken, not quantised, or made from other weights.
+        WeightsError: the file is missing, damaged, not quantised, or made from other weights.
     """
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_CARD)
             tensors = {name: file.get_tensor(name) for name in ("xml", "bin")} if text else {}
     except (SafetensorError, OSError) as cause:
-        raise WeightsError(f"{path} is not a whole quantised file ({cause}); run segnet quantise again") from None
+        raise WeightsError(f"{path} is not a complete quantised file ({cause}); run segnet quantise again") from None
     if text is None:
         raise WeightsError(
-            f"{path} is not a quantised file; segnet quantise --weights W --data DIR --out FILE makes one"
+            f"{path} is not a quantised file; make one with segnet quantise --weights W --data DIR --out FILE"
         )
     try:
         card = TypeAdapter(QuantisedCard).validate_json(text)
     except ValidationError as cause:
-        raise WeightsError(f"{path}: its card cannot be read ({cause.errors()[0]['msg']}); quantise again") from None
+        raise WeightsError(
+            f"{path}: its card cannot be read ({cause.errors()[0]['msg']}); run segnet quantise again"
+        ) from None
     if weights is not None and card.weights_sha256 != (found := sha256_of(weights)):
         raise WeightsError(
             f"{path} was quantised from other weights (sha256 {card.weights_sha256[:16]}...) than {weights} "
-            f"({found[:16]}...); quantise these"
+            f"({found[:16]}...); quantise those weights again"
         )
     return tensors, card

@@ -1,4 +1,4 @@
-"""Other packages do their work without words about their own code."""
+"""Silences warnings that other packages emit about their own code."""
 
 import logging
 import warnings
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from segnet.runtime.tracing import tracing
 
-_TALKATIVE = ("torch.onnx._internal.exporter._registration", "torch.utils._pytree", "coremltools", "nncf")
+_NOISY_LOGGERS = ("torch.onnx._internal.exporter._registration", "torch.utils._pytree", "coremltools", "nncf")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps from the screen what the tools say of their own code: no caller can act on a deprecation inside them."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    with tracing(), warnings.catch_warnings():  # filters and levels are the process's, and what is quiet here traces
+    """Hides deprecation warnings and log lines of converters: a user cannot act on a deprecation inside them."""
+    loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
+    with tracing(), warnings.catch_warnings():  # filters are global: the tracing lock keeps other threads out
         levels = [logger.level for logger in loggers]
         try:
             for logger in loggers:

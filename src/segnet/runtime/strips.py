@@ -1,12 +1,12 @@
-"""Stages in strips: convolutions and their pooling, or unpooling and its convolutions, band by band.
+"""Stages in strips: convolutions with pooling, or unpooling with convolutions, computed band by band.
 
-    encoder stage    features -> convolutions -> pooling            only the pooled map is ever whole
+    encoder stage    features -> convolutions -> pooling            only the pooled map exists as a whole
     decoder stage    features, indices -> unpooling -> convolutions -> (argmax)
-                                                                    neither the sparse map nor what is between is whole
+                                                                    neither the sparse map nor those between do
 
-A band of output rows is computed from the rows that it sees: the halo. So the numbers are those of the whole map, up to
-the order of sums. Rows of the halo are computed twice where a stage has several convolutions; in exchange a band stays
-in the processor's cache. What is alive at once is the input, the output and one band.
+A band of output rows is computed from the input rows in its receptive field (band and halo), so the results equal those
+of whole maps up to the order of sums. Halo rows are computed twice where a stage has several convolutions; in exchange
+a band stays in the CPU cache. Only the input, the output and one band are in memory at once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from segnet.pooling import PoolingIndices, max_pool, max_unpool
 from segnet.runtime.graph import Answer
 from segnet.runtime.winograd import Winograd
 
-BAND_BYTES = 2**23  # costs no time; smaller bands reorder filters more often than they save
+BAND_BYTES = 2**23  # costs no time; smaller bands repack filters too often
 SMALL_BAND_BYTES = 3 * 2**18
 
 
@@ -28,7 +28,7 @@ class Layers(nn.Module):
     """Convolutions that keep the size, with or without ReLU, computed for some rows.
 
     Args:
-        modules: `nn.Conv2d` and `nn.ReLU` in their order, a convolution first.
+        modules: `nn.Conv2d` and `nn.ReLU` in order, a convolution first.
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
@@ -42,7 +42,7 @@ class Layers(nn.Module):
         ]
 
     def spans(self, top: int, bottom: int, height: int) -> list[tuple[int, int]]:
-        """Rows of each layer's input, and of the last one's output, that output rows `top` to `bottom` need."""
+        """Returns the row range of each layer's input, and of the last output, for output rows `top` to `bottom`."""
         spans = [(top, bottom)]
         convolution: Any
         for convolution in reversed(self.convolutions):
@@ -72,7 +72,7 @@ class Layers(nn.Module):
         return features
 
     def bands(self, features: Tensor, size: tuple[int, int], band_bytes: int) -> Iterator[tuple[int, int]]:
-        """Output rows (top, bottom), an even number each, of which the widest map takes about `band_bytes`."""
+        """Yields output rows (top, bottom) of bands of even height, whose largest map takes about `band_bytes`."""
         channels = max(max(weight.shape[:2]) for weight in self.parameters() if weight.dim() > 1)
         row_bytes = features.shape[0] * channels * size[1] * features.element_size()
         rows = max(2, band_bytes // row_bytes // 2 * 2)
@@ -85,7 +85,7 @@ class PoolingStrips(nn.Module):
 
     Args:
         modules: as for `Layers`.
-        band_bytes: of the widest map of a band.
+        band_bytes: size of the largest feature map of a band.
     """
 
     def __init__(self, modules: Sequence[nn.Module], band_bytes: int) -> None:
@@ -107,12 +107,12 @@ class PoolingStrips(nn.Module):
 
 
 class UnpoolingStrips(nn.Module):
-    """A decoder stage: unpooling and convolutions, and the argmax where the stage is the last.
+    """A decoder stage: unpooling and convolutions, and the argmax if it is the last stage.
 
     Args:
         modules: as for `Layers`.
-        band_bytes: of the widest map of a band.
-        answer: `classes` gives class ids instead of what the last convolution gives.
+        band_bytes: size of the largest feature map of a band.
+        answer: `classes` returns class ids instead of the output of the last convolution.
     """
 
     def __init__(self, modules: Sequence[nn.Module], band_bytes: int, answer: Answer = "logits") -> None:
@@ -141,7 +141,7 @@ class UnpoolingStrips(nn.Module):
 
 
 def _put(whole: list[Tensor], parts: Sequence[Tensor], top: int, height: int) -> None:
-    """Writes bands (N, C, rows, W) into whole maps (N, C, `height`, W), which the first band makes."""
+    """Writes bands (N, C, rows, W) into whole maps (N, C, `height`, W), which the first band allocates."""
     if not whole and parts[0].shape[2] == height:
         whole.extend(parts)
         return
@@ -157,15 +157,15 @@ def _put(whole: list[Tensor], parts: Sequence[Tensor], top: int, height: int) ->
 
 
 def in_strips(model: fx.GraphModule, answer: Answer, band_bytes: int = BAND_BYTES) -> fx.GraphModule:
-    """The same model with every stage that can be computed so in strips.
+    """Returns the model with every suitable stage computed in strips.
 
-    That is a chain of size-keeping convolutions and ReLUs before a pooling or after an unpooling, when nothing else
-    looks at the maps between. The other parts of a model run as they are.
+    A suitable stage is a chain of size-keeping convolutions and ReLUs before a pooling or after an unpooling whose
+    intermediate maps nothing else uses. The other parts of a model are not changed.
 
     Args:
-        model: from `folded`; stays as it is, its modules are shared.
+        model: from `folded`; it is not changed, its modules are shared.
         answer: `logits`, or `classes`: uint8 (N, H, W).
-        band_bytes: of the widest map of a band.
+        band_bytes: size of the largest feature map of a band.
     """
     graph = fx.Graph()
     graph.output(graph.graph_copy(model.graph, {}))
@@ -208,7 +208,7 @@ def _only_user(node: Any) -> Any:
 
 
 def _convolutions(model: fx.GraphModule, node: Any, step: Callable[[Any], Any]) -> list[Any]:
-    """The nodes of size-keeping convolutions and ReLUs from `node` on, step by step, that nothing else looks at."""
+    """Returns the chain of size-keeping convolutions and ReLUs from `node` on whose outputs nothing else uses."""
     found = []
     while node is not None and node.op == "call_module" and len(node.users) == 1:
         if not isinstance(model.get_submodule(node.target), nn.ReLU) and not _keeps_size(
@@ -228,7 +228,7 @@ def _keeps_size(module: nn.Module) -> bool:
 
 
 def _replace(model: fx.GraphModule, nodes: list[Any], module: nn.Module, arguments: tuple[Any, ...]) -> None:
-    """One module in place of nodes that follow each other."""
+    """Replaces consecutive nodes by one module."""
     name = f"{nodes[0].name}_strips"
     model.add_submodule(name, module)
     with model.graph.inserting_before(nodes[-1]):

@@ -1,6 +1,6 @@
-"""Models are traced and exported one at a time: while PyTorch's tracers run, they exchange parts of PyTorch itself.
+"""A lock for tracing and exporting: while PyTorch's tracers run, they patch parts of PyTorch itself.
 
-Two of them at once would each put back what the other had put there, and no model would run in this process any more.
+Two at once would each restore the other's patch, and afterwards no model in this process would run.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ _one_at_a_time = RLock()
 
 @contextmanager
 def tracing() -> Iterator[None]:
-    """Keeps other threads from tracing, and the caller's autocast and default device out of what is traced."""
+    """Keeps other threads from tracing, and disables the caller's autocast and default device."""
     with _one_at_a_time, torch.autocast("cpu", enabled=False), torch.device("cpu"):
         yield
 
 
 class Tracer(fx.Tracer):
-    """PyTorch's own, for this thread: models that run meanwhile in others pass through untraced.
+    """PyTorch's tracer for the current thread only: models that run in other threads meanwhile are not traced.
 
     Args:
-        autowrap_functions: stand in the graph as calls, and are not looked into.
+        autowrap_functions: functions that stay calls in the graph and are not traced into.
     """
 
     def __init__(self, autowrap_functions: tuple[Callable[..., Any], ...] = ()) -> None:

@@ -1,13 +1,14 @@
-"""3x3 convolutions by fewer multiplications: Winograd's minimal filtering.
+"""3x3 convolutions with fewer multiplications: Winograd's minimal filtering.
 
-A tile of the output is computed from a tile of the input, 2 wider and 2 higher, in a basis in which the filter
-multiplies value by value:
+An output tile is computed from an input tile that is 2 wider and 2 higher, in a basis in which the filter multiplies
+element by element:
 
     output = A^T [ (G filter G^T) * (B^T input B) ] A
 
 Tiles of 2x2 then take 16 multiplications instead of 36, tiles of 4x4 take 36 instead of 144. Over all tiles and
-channels they are matrix products, one for each value of a tile; the additions around them pay where channels are many.
-Tiles of 4x4 span a wide range of numbers, so bfloat16 takes 2x2. Rounding errors are two to four times the plain sum's.
+channels these are matrix products, one per element of a tile; the extra additions pay off where there are many
+channels. Tiles of 4x4 need a wide range of values, so bfloat16 uses 2x2. Rounding errors are two to four times those of
+a direct convolution.
 
 Source:
     Lavin, Gray: Fast algorithms for convolutional neural networks, CVPR 2016, section 4.
@@ -20,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-LEAST_FILTERS = 2**15  # 128 channels in and 256 out; below, the additions take what the multiplications save
-_BAND_VALUES = 2**22  # of tiles at once: enough of them for fast products, few enough for the processor's cache
+LEAST_FILTERS = 2**15  # such as 128 in, 256 out; below, the additions cost more than is saved
+_BAND_VALUES = 2**22  # values of the tiles computed at once: enough for fast products, few enough for the cache
 
 
 class _Basis(NamedTuple):
@@ -53,11 +54,11 @@ _BASES = {
 
 
 class Winograd(nn.Conv2d):
-    """A trained 3x3 convolution that keeps the size, for inference. Its `weight` has a shape and no numbers.
+    """A trained, size-keeping 3x3 convolution for inference. Its `weight` is a meta tensor: a shape without values.
 
     Args:
         convolution: 3x3, stride and dilation 1, one group.
-        tile_px: side of a tile of the output, 2 or 4.
+        tile_px: side of an output tile, 2 or 4.
     """
 
     def __init__(self, convolution: nn.Conv2d, tile_px: int) -> None:
@@ -70,7 +71,9 @@ class Winograd(nn.Conv2d):
         to_basis = torch.tensor(_BASES[tile_px].of_filter, dtype=weight.dtype, device=weight.device)
         with torch.autocast(weight.device.type, enabled=False):
             filters = torch.kron(to_basis, to_basis) @ weight.permute(2, 3, 1, 0).reshape(9, -1)
-        self.filters = nn.Buffer(filters.view(-1, *channels).to(convolution.weight.dtype))  # (values of a tile, C, C')
+        self.filters = nn.Buffer(
+            filters.view(-1, *channels).to(convolution.weight.dtype)
+        )  # (elements of a tile, C, C')
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H, W)."""
@@ -117,11 +120,11 @@ class Winograd(nn.Conv2d):
 
 
 def with_winograd(model: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """The same model, changed in place: convolutions that fit and gain by it on a processor are computed so.
+    """Replaces, in place, the convolutions that are faster with Winograd on a CPU.
 
     Args:
         model: from `in_precision`.
-        dtype: of its convolutions. bfloat16 gains where vectors multiply it; float16, and bfloat16 in tiles (AMX), not.
+        dtype: of its convolutions. bfloat16 gains on CPUs with AVX-512 BF16 but without AMX; float16 does not gain.
     """
     tile_px = 4 if dtype == torch.float32 else 2
     if dtype != torch.float32 and not (dtype == torch.bfloat16 and _multiplies_bfloat16_by_vectors()):
@@ -145,7 +148,7 @@ def _multiplies_bfloat16_by_vectors() -> bool:
 
 
 def _weighted(weights: tuple[float, ...], parts: list[Tensor], out: Tensor | None = None) -> Tensor:
-    """The weighted sum of tensors, one weight at least being 1 or -1 and two not being 0."""
+    """Returns the weighted sum of tensors; at least one weight is 1 and at least two are not 0."""
     terms = [(weight, part) for weight, part in zip(weights, parts, strict=True) if weight]
     first = next(i for i, (weight, _) in enumerate(terms) if weight == 1)
     _, start = terms.pop(first)

@@ -21,13 +21,12 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from segnet.config import Config, DataConfig, LossConfig, TrainConfig
+from segnet.config import Config, DataSettings, LossSettings, TrainSettings
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import TrainLoader
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Batch, Dataset
-from segnet.data.transforms import Augmentation
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, NonFiniteError
 from segnet.inference.evaluate import evaluate
@@ -35,6 +34,7 @@ from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
 from segnet.models import create_model
+from segnet.models.released_form import set_released_form
 from segnet.nn.losses import counted, cross_entropy, dice, lovasz
 from segnet.nn.recompute import recomputing
 from segnet.training.batch_norm_statistics import recompute_statistics
@@ -101,7 +101,7 @@ def fit(
     train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
     loader = TrainLoader(
         train_set,
-        Augmentation(**config.augment.model_dump()),
+        config.augment,
         batch_size=settings.batch_size,
         seed=settings.seed,
         workers=config.data.workers,
@@ -137,6 +137,8 @@ def fit(
             if run.step % LOG_EVERY == 0:
                 log.write({"step": run.step, "loss": round(loss, 5), "lr": lr, "images_per_s": round(speed, 2)})
 
+            if plan.evaluation_is_due(run.step) and settings.statistics_pass == "every":
+                recompute_statistics(run.kept_model, train_set, device_spec, settings.batch_size)  # in every process
             if plan.evaluation_is_due(run.step) and processes.is_first:
                 summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
                 log.write({"step": run.step, "epoch": run.step / loader.steps_per_epoch, **summary})
@@ -148,7 +150,7 @@ def fit(
             if stopped and run.step < plan.num_steps:
                 interrupt.stop(out / "checkpoint.pt", run.step, plan.num_steps)
 
-    if settings.statistics_pass:  # in every process, since their BN layers meet
+    if settings.statistics_pass == "last":  # in every process, since their BN layers meet
         recompute_statistics(run.kept_model, train_set, device_spec, settings.batch_size)
         if processes.is_first:
             summary = run.evaluate_and_keep(val_set, out / "best.safetensors")
@@ -160,7 +162,7 @@ def fit(
 class _Plan:
     """What is due at which step."""
 
-    settings: TrainConfig
+    settings: TrainSettings
     steps_per_epoch: int
 
     @property
@@ -199,7 +201,11 @@ class _Run:
     ) -> "_Run":
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
-        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
+        settings = config.model
+        model = create_model(
+            settings.name, label_set.num_classes, normalisation=settings.normalisation, init=settings.init
+        )
+        set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
@@ -268,6 +274,8 @@ class _Run:
         card = WeightsCard(
             model=self.config.model.name,
             normalisation=self.config.model.normalisation,
+            conv_bias=self.config.model.conv_bias,
+            bn_eps=self.config.model.bn_eps,
             label_set=self.label_set,
             recipe=self.config.to_toml(),
             scores=scores.summary(),
@@ -331,7 +339,7 @@ class _Run:
         return f"at step {self.step} on {', '.join(self.processes.names(batch.names))}"
 
 
-def _open(data: DataConfig, split: str) -> Dataset:
+def _open(data: DataSettings, split: str) -> Dataset:
     dataset = open_dataset(data.path, split, data.format)
     require_labelled(dataset)
     return dataset
@@ -342,9 +350,11 @@ def _in_words(when: str, summary: dict[str, float]) -> str:
 
 
 def _loss(
-    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig, processes: Processes
+    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossSettings, processes: Processes
 ) -> Tensor:
     """What our part of the batch adds to the loss of the whole; alone, that is the loss."""
+    step = settings.stride_px
+    logits, target = logits[:, :, ::step, ::step], target[:, ::step, ::step]
     own = counted(target, class_weights, settings.normalise_by)
     share = own / processes.sum(own).clamp_min(torch.finfo(torch.float32).tiny)
     loss = share * cross_entropy(logits, target, class_weights, settings.normalise_by)
@@ -355,22 +365,28 @@ def _loss(
     return loss
 
 
-def _create_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
-    """Four groups: encoder or not, filters (decayed) or the rest."""
+def _create_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """One group for each learning rate and decay: encoder or not, and filters, biases of convolutions, BN's two."""
     encoder = {id(p) for p in model.get_submodule("encoder").parameters()}
-    groups = []
-    for in_encoder in (True, False):
-        for filters in (True, False):
-            members = [p for p in model.parameters() if (id(p) in encoder, p.dim() > 1) == (in_encoder, filters)]
-            factor = settings.encoder_lr_factor if in_encoder else 1.0
-            decay = settings.weight_decay if filters else 0.0
-            groups.append({"params": members, "lr_factor": factor, "weight_decay": decay})
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    scales, shifts = {id(norm.weight) for norm in norms}, {id(norm.bias) for norm in norms}
+    bn = scales | shifts
+    decayed_bn = {"filters": set(), "filters_and_bn_scale": scales, "filters_and_bn": bn}[settings.decay_on]
+    members: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        is_filter = parameter.dim() > 1
+        is_bias = not is_filter and id(parameter) not in bn
+        factor = settings.encoder_lr_factor if id(parameter) in encoder else 1.0
+        factor *= settings.bias_lr_factor if is_bias else 1.0
+        decay = settings.weight_decay if is_filter or id(parameter) in decayed_bn else 0.0
+        members.setdefault((factor, decay), []).append(parameter)
+    groups = [{"params": params, "lr_factor": f, "weight_decay": d} for (f, d), params in members.items()]
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
     return torch.optim.AdamW(groups, lr=settings.lr)
 
 
-def _class_weights(settings: LossConfig, train_set: Dataset, device_spec: DeviceSpec) -> Tensor | None:
+def _class_weights(settings: LossSettings, train_set: Dataset, device_spec: DeviceSpec) -> Tensor | None:
     if settings.class_weights == "none":
         return None
     weights = median_frequency(

@@ -1,6 +1,6 @@
-"""Frames in, frames out: a video with the classes laid over it, its sound and its time stamps kept (extra `video`).
+"""Segments videos: draws the classes over every frame and keeps audio and timestamps (extra `video`).
 
-decode (a thread) -> at most 8 frames -> model -> at most 8 frames -> overlay, encode, write (a thread)
+decode (thread) -> queue of 8 frames -> model -> queue of 8 frames -> overlay, encode, write (thread)
 """
 
 from pathlib import Path
@@ -15,5 +15,5 @@ VIDEO_SUFFIXES = (
 
 
 def is_video(path: Path) -> bool:
-    """Whether a path is named as videos are."""
+    """Returns whether a path has the suffix of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES

@@ -1,4 +1,4 @@
-"""One video through a model, while the thread before decodes and the thread after encodes."""
+"""Segments one video: one thread decodes, the model runs, another thread encodes."""
 
 import time
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from segnet.video.reading import Frame, VideoReader
 from segnet.video.threads import Behind, ahead
 from segnet.video.writing import VideoWriter
 
-_WAITING = 8  # frames between two threads
+_QUEUE_FRAMES = 8  # frames that wait between two threads
 
 
 @dataclass(frozen=True)
 class VideoResult:
-    """What became of a video.
+    """Result of segmenting a video.
 
     Attributes:
-        num_frames: that were decoded, predicted and written.
-        seconds: that it took.
-        ended_early: why there are not more; None when the video was read to its end.
-        interrupted: a person stopped it.
+        num_frames: number of frames written.
+        seconds: wall time.
+        ended_early: why reading stopped early; None when the video was read to its end.
+        interrupted: whether Ctrl-C stopped it.
     """
 
     num_frames: int
@@ -41,7 +41,7 @@ class VideoResult:
 
     @property
     def frames_per_s(self) -> float:
-        """From the first frame to the last."""
+        """Frames per second of wall time."""
         return self.num_frames / self.seconds
 
 
@@ -55,26 +55,26 @@ def predict_video(
     frames: Path | None = None,
     on_frame: Callable[[int], object] = lambda num_frames: None,
 ) -> VideoResult:
-    """Lays the classes over every frame of a video.
+    """Draws the classes over every frame of a video.
 
-    A stream that breaks, and Ctrl-C, end the work; what was done until then is a whole video. Ctrl-C before the first
-    frame goes on as it is.
+    A damaged stream or Ctrl-C stops the work; the frames so far are written as a complete video. Ctrl-C before the
+    first frame raises KeyboardInterrupt.
 
     Args:
-        predictor: the model.
+        predictor: the model to use.
         source: any video that FFmpeg reads.
-        target: .mp4, .m4v, .mov, .mkv or .webm, at the same time stamps and with the same sound; what neither it nor an
-            .mkv can hold, such as that of a .wmv, is encoded anew.
+        target: .mp4, .m4v, .mov, .mkv or .webm, with the same timestamps and audio; audio that neither this format nor
+            .mkv supports, such as that of a .wmv, is re-encoded.
         opacity: of the class colours, 0..1.
-        smoothing: share of the past in the probabilities, 0 <= s < 1: mean = s * mean + (1 - s) * probabilities of the
-            frame. It steadies what flickers and smears what moves; 0 takes every frame for itself.
-        frames: a folder for `000001.png` ..., class ids with a palette, and `times.csv`, frame and seconds; None writes
-            none.
-        on_frame: called after each frame with the number that the file promises, 0 if it does not say.
+        smoothing: weight s of earlier frames in the probabilities, 0 <= s < 1: mean = s * mean + (1 - s) *
+            probabilities of the frame. It reduces flicker and blurs motion; 0 predicts every frame independently.
+        frames: folder for the class ids as palette PNG, `000001.png` ..., and `times.csv` with frame and seconds; None
+            writes none.
+        on_frame: called after each frame with the number of frames in the file, 0 if it is unknown.
 
     Raises:
-        DataError: the source is missing, no video, or has no frame that can be decoded; the target cannot be written.
-        ConfigError: a target of another suffix or that cannot hold the sound, or a smoothing outside 0..1.
+        DataError: the source is missing, not a video, or no frame can be decoded; the target cannot be written.
+        ConfigError: unsupported target suffix, a target that cannot hold the audio, or smoothing out of range.
     """
     if not 0 <= smoothing < 1:
         raise ConfigError(f"smoothing: expected 0 <= s < 1, got {smoothing}")
@@ -95,11 +95,11 @@ def predict_video(
             on_frame(reader.num_frames)
 
         start = time.perf_counter()
-        ask = _Smoothed(predictor, smoothing) if smoothing else lambda image: predictor(image).classes
+        predict = _Smoothed(predictor, smoothing) if smoothing else lambda image: predictor(image).classes
         try:
-            with Behind(write, _WAITING) as behind, closing(ahead(reader, _WAITING)) as items:  # type: ignore[type-var]
+            with Behind(write, _QUEUE_FRAMES) as behind, closing(ahead(reader, _QUEUE_FRAMES)) as items:  # type: ignore[type-var]
                 for item in items:
-                    behind.put((item, ask(item.image)) if isinstance(item, Frame) else item)
+                    behind.put((item, predict(item.image)) if isinstance(item, Frame) else item)
         except KeyboardInterrupt:
             if not times:
                 raise
@@ -115,7 +115,7 @@ def predict_video(
 
 
 class _Smoothed:
-    """Classes of the running mean of probabilities."""
+    """Predicts class ids from a running mean of probabilities."""
 
     def __init__(self, predictor: Predictor, smoothing: float) -> None:
         self._predictor = predictor

@@ -1,4 +1,4 @@
-"""Work that overlaps: a thread that reads ahead, and a thread that finishes behind, both within bounds."""
+"""Overlapping work with bounded queues: a thread that reads ahead, and a thread that processes results."""
 
 import queue
 import threading
@@ -9,23 +9,23 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_PATIENCE_S = 0.1  # between looks at whether the other side has gone
+_POLL_S = 0.1  # time between checks whether the other side has stopped
 
 
 def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """The same items, made in a thread of their own, at most `depth` before they are expected.
+    """Yields the same items, produced in a background thread, at most `depth` in advance.
 
     Raises:
-        What making them raises, in its place in the order.
+        Any error of the iterable, at its position in the sequence.
     """
     made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(depth)
-    unwanted = threading.Event()
+    stopped = threading.Event()
 
     def put(item: Item | None, error: BaseException | None) -> None:
         taken = False
-        while not (taken or unwanted.is_set()):
+        while not (taken or stopped.is_set()):
             with suppress(queue.Full):
-                made.put((item, error), timeout=_PATIENCE_S)
+                made.put((item, error), timeout=_POLL_S)
                 taken = True
 
     def make() -> None:
@@ -33,7 +33,7 @@ def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
         try:
             for item in items:
                 put(item, None)
-                if unwanted.is_set():
+                if stopped.is_set():
                     return
         except BaseException as error:
             end = error
@@ -50,16 +50,16 @@ def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
                 raise error
             yield item  # type: ignore[misc]
     finally:
-        unwanted.set()
+        stopped.set()
         thread.join()
 
 
 class Behind(Generic[Item]):
-    """Calls a function for one item after the other in a thread of its own; at most `depth` items wait.
+    """Calls a function for each item in a background thread; at most `depth` items wait.
 
     Args:
-        function: what to do with an item. Its first error ends the work, and comes up at the next `put` or at the end.
-        depth: of the queue.
+        function: called with each item. Its first error stops the work and is raised by the next `put` or at the end.
+        depth: length of the queue.
 
     Example:
         >>> with Behind(print, depth=2) as behind:
@@ -73,13 +73,13 @@ class Behind(Generic[Item]):
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def put(self, item: Item) -> None:
-        """Hands over an item; waits while `depth` others do."""
+        """Queues an item; blocks while `depth` items wait."""
         self._put((item,))
 
     def _put(self, entry: tuple[Item] | None) -> None:
         while self._error is None:
             with suppress(queue.Full):
-                self._waiting.put(entry, timeout=_PATIENCE_S)
+                self._waiting.put(entry, timeout=_POLL_S)
                 return
         raise self._error
 
@@ -97,7 +97,7 @@ class Behind(Generic[Item]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Waits until everything is done; so also when the block ended with an error, which then goes on."""
+        """Waits until all items are processed, also when the block raised an error, which then propagates."""
         if self._error is None:
             self._put(None)
         self._thread.join()

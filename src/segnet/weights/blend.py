@@ -1,7 +1,7 @@
-"""Between two weights of one model: what a fine-tuned model has learnt anew, without losing what it knew.
+"""Weights between two others of one model: what fine-tuning added, without losing what the first had learnt.
 
-Where one run went on from the other's weights, the straight line between them is a row of good models: a little of the
-second makes the first robust to what only the second has seen.
+Where the second run started from the first's weights, the weights on the straight line between the two are good models
+too: a small share of the second makes the first robust to data that only the second was trained on.
 
 Source:
     Wortsman et al.: Robust fine-tuning of zero-shot models, CVPR 2022.
@@ -22,7 +22,7 @@ def blend_weights(first: str | Path, second: str | Path, share: float) -> tuple[
 
     Args:
         first: name of weights that ship, or a `.safetensors` file.
-        second: of the same model for the same classes, best of a run that went on from `first`.
+        second: of the same model for the same classes; best from a run that started from `first`.
         share: of the second, 0..1.
 
     Returns:
@@ -42,8 +42,8 @@ def blend_weights(first: str | Path, second: str | Path, share: float) -> tuple[
     ):
         if ours != theirs:
             raise WeightsError(
-                f"{first} and {second} differ in their {what}: {_told(ours)}; {_told(theirs)}; "
-                "blend weights with those of a run that went on from them"
+                f"{first} and {second} differ in their {what}: {_listed(ours)}; {_listed(theirs)}; "
+                "blend weights with those of a run that started from them"
             )
     others = other.state_dict()
     with torch.no_grad():
@@ -51,9 +51,11 @@ def blend_weights(first: str | Path, second: str | Path, share: float) -> tuple[
             if tensor.is_floating_point():
                 tensor.lerp_(others[name], share)
     others_recipe = "".join(f"# {line}\n" for line in other_card.recipe.splitlines())
-    recipe = f"{card.recipe.rstrip()}\n\n# blended with a share of {share:g} of weights that went on from these by\n"
+    recipe = (
+        f"{card.recipe.rstrip()}\n\n# blended with a share of {share:g} of weights that were trained from these by\n"
+    )
     return model, replace(card, recipe=recipe + others_recipe, scores={}, class_iou={})
 
 
-def _told(value: object) -> str:
+def _listed(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""The tensors of a model that know its classes, carried from one label set to another by the names of the classes."""
+"""The tensors of a model that depend on its classes, carried from one label set to another by class name."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from segnet.models import create_model
 
 
 def class_axes(model: str, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Which axes of which tensors of a model are as long as it has classes: those that one class more makes longer.
+    """The axes of a model's tensors whose length depends on K: those that are longer in a model with one class more.
 
     Args:
         model: a key of `MODELS`.
@@ -20,10 +20,10 @@ def class_axes(model: str, num_classes: int) -> dict[str, tuple[int, ...]]:
         ConfigError: unknown model.
     """
     with torch.device("meta"):  # shapes without numbers
-        model_name, larger = (create_model(model, k).state_dict() for k in (num_classes, num_classes + 1))
+        smaller, larger = (create_model(model, k).state_dict() for k in (num_classes, num_classes + 1))
     axes = {
         name: tuple(i for i, (a, b) in enumerate(zip(tensor.shape, larger[name].shape, strict=True)) if a != b)
-        for name, tensor in model_name.items()
+        for name, tensor in smaller.items()
     }
     return {name: found for name, found in axes.items() if found}
 
@@ -35,7 +35,7 @@ def carry_classes(
     before: LabelSet,
     after: LabelSet,
 ) -> dict[str, Tensor]:
-    """Rows of classes that both label sets name, put in their new places; the other rows stay as drawn.
+    """Rows of classes that both label sets have, at their new ids; the other rows keep their initialisation.
 
     Args:
         tensors: of the earlier model, by name.
@@ -45,8 +45,8 @@ def carry_classes(
         after: label set of `drawn`.
 
     Returns:
-        New tensors for those names of `axes` that both models have and that fit but for the number of classes; none
-        where the label sets have no name in common.
+        New tensors for those names of `axes` that both models have and whose shapes differ only in the number of
+        classes; none where the label sets have no name in common.
     """
     shared = [name for name in after.names if name in before.names]
     old_ids = torch.tensor([before.names.index(name) for name in shared])
@@ -58,8 +58,8 @@ def carry_classes(
         rows, new = tensors[name], drawn[name].clone()
         for axis in own_axes:
             rows = rows.index_select(axis, old_ids)
-        places = [new_ids if axis in own_axes else torch.arange(n) for axis, n in enumerate(new.shape)]
-        if rows.shape == tuple(len(place) for place in places):
-            new[torch.meshgrid(*places, indexing="ij")] = rows.to(new.dtype)
+        positions = [new_ids if axis in own_axes else torch.arange(n) for axis, n in enumerate(new.shape)]
+        if rows.shape == tuple(len(position) for position in positions):
+            new[torch.meshgrid(*positions, indexing="ij")] = rows.to(new.dtype)
             carried[name] = new
     return carried

@@ -1,7 +1,8 @@
 """ImageNet weights for the VGG16 encoder: Oxford's own, torchvision's and timm's, with or without BN.
 
-Our convolutions have BN and no bias. VGG16 without BN is taken over exactly: BN begins as the identity, with the old
-bias as its shift. VGG16-BN is taken over exactly too: its bias moves into BN's running mean.
+Our convolutions have BN and no bias. VGG16 without BN is taken over exactly in evaluation mode: BN begins as the
+identity, with the old bias as its shift. In training mode BN divides by the statistics of the batch, so there it is
+not. VGG16-BN is taken over exactly too: its bias moves into BN's running mean.
 """
 
 import pickle
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 from segnet.errors import WeightsError, nearest
 from segnet.io.files import cache_folder, download
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import ConvBN, Normalisation, normalisation_name
+from segnet.nn.layers import ConvBN
+from segnet.nn.normalisation import Normalisation, normalisation_of
+from segnet.weights.first_layer import as_mean_std, carry_channels
 
 
 class NamedVGG16(NamedTuple):
@@ -26,7 +29,7 @@ class NamedVGG16(NamedTuple):
 
     Attributes:
         file: its name, on the server and in the cache folder.
-        url: where it is; None when it has no public place.
+        url: where to download it from; None when it is not published.
         sha256_prefix: first hexadecimal digits of the file's hash.
     """
 
@@ -48,7 +51,7 @@ VGG16_FILES = {
 
 @dataclass(frozen=True)
 class WeightsLayout:
-    """How a checkpoint names the 13 convolutions, and what input it was trained on.
+    """How a checkpoint names the 13 convolutions, and which input normalisation it was trained with.
 
     Attributes:
         name: for messages.
@@ -89,9 +92,11 @@ LAYOUTS = (
 
 
 def load_vgg16(model: nn.Module, path: Path) -> None:
-    """Puts ImageNet weights into the encoder of a model; the rest of the model stays as it is.
+    """Loads ImageNet weights into the encoder of a model; the rest of the model is not changed.
 
-    In eval mode the encoder then computes what the checkpoint's own model computes, convolution by convolution.
+    In eval mode the encoder then computes what the checkpoint's own model computes, convolution by convolution. For
+    other than three channels the first layer's RGB filters are repeated over the channels and scaled, as timm does
+    (`first_layer.carry_channels`).
 
     Args:
         model: a model whose `encoder` holds VGG16's 13 `ConvBN`, in order and no others, and whose `normalisation` fits
@@ -111,12 +116,17 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
         )
     tensors = _read(path)
     layout = _layout_of(tensors, path)
-    has = normalisation_name(model.get_submodule("normalisation"))
-    if has != layout.normalisation:
+    normalisation = normalisation_of(model)
+    needed = layout.normalisation if normalisation.in_channels == 3 else "mean_std"
+    if normalisation.name != needed:
         raise WeightsError(
-            f"{path}: {layout.name} weights want the input normalisation '{layout.normalisation}', the model has "
-            f"'{has}'; set model.normalisation to '{layout.normalisation}'"
+            f"{path}: {layout.name} weights need the input normalisation '{needed}', the model has "
+            f"'{normalisation.name}'; set model.normalisation to '{needed}'"
         )
+    if normalisation.in_channels != 3:
+        first = f"{layout.convolutions[0]}.weight"
+        rgb = as_mean_std(tensors[first].float(), layout.normalisation)
+        tensors[first] = carry_channels(rgb, normalisation.in_channels)
     states = [_unit_state(tensors, layout, number, unit, path) for number, unit in enumerate(units)]
     for unit, state in zip(units, states, strict=True):
         unit.load_state_dict(state)
@@ -165,9 +175,13 @@ def _unit_state(
         for part in ("weight", "bias", "running_var"):
             state[f"norm.{part}"] = take(f"{norm}.{part}", channels)
         state["norm.running_mean"] = take(f"{norm}.running_mean", channels) - bias
+        if unit.conv.bias is not None:
+            state["conv.bias"] = torch.zeros(channels)
         return state
     state["norm.weight"] = torch.ones(channels)
     state["norm.bias"] = bias
+    if unit.conv.bias is not None:  # as the authors' Caffe copies it, by name: into the convolution
+        state |= {"conv.bias": bias, "norm.bias": unit.norm.bias.detach()}
     state["norm.running_mean"] = torch.zeros(channels)
     state["norm.running_var"] = torch.full(channels, 1.0 - unit.norm.eps)  # BN divides by sqrt(var + eps): exactly 1
     return state
@@ -204,7 +218,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def find_vgg16(name: str, cache: Path | None = None) -> Path:
-    """A VGG16 checkpoint on this machine; a published one is downloaded once and its hash is checked.
+    """The path of a VGG16 checkpoint; a published one is downloaded once and its hash is checked.
 
     Args:
         name: `oxford`, `torchvision` or `torchvision-bn`, or the path of a file.
@@ -225,8 +239,7 @@ def find_vgg16(name: str, cache: Path | None = None) -> Path:
         return path
     if named.url is None:
         raise WeightsError(
-            f"the '{name}' weights have no public place to download from; put {named.file} into {path.parent}, "
-            "or give its path"
+            f"the '{name}' weights are not published; put {named.file} into {path.parent}, or give its path"
         )
     download(named.url, path, named.sha256_prefix)
     return path

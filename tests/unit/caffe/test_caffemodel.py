@@ -174,11 +174,11 @@ def test_files_that_are_no_caffemodel(tmp_path: Path) -> None:
     whole = write_caffemodel(path, {"a": [np.ones((2, 3), np.float32)]}).read_bytes()
     for cut in (1, 10, 30):
         path.write_bytes(whole[:-cut])
-        with pytest.raises(WeightsError, match=r"model.caffemodel is not a whole caffemodel: .*cut off") as caught:
+        with pytest.raises(WeightsError, match=r"model.caffemodel is not a complete caffemodel: .*truncated") as caught:
             read_caffemodel(path)
         assert "\n" not in str(caught.value)
     path.write_text('name: "segnet"\nlayer {\n  name: "conv1"\n}\n')
-    with pytest.raises(WeightsError, match="is not a whole caffemodel"):
+    with pytest.raises(WeightsError, match="is not a complete caffemodel"):
         read_caffemodel(path)
     for nothing in (b"", layer("data", [])):
         path.write_bytes(nothing)

@@ -35,22 +35,22 @@ def test_a_field_is_a_view_not_a_copy() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\x12\x07test", "field 2 wants 7 bytes, 4 are left: the file is cut off"),
-        (b"\x08", "an integer is cut off"),
-        (b"\x08\x96", "an integer is cut off"),
-        (b"\x09abc", "field 1 wants 8 bytes, 3 are left"),
-        (b"\x0b", "field 1 of the unknown kind 3"),
+        (b"\x12\x07test", "field 2: expected 7 bytes, got 4: the file is truncated"),
+        (b"\x08", "an integer is incomplete"),
+        (b"\x08\x96", "an integer is incomplete"),
+        (b"\x09abc", "field 1: expected 8 bytes, got 3"),
+        (b"\x0b", "field 1 has the unknown wire type 3"),
         (b"\x00\x01", "field number 0 at byte 1"),
         (b"\x08" + b"\xff" * 10 + b"\x01", "more than 10 bytes"),
     ],
 )
-def test_what_is_no_message(content: bytes, message: str) -> None:
+def test_messages_that_are_malformed(content: bytes, message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         parsed(content)
 
 
 def varint(value: int) -> bytes:
-    """Written otherwise than the reader reads: from the binary digits."""
+    """Encodes an integer another way than the reader decodes it: from its binary digits."""
     digits = f"{value:b}"
     groups = [digits[max(end - 7, 0) : end] for end in range(len(digits), 0, -7)]
     return bytes(int(g, 2) | (128 if i < len(groups) - 1 else 0) for i, g in enumerate(groups))

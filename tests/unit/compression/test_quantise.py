@@ -32,7 +32,7 @@ def quantised(weights: Path, tiny_camvid: Path) -> tuple[Path, QuantisedCard]:
     return path, quantise(weights, train, val, path, num_images=3, max_loss_points=100)
 
 
-def test_the_file_says_what_it_is(weights: Path, quantised: tuple[Path, QuantisedCard]) -> None:
+def test_the_card_describes_the_file(weights: Path, quantised: tuple[Path, QuantisedCard]) -> None:
     path, card = quantised
     assert is_quantised(path)
     assert not is_quantised(weights)
@@ -61,7 +61,7 @@ def test_it_predicts_nearly_as_the_model(
     assert predictor(np.zeros((9, 13, 3), np.uint8)).classes.shape == (9, 13)
 
 
-def test_only_what_int8_can_do(quantised: tuple[Path, QuantisedCard]) -> None:
+def test_options_that_int8_does_not_support(quantised: tuple[Path, QuantisedCard]) -> None:
     with pytest.raises(ConfigError, match="is quantised: it runs on openvino, on the processor, in int8"):
         Predictor(quantised[0], precision="bfloat16")
     assert Predictor(quantised[0], precision="int8").backend.precision == "int8"
@@ -94,13 +94,13 @@ def test_an_int8_file_for_openvino(weights: Path, quantised: tuple[Path, Quantis
     answer = made.run(image.transpose(2, 0, 1)[None] / np.float32(255))
     # the same model, but for float32 instead of bfloat16 between its convolutions
     assert (answer[0] == Predictor(quantised[0])(image).classes).mean() > 0.9
-    with pytest.raises(ConfigError, match="only --to openvino exports it, onnx takes float32"):
+    with pytest.raises(ConfigError, match="only --to openvino exports it, onnx exports float32"):
         export_weights(weights, "onnx", tmp_path / "model.onnx", size_px=(24, 32), quantised=quantised[0])
     with pytest.raises(WeightsError, match="was quantised from other weights"):
         export_weights("segnet-basic-camvid", "openvino", out, size_px=(24, 32), quantised=quantised[0])
 
 
-def test_a_folder_that_cannot_calibrate(weights: Path, tiny_camvid: Path, tmp_path: Path) -> None:
+def test_datasets_that_cannot_calibrate(weights: Path, tiny_camvid: Path, tmp_path: Path) -> None:
     train = open_dataset(tiny_camvid, "train", "camvid")
 
     class Other:
@@ -110,16 +110,16 @@ def test_a_folder_that_cannot_calibrate(weights: Path, tiny_camvid: Path, tmp_pa
         def __len__(self) -> int:
             return len(self.names)
 
-    with pytest.raises(WeightsError, match=r"the weights know the classes of .*, the images have those of"):
+    with pytest.raises(WeightsError, match=r"the weights have the classes of .*, the dataset those of"):
         quantise(weights, Other(), train, tmp_path / "q.safetensors")  # type: ignore[arg-type]
     Other.names = ()
-    with pytest.raises(DataError, match="no image to calibrate on"):
+    with pytest.raises(DataError, match="the calibration or scoring dataset has no images"):
         quantise(weights, Other(), train, tmp_path / "q.safetensors")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 
 def test_a_loss_that_is_not_allowed_writes_nothing(weights: Path, tiny_camvid: Path, tmp_path: Path) -> None:
     train = open_dataset(tiny_camvid, "train", "camvid")
-    with pytest.raises(WeightsError, match=r"int8 has mean IoU .* and -100 points are allowed"):
+    with pytest.raises(WeightsError, match=r"mean IoU is .* above the allowed -100 points"):
         quantise(weights, train, train, tmp_path / "q.safetensors", num_images=1, num_scored=1, max_loss_points=-100)
     assert not list(tmp_path.iterdir())

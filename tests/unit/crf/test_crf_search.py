@@ -125,7 +125,7 @@ def test_nothing_to_search_on_is_an_error() -> None:
         search_crf([], CAMVID_11)
     void = noisy(0)
     void.sample.target[:] = VOID
-    with pytest.raises(ConfigError, match="mean_iou does not exist on these 1 images"):
+    with pytest.raises(ConfigError, match="mean_iou is undefined on these 1 images"):
         search_crf([void], CAMVID_11, "mean_iou")
 
 

@@ -181,7 +181,7 @@ def test_errors_say_what_was_expected() -> None:
     crf = DenseCRF(image)
     with pytest.raises(ShapeError, match=r"uint8 \(H, W, 3\), got float64 \(4, 5, 3\)"):
         DenseCRF(image / 255)
-    with pytest.raises(ShapeError, match=r"probabilities \(K, 4, 5\), as its image is, got \(2, 5, 4\)"):
+    with pytest.raises(ShapeError, match=r"probabilities \(K, 4, 5\), the size of its image, got \(2, 5, 4\)"):
         crf(probability.transpose(0, 2, 1))
     with pytest.raises(ConfigError, match="take the softmax of logits first"):
         crf(3 * probability)

@@ -29,7 +29,7 @@ def request(answer: str) -> Request:
     return Request(Colours(), CARD, (20, 50), answer)  # type: ignore[arg-type]
 
 
-def test_equal_answers() -> None:
+def test_equal_outputs() -> None:
     logits = compare(request("logits"), lambda image: image, IMAGES)
     assert [(d.max_logit, d.mean_logit, d.classes_changed) for d in logits] == [(0, 0, 0), (0, 0, 0)]
     assert [d.image for d in logits] == ["noise 20x50", "drawn street 20x50"]
@@ -53,7 +53,7 @@ def test_one_pixel_in_a_thousand_may_have_another_class(pixels: int, refused: bo
 
 
 @pytest.mark.parametrize(("factor", "refused"), [(1.0009, False), (1.0011, True)])
-def test_logits_may_differ_by_a_thousandth_in_the_mean(factor: float, refused: bool) -> None:
+def test_logits_may_differ_by_a_thousandth_on_average(factor: float, refused: bool) -> None:
     if refused:
         with pytest.raises(ExportError, match=r"logits differ from PyTorch's by 0\.0005"):
             compare(request("logits"), lambda image: image * np.float32(factor), IMAGES)
@@ -63,17 +63,17 @@ def test_logits_may_differ_by_a_thousandth_in_the_mean(factor: float, refused: b
         assert difference.max_logit == pytest.approx(0.0009, rel=0.01)
 
 
-def test_numbers_that_are_none_are_refused() -> None:
+def test_nan_is_refused() -> None:
     with pytest.raises(ExportError, match="differ from PyTorch's by nan"):
         compare(request("logits"), lambda image: image * np.float32("nan"), IMAGES)
 
 
-def test_an_answer_of_another_shape_is_refused() -> None:
-    with pytest.raises(ExportError, match=r"expected an answer of \(1, 3, 20, 50\), got \(1, 20, 50\)"):
+def test_an_output_of_another_shape_is_refused() -> None:
+    with pytest.raises(ExportError, match=r"expected an output of shape \(1, 3, 20, 50\), got \(1, 20, 50\)"):
         compare(request("logits"), lambda image: image.argmax(1), IMAGES)
 
 
-def test_an_image_of_ones_own_is_brought_to_the_size(tmp_path: Path) -> None:
+def test_a_given_image_is_resized(tmp_path: Path) -> None:
     Image.fromarray(np.full((10, 8, 3), 51, np.uint8)).save(tmp_path / "p.png")
     fixed = example_images((5, 7), tmp_path / "p.png")
     assert [image.shape for image in fixed.values()] == [(1, 3, 5, 7), (1, 3, 5, 7)]
@@ -83,5 +83,5 @@ def test_an_image_of_ones_own_is_brought_to_the_size(tmp_path: Path) -> None:
         example_images(None, tmp_path / "nowhere.png")
 
 
-def test_images_smaller_than_a_scene_can_be() -> None:
+def test_images_smaller_than_the_smallest_scene() -> None:
     assert [image.shape for image in example_images((1, 9)).values()] == [(1, 3, 1, 9), (1, 3, 1, 9)]

@@ -85,11 +85,11 @@ def stored_metadata(target: str, path: Path) -> dict[str, str]:
     return dict(json.loads(path.with_suffix(".json").read_text()))
 
 
-def test_every_target_is_tried() -> None:
+def test_every_target_is_tested() -> None:
     assert TARGETS.keys() == NEEDS.keys()
 
 
-def test_metadata_are_what_the_card_says(weights: Path) -> None:
+def test_metadata_is_that_of_the_card(weights: Path) -> None:
     told = Request(*load_weights(weights), SIZE_PX, "logits").metadata()
     assert set(told) == set(KEYS)
     assert json.loads(told["segnet.class_names"]) == ["left", "right", "weiß"]
@@ -144,9 +144,7 @@ def test_one_file_for_any_size_and_class_ids_inside(target: str, weights: Path, 
         assert (classes != expected).mean() <= comparison.CLASSES_LIMIT
 
 
-def test_an_export_that_differs_is_not_left_there(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_export_that_differs_is_not_kept(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(request: Request, path: Path) -> Written:
         path.write_text("half")
         path.with_suffix(".bin").write_text("half")
@@ -161,7 +159,7 @@ def test_an_export_that_differs_is_not_left_there(
 
 
 @pytest.mark.parametrize("strange", ["ScatterND", "GatherND", "aten.max_unpool2d", "ai.segnet::Unpool"])
-def test_operators_that_not_every_runtime_has_are_refused(
+def test_special_operators_are_refused(
     strange: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(request: Request, path: Path) -> Written:
@@ -169,7 +167,7 @@ def test_operators_that_not_every_runtime_has_are_refused(
         return Written("any", "1", {strange: 1, "Conv": 2}, lambda image: image)
 
     monkeypatch.setitem(TARGETS, "onnx", TARGETS["onnx"]._replace(write=write))
-    with pytest.raises(ExportError, match=f"operators that not every runtime has: {strange}; not exported"):
+    with pytest.raises(ExportError, match=f"operators that not every runtime supports: {strange}; not exported"):
         export_weights(weights, "onnx", tmp_path / "model.onnx", size_px=SIZE_PX)
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +190,7 @@ def test_a_missing_tool_names_its_extra(weights: Path, tmp_path: Path, monkeypat
         ("torch-export", "model.pt2", SIZE_PX, "class", ConfigError, "did you mean 'classes'"),
     ],
 )
-def test_what_a_target_cannot_hold_is_refused(
+def test_unsupported_requests_are_refused(
     target: str,
     name: str,
     size_px: tuple[int, int],
@@ -207,7 +205,7 @@ def test_what_a_target_cannot_hold_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_and_images_that_are_not_there(weights: Path, tmp_path: Path) -> None:
+def test_missing_weights_and_images(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"nothing\.safetensors"):
         export_weights(tmp_path / "nothing.safetensors", "onnx", tmp_path / "model.onnx", size_px=SIZE_PX)
     with pytest.raises(DataError, match=r"nothing\.png"):

@@ -89,7 +89,7 @@ def test_tiles_cover_a_side_overlap_enough_and_begin_on_the_grid(length: int) ->
 
 def save_basic(path: Path, name: str = "segnet-basic") -> Path:
     torch.manual_seed(0)
-    save_weights(path, create_model(name, 11, "mean_std"), WeightsCard(model=name, label_set=CAMVID_11))
+    save_weights(path, create_model(name, 11, normalisation="mean_std"), WeightsCard(model=name, label_set=CAMVID_11))
     return path
 
 
@@ -127,7 +127,7 @@ def test_wrong_tilings(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=r"\(9, 9\) does not fit an image of \(8, 9\)"):
         next(predict_in_tiles(model, image(8, 9), Tiling((9, 9), 96, 32)))
     predictor = Predictor(save_basic(tmp_path / "w.safetensors"), crf=CRFParameters())
-    with pytest.raises(ConfigError, match="a CRF looks at whole images"):
+    with pytest.raises(ConfigError, match="a CRF needs the whole image"):
         next(predict_in_tiles(predictor, image(9, 9), Tiling((9, 9), 96, 32)))
     predictor = Predictor(tmp_path / "w.safetensors")
     with pytest.raises(ConfigError, match="no dropout to sample"):

@@ -36,7 +36,7 @@ def trial(backend: str, median_ms: float, same: float = 1.0) -> Trial:
 def test_the_quickest_of_the_correct() -> None:
     trials = [trial("eager", 9), trial("openvino", 3, LEAST_SAME - 0.001), trial("compiled", 5, LEAST_SAME)]
     assert fastest(trials).backend == "compiled"
-    with pytest.raises(ConfigError, match=r"no way gives 98% of the pixels the class of float32"):
+    with pytest.raises(ConfigError, match=r"no backend gives 98% of the pixels the class of float32"):
         fastest(trials[1:2])
 
 

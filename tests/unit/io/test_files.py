@@ -97,7 +97,7 @@ def test_download_checks_the_hash(tmp_path: Path) -> None:
     download(source.as_uri(), path, sha256[:8])
     assert path.read_bytes() == source.read_bytes()
     path.unlink()
-    with pytest.raises(WeightsError, match=f"sha256 {sha256[:16]}.*expected abcd.*thrown away.*by hand at {path}"):
+    with pytest.raises(WeightsError, match=f"sha256 {sha256[:16]}.*expected abcd.*discarded.*by hand at {path}"):
         download(source.as_uri(), path, "abcd")
     assert names(path.parent) == []
 
@@ -156,7 +156,7 @@ def test_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (temporary / "images").mkdir(parents=True)
         (temporary / "labels.toml").write_text("new")
     assert names(Path()) == ["images", "labels.toml"]
-    with pytest.raises(DataError, match="is the folder you are in"), whole_files(Path()) as temporary:
+    with pytest.raises(DataError, match="is the working directory"), whole_files(Path()) as temporary:
         temporary.mkdir()
         (temporary / "other").write_text("")
     assert names(Path()) == ["images", "labels.toml"]
@@ -169,7 +169,7 @@ def test_what_is_read_is_not_written_over(out: str, tmp_path: Path, monkeypatch:
     Path("a.mp4").write_text("")
     Path("link.mp4").symlink_to("a.mp4")
     require_apart([Path("b.mp4"), Path("new/a.mp4")], [Path("a.mp4")])
-    with pytest.raises(ConfigError, match=f"{Path(out)} would be written over"):
+    with pytest.raises(ConfigError, match=f"{Path(out)} would be overwritten"):
         require_apart([Path("b.mp4"), Path(out)], [tmp_path / "a.mp4"])
 
 

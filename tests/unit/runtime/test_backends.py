@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from trained_models import random_images, trained
 
 from segnet.errors import ConfigError, ShapeError
-from segnet.nn.layers import ConvBN, create_normalisation
+from segnet.nn.layers import ConvBN
+from segnet.nn.normalisation import create_normalisation
 from segnet.pooling import max_pool, max_unpool
 from segnet.runtime.backend import Backend
 from segnet.runtime.compiled import CompiledBackend
@@ -59,11 +60,13 @@ def test_openvino_gives_the_same_classes() -> None:
         with torch.no_grad():
             expected = model(image.float() / 255).argmax(1)
         assert (backend.classes(image) == expected).float().mean() > 0.998
-    with pytest.raises(ShapeError, match=r"openvino cannot pool maps of one row or column, .* image of \(8, 9\)"):
+    with pytest.raises(
+        ShapeError, match=r"openvino cannot pool feature maps of one row or column, .* image of \(8, 9\)"
+    ):
         backend.classes(torch.zeros(1, 3, 8, 9, dtype=torch.uint8))
 
 
-def test_onnxruntime_gives_the_same_numbers() -> None:
+def test_onnxruntime_gives_the_same_logits() -> None:
     model = trained("segnet-basic")
     backend = ONNXRuntimeBackend(model)
     for size in SIZES:
@@ -105,7 +108,7 @@ def eager(model: nn.Module) -> Backend:
 
 
 @pytest.mark.parametrize("create", [openvino, onnxruntime])
-def test_threads_may_share_a_backend_cold_and_warm(create: Callable[[nn.Module], Backend]) -> None:
+def test_threads_share_a_backend_before_and_after_warm_up(create: Callable[[nn.Module], Backend]) -> None:
     model = Tiny().eval()
     images = [(255 * random_images(1, 3, 9 + i % 3, 11)).to(torch.uint8) for i in range(24)]
     with torch.no_grad():
@@ -130,7 +133,7 @@ def test_a_model_runs_while_another_is_traced() -> None:
 
 
 @pytest.mark.parametrize("create", [eager, openvino, onnxruntime])
-def test_a_callers_autocast_changes_no_answer(create: Callable[[nn.Module], Backend]) -> None:
+def test_a_callers_autocast_changes_nothing(create: Callable[[nn.Module], Backend]) -> None:
     model, image = Tiny(192).eval(), (255 * random_images(1, 3, 9, 11)).to(torch.uint8)
     expected = create(model).logits(image)
     for dtype in (torch.bfloat16, torch.float16):
@@ -149,7 +152,7 @@ def test_a_callers_autocast_does_not_reach_the_compiled_model(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("create", [eager, openvino, onnxruntime])
-def test_a_callers_default_device_and_type_change_no_answer(create: Callable[[nn.Module], Backend]) -> None:
+def test_a_callers_default_device_and_dtype_change_nothing(create: Callable[[nn.Module], Backend]) -> None:
     model, image = Tiny(192).eval(), (255 * random_images(1, 3, 9, 11)).to(torch.uint8)
     expected = create(model).logits(image)
     with torch.device("meta"):
@@ -163,15 +166,15 @@ def test_a_callers_default_device_and_type_change_no_answer(create: Callable[[nn
     assert torch.equal(found, expected)
 
 
-def test_what_is_not_there_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_backends_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
     model = trained("segnet-basic")
     with pytest.raises(ConfigError, match="unknown backend 'tensorrt'; known: auto, compiled, eager"):
         choose_backend(model, "tensorrt", CPU, "float32")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="onnxruntime has no bfloat16"):
+    with pytest.raises(ConfigError, match="onnxruntime does not support bfloat16"):
         choose_backend(model, "onnxruntime", CPU, "bfloat16")
-    with pytest.raises(ConfigError, match="openvino runs on the processor, not on cuda"):
+    with pytest.raises(ConfigError, match="openvino runs on the CPU only, not on cuda"):
         choose_backend(model, "openvino", torch.device("cuda"), "float32")
-    with pytest.raises(ConfigError, match="openvino has no float16"):
+    with pytest.raises(ConfigError, match="openvino does not support float16"):
         choose_backend(model, "openvino", CPU, "float16")
 
     def missing(name: str) -> None:
@@ -188,7 +191,7 @@ def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.M
     with pytest.raises(ConfigError, match=r"needs (Python's headers; install python3-dev|a C\+\+ compiler)"):
         choose_backend(trained("segnet-basic"), "compiled", CPU, "float32")
     monkeypatch.setattr("segnet.runtime.compiled.shutil.which", lambda name: None)
-    with pytest.raises(ConfigError, match=r"a C\+\+ compiler and finds none; install g\+\+, or use backend eager"):
+    with pytest.raises(ConfigError, match=r"a C\+\+ compiler and found none; install g\+\+, or use backend eager"):
         choose_backend(trained("segnet-basic"), "compiled", CPU, "float32")
 
 

@@ -21,7 +21,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[nn.Module, InferenceM
 
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 30), (33, 47)], ids=str)
-def test_the_numbers_are_the_models(pair: tuple[nn.Module, InferenceModel], size: tuple[int, int]) -> None:
+def test_the_logits_are_those_of_the_model(pair: tuple[nn.Module, InferenceModel], size: tuple[int, int]) -> None:
     model, inference = pair
     image = random_images(2, 3, *size)
     with torch.no_grad():
@@ -30,7 +30,7 @@ def test_the_numbers_are_the_models(pair: tuple[nn.Module, InferenceModel], size
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-5 * expected.abs().max().item())
 
 
-def test_the_model_stays_as_it_is_and_shares_nothing(pair: tuple[nn.Module, InferenceModel]) -> None:
+def test_the_source_model_is_unchanged_and_shares_nothing(pair: tuple[nn.Module, InferenceModel]) -> None:
     model, inference = pair
     own = {p.data_ptr() for p in model.parameters()}
     assert not own & {p.data_ptr() for p in inference.parameters()}
@@ -46,7 +46,7 @@ def test_only_a_norm_after_no_convolution_is_left(pair: tuple[nn.Module, Inferen
 
 
 @pytest.mark.parametrize("name", ["segnet-basic", "enet"])
-def test_a_trace_of_open_size_holds_for_all_sizes_in_plain_operators(name: str) -> None:
+def test_a_dynamic_export_holds_for_all_sizes_in_plain_operators(name: str) -> None:
     inference = inference_model(trained(name))
     program = exported(inference, None)
     operators = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
@@ -60,7 +60,7 @@ def test_a_trace_of_open_size_holds_for_all_sizes_in_plain_operators(name: str) 
             assert torch.equal(run(image), inference(image)), size
 
 
-def test_a_trace_of_one_size() -> None:
+def test_an_export_of_one_size() -> None:
     inference = inference_model(trained("segnet-basic"), answer="classes")
     image = (255 * random_images(1, 3, 21, 30)).to(torch.uint8)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def test_a_trace_of_one_size() -> None:
         assert torch.equal(got, inference(image))
 
 
-def test_classes_are_the_argmax_of_the_logits_also_of_eight_bit_images() -> None:
+def test_classes_are_the_argmax_of_the_logits_also_for_uint8_images() -> None:
     model = trained("segnet")
     image = (255 * random_images(2, 3, 33, 20)).to(torch.uint8)
     with torch.no_grad():

@@ -12,9 +12,9 @@ from segnet.runtime import ranks
 def test_equal_to_the_packed_form(size: tuple[int, int], dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(-2, 2, (2, 6, *size), generator=generator).to(dtype)  # many ties, many negative maxima
-    pooled, places = pooling.max_pool(image)
+    pooled, indices = pooling.max_pool(image)
     got, rank = ranks.max_pool(image)
     assert torch.equal(got, pooled)
-    assert torch.equal(rank.rank, 4 - places.places().to(dtype))
+    assert torch.equal(rank.rank, 4 - indices.positions().to(dtype))
     values = torch.randn(pooled.shape, generator=generator).to(dtype)
-    assert torch.equal(ranks.max_unpool(values, rank), pooling.max_unpool(values, places))
+    assert torch.equal(ranks.max_unpool(values, rank), pooling.max_unpool(values, indices))

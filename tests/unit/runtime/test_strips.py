@@ -22,7 +22,7 @@ def test_stages_are_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["segnet", "segnet-basic", "segnet-basic-encoder-addition", "unet", "enet"])
 @pytest.mark.parametrize("size", [(1, 1), (37, 22), (64, 33)], ids=str)
-def test_the_numbers_are_those_of_whole_maps(name: str, size: tuple[int, int]) -> None:
+def test_logits_equal_those_of_whole_maps(name: str, size: tuple[int, int]) -> None:
     model = folded(trained(name)).double()
     image = random_images(2, 3, *size).double()
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_a_stage_in_bands_of_any_height() -> None:
         torch.testing.assert_close(strips(image)[0], expected, rtol=0, atol=1e-12)
 
 
-def test_strips_keep_less_alive() -> None:
+def test_strips_need_less_memory() -> None:
     model = folded(trained("segnet-basic"))
     image = random_images(1, 3, 96, 128)
     with torch.no_grad():
@@ -55,7 +55,7 @@ def test_strips_keep_less_alive() -> None:
     assert strips < 0.6 * full_map
 
 
-def test_every_model_answers_with_classes() -> None:
+def test_every_model_returns_classes() -> None:
     assert {"segnet", "unet"} <= set(MODELS)
     for name in ("fcn-32s", "unet"):
         model = folded(trained(name))

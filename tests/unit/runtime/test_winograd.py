@@ -15,7 +15,7 @@ from segnet.runtime.winograd import Winograd, with_winograd
 @pytest.mark.parametrize("tile_px", [2, 4])
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (8, 8), (9, 15), (30, 7)], ids=str)
 @pytest.mark.parametrize("rows", [0, 1])
-def test_the_same_numbers_in_float64(
+def test_equal_to_conv2d_in_float64(
     tile_px: int, size: tuple[int, int], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     padding = (max(rows, 3 - size[0]), 1)  # one row of output at least
@@ -44,7 +44,7 @@ def test_rounding_of_each_precision(dtype: torch.dtype, tile_px: int, error: flo
     assert error / 10 < away < error  # of the plain sum: 6e-7 and 0.003
 
 
-def test_only_what_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_convolutions_that_gain_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     model_name = in_precision(folded(trained("segnet")), torch.float32)
     chosen = [
         name
@@ -61,7 +61,7 @@ def test_only_what_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(isinstance(module, Winograd) for module in model_name.modules())
 
 
-def test_a_whole_model_gives_its_own_logits() -> None:
+def test_a_whole_model_keeps_its_logits() -> None:
     model = trained("segnet")
     model_name = with_winograd(in_precision(folded(model), torch.float32), torch.float32)
     image = random_images(1, 3, 41, 60)

@@ -6,7 +6,7 @@ import pytest
 from segnet.video.threads import Behind, ahead
 
 
-def test_items_come_in_order_and_only_so_far_ahead() -> None:
+def test_items_keep_their_order_and_the_queue_is_bounded() -> None:
     made: list[int] = []
     gate = threading.Semaphore(0)
 
@@ -25,7 +25,7 @@ def test_items_come_in_order_and_only_so_far_ahead() -> None:
     assert list(reader) == list(range(1, 20))
 
 
-def test_an_error_comes_in_its_place_and_a_reader_that_leaves_ends_the_thread() -> None:
+def test_an_error_keeps_its_position_and_closing_ends_the_thread() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise KeyError("two")
@@ -42,7 +42,7 @@ def test_an_error_comes_in_its_place_and_a_reader_that_leaves_ends_the_thread() 
     assert threading.active_count() == before
 
 
-def test_work_behind_is_done_in_order_before_the_block_is_left() -> None:
+def test_the_block_waits_until_all_items_are_processed_in_order() -> None:
     done: list[int] = []
     with Behind(done.append, depth=2) as behind:
         for number in range(50):
@@ -50,7 +50,7 @@ def test_work_behind_is_done_in_order_before_the_block_is_left() -> None:
     assert done == list(range(50))
 
 
-def test_the_first_error_behind_comes_up_and_nothing_follows_it() -> None:
+def test_the_first_error_is_raised_and_stops_the_work() -> None:
     done: list[int] = []
 
     def work(number: int) -> None:

@@ -19,7 +19,7 @@ def saved(tmp_path: Path) -> Saved:
     """A file of random weights, its BN statistics and card too."""
 
     def save(name: str, *, model: str = "segnet-basic", normalisation: str = "mean_std", labels: LabelSet = CAMVID_11):
-        model_name = create_model(model, labels.num_classes, normalisation)
+        model_name = create_model(model, labels.num_classes, normalisation=normalisation)
         with torch.no_grad():
             for tensor in model_name.state_dict().values():
                 if tensor.is_floating_point():
@@ -53,7 +53,7 @@ def test_the_card_names_both_runs_and_claims_no_score(saved: Saved) -> None:
     assert card.recipe.splitlines() == [
         "seed = 'first'",
         "",
-        "# blended with a share of 0.25 of weights that went on from these by",
+        "# blended with a share of 0.25 of weights that were trained from these by",
         "# seed = 'second'",
     ]
     assert (card.scores, card.class_iou) == ({}, {})

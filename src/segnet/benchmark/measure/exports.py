@@ -1,4 +1,4 @@
-"""Every export target on one machine: what runs it, of which operators, how near to PyTorch, how fast, how large."""
+"""Benchmark of all export targets: runtime, operators, difference from PyTorch, latency and file size."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from segnet.io.files import whole_file
 from segnet.machine import machine_facts
 from segnet.weights.file import load_weights
 
-REFERENCE = "pytorch"  # the model as it was trained, not exported: what the others are compared with
+REFERENCE = "pytorch"  # PyTorch's own model, which the others are compared with
 BEGIN, END = "<!-- made by segnet benchmark export -->", "<!-- end of what was made -->"
 
 Row = dict[str, Any]
@@ -38,19 +38,19 @@ def measure_exports(
     repeats: int,
     console: Console,
 ) -> list[Row]:
-    """Exports to every target, each in a process of its own, and times the file in its runtime.
+    """Exports to every target, each in its own process, and times the file in its runtime.
 
     Args:
         weights: name of weights that ship, or a `.safetensors` file.
         targets: keys of `TARGETS`.
         size_px: (height, width) of the images.
-        image_path: to compare on, besides noise; None draws a street scene.
-        repeats: calls that are timed.
-        console: told one line for every target.
+        image_path: image to compare on, in addition to noise; None draws a street scene.
+        repeats: timed calls.
+        console: prints one line per target.
 
     Returns:
-        The reference, then one row for each target: the fields of `Exported.to_dict` and the times; or `refused`, why
-        it could not be had here.
+        The reference, then one row per target: the fields of `Exported.to_dict` and the times; or `refused`, why the
+        target is not available here.
 
     Raises:
         WeightsError: the weights cannot be read.
@@ -85,14 +85,14 @@ def _measure(target: str, weights: str, size_px: tuple[int, int], image_path: Pa
 
 
 def write_results(path: Path, rows: list[Row], command: str) -> Row:
-    """Writes rows as JSON; rows of other targets that stand there already are kept, for tools that need a place of
-    their own.
+    """Writes rows as JSON and keeps rows of other targets already in the file, since some tools need separate
+    environments.
 
     Returns:
         The record: `machine`, `commands`, `rows`.
 
     Raises:
-        DataError: the file there is no such record, or cannot be written.
+        DataError: the existing file is not such a record, or cannot be written.
     """
     kept: Row = {"commands": [], "rows": []}
     if path.is_file():
@@ -100,7 +100,7 @@ def write_results(path: Path, rows: list[Row], command: str) -> Row:
             kept = json.loads(path.read_text())
             kept = {"commands": kept["commands"], "rows": kept["rows"]}
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise DataError(f"{path} holds no results of exports; name another file") from None
+            raise DataError(f"{path} does not hold export results; choose another file") from None
     order = [REFERENCE, *TARGETS]
     by_target = {row["target"]: row for row in kept["rows"]} | {row["target"]: row for row in rows}
     record: Row = {
@@ -114,10 +114,10 @@ def write_results(path: Path, rows: list[Row], command: str) -> Row:
 
 
 def read_page(path: Path) -> tuple[str, str]:
-    """What stands before and after the table of a page.
+    """Returns the text before and after the table of a page.
 
     Raises:
-        DataError: the page is missing, or has not the two marks.
+        DataError: the page is missing, or lacks the two markers.
     """
     page = path.read_text(encoding="utf-8") if path.is_file() else ""
     before, begin, rest = page.partition(BEGIN)
@@ -128,14 +128,14 @@ def read_page(path: Path) -> tuple[str, str]:
 
 
 def write_page(path: Path, record: Row) -> None:
-    """Replaces the table of a page; errors as in `read_page`."""
+    """Replaces the table of a page; raises as `read_page` does."""
     before, after = read_page(path)
     with whole_file(path) as temporary:
         temporary.write_text(f"{before}{BEGIN}\n\n{page_text(record)}\n{END}{after}", encoding="utf-8")
 
 
 def page_text(record: Row) -> str:
-    """The table as Markdown, the machine and the commands below it."""
+    """Returns the table as Markdown, with the machine and the commands below it."""
     lines = [
         "| target | ran in | logits: max, mean difference | pixels of another class | median ms (min-max) | MiB |",
         "|---|---|---|---|---|---|",
@@ -166,5 +166,5 @@ def page_text(record: Row) -> str:
 def _times(row: Row) -> str:
     latency = row["latency"]
     if latency is None:
-        return "does not run on this machine"
+        return "does not run on this platform"
     return f"{latency['median_ms']:.0f} ({latency['min_ms']:.0f}-{latency['max_ms']:.0f})"

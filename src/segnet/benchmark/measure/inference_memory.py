@@ -1,4 +1,4 @@
-"""What one image keeps alive at most on its way through a model: the naive port, whole maps, strips."""
+"""Peak memory of one image's inference: the naive port, whole feature maps, strips."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,15 +17,15 @@ from segnet.runtime.strips import SMALL_BAND_BYTES
 
 @dataclass(frozen=True)
 class InferenceMemory:
-    """Peak of live activations of one model, 10^6 bytes; weights are not counted.
+    """Peak of live activations of one model, in 10^6 bytes, without weights.
 
     Attributes:
-        model_name: name.
-        precision: of ours; the naive port has float32.
+        model_name: a key of `MODELS`.
+        precision: of our backends; the naive port runs in float32.
         naive_mb: of the naive port.
-        whole_mb: ours, every map whole.
-        strips_mb: ours as it is, stages in strips that cost no time.
-        small_strips_mb: ours in small strips.
+        whole_mb: our backend with whole feature maps.
+        strips_mb: our backend as shipped, in strips that cost no time.
+        small_strips_mb: our backend in small strips.
     """
 
     model_name: str
@@ -41,7 +41,7 @@ class InferenceMemory:
 
 
 def measure_inference_memory(model_name: str, precision: Precision, size_px: tuple[int, int]) -> InferenceMemory:
-    """Counts one model.
+    """Measures one model.
 
     Args:
         model_name: a key of `MODELS`.
@@ -62,7 +62,7 @@ def measure_inference_memory(model_name: str, precision: Precision, size_px: tup
     )
     peaks = []
     for run in runs:
-        run.classes(image[:, :, :2, :2])  # what is made once is no activation
+        run.classes(image[:, :, :2, :2])  # allocations of the first call are not activations
         peaks.append(peak_live_bytes(lambda run=run: run.classes(image)) / 1e6)  # type: ignore[misc]
     return InferenceMemory(model_name, precision, *peaks)
 
@@ -79,8 +79,8 @@ def memory_table(results: Sequence[InferenceMemory], size_px: tuple[int, int]) -
     heads = ("model", "precision", "naive MB", "whole maps MB", "strips MB", "small strips MB")
     title = f"Peak live activations of one image, {size_px[0]}x{size_px[1]}"
     note = (
-        "In brackets the share of the naive port's, which runs in float32. Weights are not counted; what a kernel "
-        "takes and gives back is not seen."
+        "In brackets: ratio to the naive port, which runs in float32. Weights and the workspaces inside kernels are "
+        "not counted."
     )
     return TableText("memory", title, heads, rows, (note,))
 

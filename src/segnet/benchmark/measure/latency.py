@@ -1,8 +1,7 @@
-"""How fast images are answered: the naive port, our backends and precisions, and other models under the same.
+"""Inference latency: the naive port, our backends and precisions, and other models under the same conditions.
 
-All ways to run a model take turns, A B C A B C ..., so a machine whose speed drifts is fair to all, and their ratio to
-the naive port holds where their times do not. From RGB uint8 to class ids, both in the processor's memory; random
-weights.
+All ways to run a model alternate, A B C A B C ..., so that drift of the machine's speed affects all alike and their
+ratio to the naive port stays valid. Timed from RGB uint8 to class ids, both in CPU memory; random weights.
 """
 
 import tempfile
@@ -42,17 +41,17 @@ class _Runs(Protocol):
 
 @dataclass(frozen=True)
 class Latency:
-    """One model, run one way.
+    """Latency of one model, run one way.
 
     Attributes:
-        model_name: name.
+        model_name: a key of `MODELS`, or `SMP_UNET`.
         way: `naive`, or backend and precision.
-        time: of one batch.
-        start_up_ms: from the weights file to the first answer, PyTorch being loaded.
-        again_ms: the same once more, with what the runtime kept on the disk.
-        peak_live_mb: peak of live activations, 10^6 bytes; None where the runtime does not let us count.
+        time: wall time of one batch.
+        start_up_ms: from the weights file to the first prediction, after importing PyTorch.
+        again_ms: the same a second time, with the runtime's disk cache.
+        peak_live_mb: peak of live activations, 10^6 bytes; None where the runtime does not expose it.
         file_mb: of the weights file, 10^6 bytes.
-        ratio: how many times faster than the naive port; None where that was not measured.
+        ratio: speed relative to the naive port; None where that was not measured.
         batch_size: images at once.
     """
 
@@ -87,16 +86,16 @@ def measure_latency(
         model_name: a key of `MODELS`, or `SMP_UNET`.
         ways: of `WAYS`, or of `GPU_WAYS` for a GPU.
         size_px: (height, width).
-        repeats: of each way, after two that warm up.
-        quantised: a file of `segnet quantise` of the same model, measured beside them as `openvino int8`.
+        repeats: timed calls per way, after two warm-up calls.
+        quantised: int8 file of the same model, measured too as `openvino int8`.
         device: where the model runs.
         batch_size: images at once.
 
     Returns:
-        A record per way that runs here, and a line for each way that does not.
+        A record per way that runs here, and a message for each way that does not.
 
     Raises:
-        ConfigError: an unknown model or way.
+        ConfigError: unknown model or way.
     """
     known = ways_on(device)
     for way in ways:
@@ -124,7 +123,7 @@ def measure_latency(
                     runs[way] = _prepare(model_name, file, way, device)
                     runs[way].classes(image)
                     start_up_ms[way].append((time.perf_counter() - began) * 1e3)
-            except (ConfigError, RuntimeError) as cause:  # it is not there, or does not take the model
+            except (ConfigError, RuntimeError) as cause:  # not installed, or does not support the model
                 failures.append(f"{model_name}, {way}: not measured, {str(cause).strip().splitlines()[0]}")
                 runs.pop(way, None)
                 continue
@@ -142,12 +141,12 @@ def measure_latency(
 
 
 def ways_on(device: torch.device) -> tuple[str, ...]:
-    """The ways to run a model that a device knows."""
+    """The ways to run a model that a device supports."""
     return WAYS if device.type == "cpu" else GPU_WAYS
 
 
 def _stored(tensor: Tensor) -> Tensor:
-    """As weights files hold it: filters in 16 bits."""
+    """Converts filters to 16 bits, as weights files store them."""
     return tensor.half() if tensor.dim() > 1 else tensor
 
 
@@ -200,10 +199,10 @@ def latency_table(
     where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
     title = f"Latency of {images}, {size_px[0]}x{size_px[1]}, {where}"
     notes = (
-        f"From RGB uint8 to class ids, batch {batch_size}, random weights; the ways to run a model took turns.",
-        "`live MB`: peak of live activations, without weights; not counted inside other runtimes.",
-        "`start-up ms`: from the weights file to the first answer, conversion and compilation included; and once more.",
-        "`naive` of models other than SegNet: as they stand in PyTorch, float32.",
+        f"From RGB uint8 to class ids, batch {batch_size}, random weights; the ways to run a model alternated.",
+        "`live MB`: peak of live activations, without weights; not measured inside other runtimes.",
+        "`start-up ms`: from the weights file to the first prediction, with conversion and compilation; then again.",
+        "`naive` for models other than SegNet: the unchanged PyTorch model, float32.",
         *failures,
     )
     return TableText("latency", title, heads, rows, notes)

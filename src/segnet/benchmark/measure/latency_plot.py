@@ -1,4 +1,4 @@
-"""Latency against accuracy: one point per way to run a model whose weights ship with their scores."""
+"""Plot of latency against accuracy: one point per way to run a model whose weights have known scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,32 +10,32 @@ from segnet.errors import WeightsError
 from segnet.io.files import whole_file
 from segnet.weights.file import WEIGHTS, find_weights, read_card
 
-_LABEL_HEIGHTS = 4  # labels of neighbours stand at different heights
+_LABEL_HEIGHTS = 4  # heights at which neighbouring labels alternate
 
 
 def known_mean_iou() -> dict[str, float]:
-    """The best mean IoU, 0..1, of each model whose weights are here and carry one."""
+    """Returns the best mean IoU, 0..1, of each model whose weights are installed and have a score."""
     best: dict[str, float] = {}
     for name in WEIGHTS:
         try:
             card = read_card(find_weights(name))
         except WeightsError:
-            continue  # known by name, but not here
+            continue  # known by name, but not installed
         if "mean_iou" in card.scores:
             best[card.model] = max(best.get(card.model, 0.0), card.scores["mean_iou"])
     return best
 
 
 def plot_latency(results: Sequence[Latency], path: Path, int8_mean_iou: Mapping[str, float] | None = None) -> bool:
-    """Draws the records whose model has a known score.
+    """Plots the records whose model has a known score.
 
     Args:
-        results: in the table's order.
-        path: of the PNG.
-        int8_mean_iou: of quantised files, 0..1, by model; where it is missing the weights' own stands for it.
+        results: records in table order.
+        path: PNG file to write.
+        int8_mean_iou: mean IoU of quantised files, 0..1, by model; the float32 score where it is missing.
 
     Returns:
-        Whether there was anything to draw; else no file is written.
+        Whether there was anything to plot; otherwise no file is written.
 
     Raises:
         DataError: the file cannot be written.

@@ -1,7 +1,7 @@
-"""Peak memory of a pass, counted tensor by tensor: the same number on any device and any allocator.
+"""Peak memory of a forward or backward pass, counted by tensor: independent of device and allocator.
 
-Every storage that an operator returns counts from its birth until nothing refers to it. What a kernel takes and gives
-back inside one operator (a workspace) is not seen; weights count only if the pass makes them.
+Every storage that an operator returns counts from its creation until it is freed. Workspaces that a kernel allocates
+and frees inside one operator are not seen; weights count only if the pass creates them.
 """
 
 import weakref
@@ -15,11 +15,11 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Inside a `with`, follows all storages that operators return.
+    """Context manager that tracks all storages that operators return.
 
     Attributes:
-        now: bytes alive.
-        peak: the most that were alive at once.
+        now: bytes alive now.
+        peak: most bytes alive at once.
     """
 
     def __init__(self) -> None:
@@ -35,23 +35,23 @@ class LiveBytes(TorchDispatchMode):
             if isinstance(leaf, Tensor):
                 storage = leaf.untyped_storage()
                 if storage._cdata not in before and storage._cdata not in self._known:
-                    self._born(storage)
+                    self._created(storage)
         self.peak = max(self.peak, self.now)
         return result
 
-    def _born(self, storage: torch.UntypedStorage) -> None:
+    def _created(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
         self._known.add(key)
         self.now += size
-        weakref.finalize(storage, self._gone, key, size).atexit = False
+        weakref.finalize(storage, self._freed, key, size).atexit = False
 
-    def _gone(self, key: int, size: int) -> None:
+    def _freed(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.now -= size
 
 
 def peak_live_bytes(action: Callable[[], object]) -> int:
-    """The most bytes of tensors alive at once while `action` runs, counting only those born in it."""
+    """Returns the most bytes of tensors alive at once while `action` runs, counting those it creates."""
     live = LiveBytes()
     with live:
         action()

@@ -1,7 +1,7 @@
-"""SegNet as most ports write it: the baseline of the benchmarks, at inference and in training.
+"""SegNet as most ports implement it: the baseline of the benchmarks for inference and training.
 
-PyTorch's own pair of pooling and unpooling with flat 64-bit indices, BN and ReLU as they are, float32, maps in
-PyTorch's default order of axes. Parameters and logits are those of the model it is made from.
+It uses PyTorch's own max pooling and unpooling with 64-bit flat indices, separate BN and ReLU, float32 and contiguous
+(NCHW) feature maps. Its parameters and logits are those of the source model.
 """
 
 import copy
@@ -16,10 +16,10 @@ from segnet.runtime.backend import Precision
 
 
 class NaivePort(nn.Module):
-    """Runs the layers of SegNet or SegNet-Basic between PyTorch's poolings and unpoolings; other models as they stand.
+    """Runs SegNet or SegNet-Basic with PyTorch's pooling and unpooling; runs other models unchanged.
 
     Args:
-        model: a model; stays as it is, its copy is `source_model`.
+        model: a model; it is not changed, `source_model` is a copy.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -50,10 +50,10 @@ class NaivePort(nn.Module):
 
 
 class NaiveBackend:
-    """The naive port behind the two calls of a backend.
+    """The naive port as a `Backend`.
 
     Args:
-        model: a model; stays as it is.
+        model: a model; it is not changed.
         device: where to run it.
     """
 
@@ -65,7 +65,7 @@ class NaiveBackend:
         self._port = NaivePort(model).eval().to(self._device)
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`, but int64: argmax as it stands."""
+        """As in `Backend`, but int64, as argmax returns it."""
         return self._logits(image).argmax(1).cpu()
 
     def logits(self, image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What 2-bit pooling indices cost and save against PyTorch's own pair of pooling and unpooling."""
+"""Time and memory of 2-bit pooling indices against PyTorch's own pooling and unpooling."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,24 +10,24 @@ from torch import Tensor
 from segnet.benchmark.measure.timing import Timing, measure_in_turn
 from segnet.pooling import max_pool, max_unpool
 
-# The five maps that SegNet pools at 360x480.
+# The five feature maps that SegNet pools at 360x480.
 SEGNET_MAPS = ((64, 360, 480), (128, 180, 240), (256, 90, 120), (512, 45, 60), (512, 23, 30))
 
 
 @dataclass(frozen=True)
 class PoolingResult:
-    """Ours and torch's for one map.
+    """Our pooling and PyTorch's for one feature map.
 
     Attributes:
-        shape: of the map before pooling, (N, C, H, W).
-        dtype: of the map.
-        ours: time of pool, unpool and both backward passes.
+        shape: of the feature map before pooling, (N, C, H, W).
+        dtype: of the feature map.
+        ours: time of pooling, unpooling and both backward passes.
         torch: the same with `max_pool2d(return_indices=True)` and `max_unpool2d`.
-        ours_forward: time of pool and unpool alone.
+        ours_forward: time of pooling and unpooling without backward.
         torch_forward: the same with PyTorch's pair.
-        index_bytes: that our indices keep alive between pooling and unpooling.
-        torch_index_bytes: that PyTorch's keep alive.
-        saved_bytes: that autograd keeps for the two backward passes.
+        index_bytes: size of our indices.
+        torch_index_bytes: size of PyTorch's indices.
+        saved_bytes: bytes that autograd saves for the two backward passes.
         torch_saved_bytes: the same with PyTorch's pair.
     """
 
@@ -57,12 +57,12 @@ def _torch(image: Tensor) -> Tensor:
 
 
 def compare_pooling(shape: tuple[int, int, int, int], dtype: torch.dtype, repeats: int = 9) -> PoolingResult:
-    """Measures one map, channels_last, on random numbers; the two take turns.
+    """Measures one channels-last feature map of random values; the two alternate.
 
     Args:
         shape: (N, C, H, W) before pooling.
         dtype: float32 or bfloat16.
-        repeats: of each measurement.
+        repeats: timed calls of each.
     """
     torch.manual_seed(0)
     image = torch.randn(shape, dtype=dtype).to(memory_format=torch.channels_last)
@@ -94,7 +94,7 @@ def compare_pooling(shape: tuple[int, int, int, int], dtype: torch.dtype, repeat
 
 
 def _saved_bytes(pair: Callable[[Tensor], Tensor], image: Tensor) -> int:
-    """Bytes of the storages that autograd keeps for the backward passes, each counted once."""
+    """Returns the bytes of the storages that autograd saves for the backward passes, each counted once."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:

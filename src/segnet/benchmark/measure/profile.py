@@ -1,9 +1,8 @@
-"""Where the time of a model goes, and how near its convolutions are to what the processor or GPU can multiply.
+"""Profiles a model by operator, and compares its convolutions with the device's rate of matrix products.
 
-The parts are PyTorch's operators, grouped by what they are for. The rate of one large matrix product in each precision
-is a yardstick for what a change of precision can give: a machine that multiplies bfloat16 twice as fast as float32 will
-hardly run the same convolutions three times as fast. It is no limit: products of other shapes, and convolutions, may
-run somewhat faster.
+The parts are PyTorch's operators, grouped by purpose. The rate of one large matrix product in each precision indicates
+what a change of precision can gain: a machine that multiplies bfloat16 twice as fast as float32 will hardly run the
+same convolutions three times as fast. It is not a limit: products of other shapes, and convolutions, may be faster.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +28,16 @@ PARTS = {
     "ReLU": ("clamp_min_", "relu", "relu_"),
     "pooling": ("max_pool2d_with_indices",),
     "unpooling": ("max_unpool2d",),
-    "places to bits and back": ("__lshift__", "__rshift__", "bitwise_and", "bitwise_or", "__or__", "ge", "sub_", "cat"),
+    "packing and unpacking indices": (
+        "__lshift__",
+        "__rshift__",
+        "bitwise_and",
+        "bitwise_or",
+        "__or__",
+        "ge",
+        "sub_",
+        "cat",
+    ),
     "argmax": ("argmax",),
 }
 OTHER = "additions, copies and the rest"
@@ -38,15 +46,15 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Profile:
-    """One model, run one way.
+    """Profile of one model, run one way.
 
     Attributes:
-        model_name: name.
+        model_name: a key of `MODELS`.
         way: `naive`, or `eager` and a precision.
-        part_ms: time of each part, by its name in `PARTS`, or `OTHER`.
-        convolution_gflop: arithmetic of the convolutions as plain sums, 10^9 operations, a multiplication and an
-            addition being two.
-        batch_size: images at once, all of which the figures are for.
+        part_ms: time of each part by its name, a key of `PARTS` or `OTHER`.
+        convolution_gflop: arithmetic of direct convolutions in 10^9 operations; a multiplication and an addition count
+            as two.
+        batch_size: images per batch; the figures are for the whole batch.
     """
 
     model_name: str
@@ -73,9 +81,9 @@ def measure_profile(
 
     Args:
         model_name: a key of `MODELS`.
-        precision: of ours; None profiles the naive port.
+        precision: of our backend; None profiles the naive port.
         size_px: (height, width).
-        repeats: batches that are counted, after one that warms up.
+        repeats: profiled batches, after one warm-up batch.
         device: where the model runs.
         batch_size: images at once.
 
@@ -96,14 +104,14 @@ def measure_profile(
     part_ms = dict.fromkeys((*PARTS, OTHER), 0.0)
     for event in recorded.key_averages():
         own_us = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-        if event.key.startswith("aten::"):  # not the kernels once more
+        if event.key.startswith("aten::"):  # the kernels would count twice
             part_ms[_part(event.key)] += own_us / 1e3 / repeats
     way = "naive" if precision is None else f"eager {precision}"
     return Profile(model_name, way, part_ms, counted.get_total_flops() / 1e9, batch_size)
 
 
 def matrix_rates(device: torch.device = _CPU) -> dict[str, float]:
-    """What one large matrix product reaches on a device, 10^9 operations a second, by precision."""
+    """Measures the rate of one large matrix product on a device, in 10^9 operations per second, by precision."""
     side = _side(device)
     left, right = torch.randn(2, side, side, device=device).unbind()
     products: dict[str, Callable[[], object]] = {"float32": lambda: left @ right}
@@ -119,16 +127,16 @@ def matrix_rates(device: torch.device = _CPU) -> dict[str, float]:
 def profile_table(
     results: Sequence[Profile], rates: dict[str, float], size_px: tuple[int, int], *, device: torch.device = _CPU
 ) -> TableText:
-    """The records as a table, a column for each; below it the rates."""
+    """The records as a table with one column each, and the rates below."""
     heads = ("part", *(f"{r.model_name}, {r.way}" for r in results))
     rows = [(part, *(_beside_share(r, part) for r in results)) for part in (*PARTS, OTHER)]
-    rows.append(("all, ms", *(f"{sum(r.part_ms.values()):.0f}" for r in results)))
+    rows.append(("total, ms", *(f"{sum(r.part_ms.values()):.0f}" for r in results)))
     rows.append(("convolutions, GFLOP", *(f"{r.convolution_gflop:.0f}" for r in results)))
     achieved = [1e3 * r.convolution_gflop / sum(r.part_ms.values()) for r in results]
-    rows.append(("the same a second of all", *(f"{rate:.0f}" for rate in achieved)))
+    rows.append(("GFLOP per second of total time", *(f"{rate:.0f}" for rate in achieved)))
     yardsticks = [rates[r.way.split()[1] if " " in r.way else "float32"] for r in results]
     shares = (f"{rate / yardstick:.0%}" for rate, yardstick in zip(achieved, yardsticks, strict=True))
-    rows.append(("of one matrix product's rate", *shares))
+    rows.append(("share of the matrix product's rate", *shares))
     batch_size = results[0].batch_size if results else 1
     images = "one image" if batch_size == 1 else f"{batch_size} images at once"
     where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
@@ -136,11 +144,11 @@ def profile_table(
     told = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
     ratios = ", ".join(f"{n} {rate / rates['float32']:.1f}x" for n, rate in rates.items() if n != "float32")
     notes = (
-        "ms and share of each part, by PyTorch's profiler.",
-        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {told}. It is a yardstick, no "
-        "limit: convolutions may run faster, and Winograd's take fewer multiplications than the plain sums that are "
-        "counted, so a share can be above 100 %.",
-        f"Against float32 that product is faster by: {ratios}.",
+        "Milliseconds and share of each part, from PyTorch's profiler.",
+        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {told}. It is an indication, not a "
+        "limit: convolutions may run faster, and Winograd needs fewer multiplications than the direct convolutions "
+        "that are counted, so a share can exceed 100 %.",
+        f"Speed of that product relative to float32: {ratios}.",
     )
     return TableText("profile", title, heads, tuple(rows), notes)
 

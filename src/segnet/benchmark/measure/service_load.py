@@ -1,7 +1,7 @@
-"""The service under load on this machine: requests a second, waiting times, refusals, memory, and whether it answers.
+"""Load test of the service on this machine: requests per second, latency, refusals, memory, health checks.
 
-The server is a process of its own, started by the command that people use. Clients are threads here, so they share the
-processor with it, as they do nowhere else: the figures are of this machine, both sides together.
+The server runs in its own process, started by `segnet serve`. The clients are threads of this process and share the
+CPU with it, so the figures include both sides.
 """
 
 import json
@@ -32,17 +32,17 @@ _TYPE = {"Content-Type": "image/jpeg"}
 
 @dataclass(frozen=True)
 class Load:
-    """What clients that ask without pause saw; one that is refused waits as long as the server says.
+    """Results of clients that send requests without pause; a refused client waits as long as Retry-After says.
 
     Attributes:
-        clients: at one time.
-        seconds: of measuring.
-        answered: requests with 200.
-        refused: with 429.
-        errors: anything else, by status or kind of error.
-        latency_ms: of those answered: p50, p95, p99.
-        health_ms: of GET /healthz meanwhile: p50, p99, and the longest.
-        peak_mib: of the server's resident memory meanwhile; None where the system does not tell.
+        clients: concurrent clients.
+        seconds: duration of the measurement.
+        answered: requests answered with 200.
+        refused: requests refused with 429.
+        errors: other outcomes, by status or type of error.
+        latency_ms: p50, p95 and p99 of the answered requests.
+        health_ms: p50, p99 and maximum of GET /healthz meanwhile.
+        peak_mib: peak of the server's resident memory; None where the system does not report it.
     """
 
     clients: int
@@ -62,23 +62,23 @@ class Load:
 def measure_load(
     weights: str, clients: Sequence[int], seconds: float, size_px: tuple[int, int], options: Sequence[str] = ()
 ) -> list[Load]:
-    """Starts `segnet serve` and asks it from several clients.
+    """Starts `segnet serve` and sends requests from several clients.
 
     Args:
         weights: as for `segnet serve`.
-        clients: numbers of clients, one measurement each.
-        seconds: of each measurement.
+        clients: numbers of concurrent clients, one measurement each.
+        seconds: duration of each measurement.
         size_px: (height, width) of the image, a drawn street as JPEG.
-        options: further ones of `segnet serve`.
+        options: further options of `segnet serve`.
 
     Raises:
-        ConfigError: the server does not start; with what it said.
+        ConfigError: the server does not start; the message has its output.
     """
     file = BytesIO()
     Image.fromarray(Street(1, size_px, 3)[0].image).save(file, format="JPEG", quality=90)
     with _served(weights, options) as (process, port):
         with closing(HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)) as connection:
-            _ask(connection, file.getvalue())  # nothing is cold then
+            _request(connection, file.getvalue())  # warm-up
         return [_measure(process.pid, port, count, seconds, file.getvalue()) for count in clients]
 
 
@@ -94,8 +94,8 @@ def load_table(results: Sequence[Load], size_px: tuple[int, int]) -> TableText:
     columns = ("clients", "requests/s", *waits, "refused (429)", "errors", "health p99 ms", "longest", "peak MiB")
     height, width = size_px
     notes = (
-        f"A street of {height}x{width} as JPEG, JSON summaries, clients on the same machine; one that is refused waits "
-        "as long as Retry-After says.",
+        f"A drawn street of {height}x{width} as JPEG, JSON summaries, clients on the same machine; a refused client "
+        "waits as long as Retry-After says.",
     )
     return TableText("serve", "The service under load", columns, tuple(rows), notes)
 
@@ -112,14 +112,14 @@ def _served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.
     watchdog = threading.Timer(_START_S, process.kill)
     watchdog.start()
     try:
-        said = ""
+        output = ""
         for line in process.stdout:
-            said += line
+            output += line
             if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
                 watchdog.cancel()
                 yield process, int(found[1])
                 return
-        raise ConfigError(f"segnet serve did not start: {said.strip()[-400:] or 'it said nothing'}")
+        raise ConfigError(f"segnet serve did not start: {output.strip()[-400:] or 'it printed nothing'}")
     finally:
         watchdog.cancel()
         process.terminate()
@@ -127,7 +127,7 @@ def _served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.
 
 
 def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) -> Load:
-    _forget_peak(pid)
+    _reset_peak(pid)
     until = monotonic() + seconds
     latencies: list[float] = []
     refused: list[float] = []
@@ -140,7 +140,7 @@ def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) ->
         while monotonic() < until:
             begun = perf_counter()
             try:
-                status, retry_s = _ask(connection, image)
+                status, retry_s = _request(connection, image)
             except (OSError, HTTPException) as error:
                 connection.close()
                 status, retry_s = type(error).__name__, 0.1
@@ -155,7 +155,7 @@ def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) ->
             sleep(min(retry_s, max(until - monotonic(), 0)))
         connection.close()
 
-    def look() -> None:
+    def check_health() -> None:
         connection = HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)
         while monotonic() < until:
             begun = perf_counter()
@@ -166,14 +166,14 @@ def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) ->
         connection.close()
 
     begun = perf_counter()
-    threads = [threading.Thread(target=look), *(threading.Thread(target=client) for _ in range(clients))]
+    threads = [threading.Thread(target=check_health), *(threading.Thread(target=client) for _ in range(clients))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return Load(
         clients,
-        perf_counter() - begun,  # with the last answers, which come after the time
+        perf_counter() - begun,  # includes requests that end after the time
         len(latencies),
         len(refused),
         errors,
@@ -183,8 +183,8 @@ def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) ->
     )
 
 
-def _ask(connection: HTTPConnection, image: bytes) -> tuple[str, float]:
-    """Status, and the seconds after which the server wants to be asked again."""
+def _request(connection: HTTPConnection, image: bytes) -> tuple[str, float]:
+    """Returns the status and the seconds of Retry-After."""
     connection.request("POST", "/v1/segment", image, _TYPE)
     response = connection.getresponse()
     answer = response.read()
@@ -200,8 +200,8 @@ def _quantiles(values: Sequence[float], percents: tuple[float, float, float]) ->
     return first, second, third
 
 
-def _forget_peak(pid: int) -> None:
-    """Linux forgets the highest resident size of a process when told; other systems have no such file."""
+def _reset_peak(pid: int) -> None:
+    """Resets the peak resident size of a process; only Linux has this file."""
     path = Path(f"/proc/{pid}/clear_refs")
     if path.exists():
         path.write_text("5")

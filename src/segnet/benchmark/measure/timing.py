@@ -1,4 +1,4 @@
-"""A clock for benchmarks: warm-up, a synchronised device, median and spread."""
+"""Timing for benchmarks: warm-up, device synchronisation, median and spread."""
 
 import statistics
 import time
@@ -13,9 +13,9 @@ class Timing:
     """Wall times of repeated calls, in milliseconds.
 
     Attributes:
-        median_ms: of all calls after the warm-up.
-        min_ms: the fastest.
-        max_ms: the slowest.
+        median_ms: median of the calls after the warm-up.
+        min_ms: fastest call.
+        max_ms: slowest call.
     """
 
     median_ms: float
@@ -30,28 +30,28 @@ def measure(
     warmup: int = 2,
     prepare: Callable[[], object] = lambda: None,
 ) -> Timing:
-    """Times `action`; a GPU is waited for before each look at the clock.
+    """Times `action`; a GPU is synchronised before each reading of the clock.
 
     Args:
-        action: what is timed.
-        repeats: calls that count.
-        warmup: calls before them.
-        prepare: called before each call of `action`, outside the clock.
+        action: function to time.
+        repeats: timed calls.
+        warmup: calls before them, not timed.
+        prepare: called before each call of `action`, not timed.
     """
     times = []
     for turn in range(warmup + repeats):
         prepare()
-        _wait()
+        _synchronise()
         began = time.perf_counter()
         action()
-        _wait()
+        _synchronise()
         if turn >= warmup:
             times.append((time.perf_counter() - began) * 1e3)
     return Timing(statistics.median(times), min(times), max(times))
 
 
 def measure_in_turn(actions: dict[str, Callable[[], object]], *, repeats: int = 9) -> dict[str, Timing]:
-    """Times several actions A B C A B C ..., so that a machine whose speed drifts is fair to all."""
+    """Times several actions alternately, A B C A B C ..., so that drift of the machine's speed affects all alike."""
     times: dict[str, list[float]] = {name: [] for name in actions}
     for turn in range(repeats + 2):
         for name, action in actions.items():
@@ -61,6 +61,6 @@ def measure_in_turn(actions: dict[str, Callable[[], object]], *, repeats: int = 
     return {name: Timing(statistics.median(t), min(t), max(t)) for name, t in times.items()}
 
 
-def _wait() -> None:
+def _synchronise() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

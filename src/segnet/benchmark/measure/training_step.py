@@ -1,4 +1,4 @@
-"""What a training step costs in images per second and in memory: the naive port, ours, and ours in low memory."""
+"""Speed and memory of a training step: the naive port, our model, and our model in low memory."""
 
 import resource
 import sys
@@ -27,15 +27,15 @@ class TrainingResult:
 
     Attributes:
         model_name: name.
-        form: `naive` is the port of `naive.py`; `ours` and `low memory` are the model without and with `recomputing()`.
+        form: `naive` is the port of `naive.py`; `ours` and `low memory` are our model without and with `recomputing()`.
         batch_size: N.
         size_px: (height, width).
         device_spec: device and precision.
         step: time of forward, loss, backward and SGD step.
-        images_per_s: by the median step.
-        live_memory_mib: peak of maps and gradients alive at once in a step, counted tensor by tensor; weights and
-            momentum, which live on, are left out.
-        process_memory_mib: peak of the whole process on a CPU since it began, of the allocator on a GPU.
+        images_per_s: from the median step.
+        live_memory_mib: peak of feature maps and gradients alive at once in a step, counted by tensor; weights and
+            momentum are not included.
+        process_memory_mib: peak of the whole process since its start on a CPU, of the allocator on a GPU.
     """
 
     model_name: str
@@ -56,7 +56,7 @@ class TrainingResult:
 def measure_training(
     model_name: str, form: Form, batch_size: int, size_px: tuple[int, int], device_spec: DeviceSpec, steps: int = 5
 ) -> TrainingResult:
-    """Times training steps on random images after one that warms up.
+    """Times training steps on random images after one warm-up step.
 
     Args:
         model_name: a key of `MODELS`.
@@ -64,7 +64,7 @@ def measure_training(
         batch_size: N.
         size_px: (height, width) of the images.
         device_spec: device and precision.
-        steps: that are timed.
+        steps: timed steps.
 
     Raises:
         ConfigError: unknown model.
@@ -85,7 +85,7 @@ def measure_training(
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         optimiser.step()
-        value.item()  # waits for a GPU
+        value.item()  # synchronises a GPU
 
     timing = measure(step, repeats=steps, warmup=1)
     process_peak = process_mib(device_spec)
@@ -103,15 +103,15 @@ def measure_training(
 
 
 def _model(name: str, form: Form, device_spec: DeviceSpec) -> tuple[nn.Module, torch.memory_format]:
-    """The model in training mode on its device, and the order of axes that its images have."""
-    model_name = create_model(name, NUM_CLASSES)
+    """Returns the model in training mode on its device, and the memory format of its images."""
+    model = create_model(name, NUM_CLASSES)
     if form == "naive":
-        return NaivePort(model_name).to(device_spec.device).train(), torch.contiguous_format
-    return device_spec.ready(model_name).train(), torch.channels_last
+        return NaivePort(model).to(device_spec.device).train(), torch.contiguous_format
+    return device_spec.ready(model).train(), torch.channels_last
 
 
 def process_mib(device_spec: DeviceSpec) -> float:
-    """Peak memory of this process since it began on a CPU, of PyTorch's allocator on a GPU, in MiB."""
+    """Peak memory in MiB: of this process since its start on a CPU, of PyTorch's allocator on a GPU."""
     if device_spec.device.type == "cuda":
         return torch.cuda.max_memory_allocated(device_spec.device) / 2**20
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere

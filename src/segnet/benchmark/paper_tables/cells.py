@@ -50,6 +50,7 @@ class TrainingCell:
         stages: epochs after which the model is scored, rising; the last is `config.train.epochs`. More than one wants a
             constant learning rate, so that a shorter run is the beginning of a longer one.
         score_training: also score the images it was trained on.
+        report_split: whose scores are the result; empty takes the one that the training evaluates.
         keep_weights: leave the weights of the last stage in its folder; they do not count as a setting.
 
     Raises:
@@ -60,6 +61,7 @@ class TrainingCell:
     config: Config
     stages: tuple[int, ...]
     score_training: bool = False
+    report_split: str = ""
     keep_weights: bool = True
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class TrainingCell:
             "config": _with_effect(self.config),
             "stages": list(self.stages),
             "score_training": self.score_training,
+            **({"report_split": self.report_split} if self.report_split else {}),
         }
 
 
@@ -187,7 +190,7 @@ def train_or_say_why(cell: TrainingCell, folder: Path, console: Console | None =
 def _scores(cell: TrainingCell, config: Config, weights: Path, device_spec: DeviceSpec, *, last: bool) -> Result:
     model, _ = load_weights(weights)
     data = config.data
-    val_set = open_dataset(data.path, data.val_split, data.format)
+    val_set = open_dataset(data.path, cell.report_split or data.val_split, data.format)
     result: Result = {"val": _in_json(evaluate(model, val_set, device_spec).summary())}
     if cell.score_training and last:
         train_set = open_dataset(data.path, data.train_split, data.format)
@@ -225,7 +228,7 @@ def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) 
     def compute() -> Result:
         model, _ = load_weights(folder / f"stage{len(cell.stages)}" / "best.safetensors")
         data, train = cell.config.data, cell.config.train
-        val_set = open_dataset(data.path, data.val_split, data.format)
+        val_set = open_dataset(data.path, cell.report_split or data.val_split, data.format)
         return _in_json(
             evaluate(model, val_set, choose_device(train.device, train.precision), crf=parameters).summary()
         )

@@ -17,7 +17,10 @@ class Options:
         out: folder of results.
         data: folder of the dataset, or `street`.
         data_format: as for `open_dataset`.
-        splits: to train on, and to score.
+        splits: to train on, and to report scores of.
+        select_split: on which the best weights of a run are selected; empty selects nothing, so the last weights count.
+        weightings: of Table 1, `median` and `natural`; empty takes both.
+        seeds: trainings of each model, each with another seed; more than one gives a mean and a spread.
         models: of `MODELS`; empty for the table's own.
         size_px: (height, width) to which images are brought; None keeps theirs (360x480 where no data is needed).
         epochs: of every model; None takes the table's.
@@ -38,6 +41,9 @@ class Options:
     data: str = "street"
     data_format: str = "auto"
     splits: tuple[str, str] = ("train", "val")
+    select_split: str = ""
+    weightings: tuple[str, ...] = ()
+    seeds: int = 1
     models: tuple[str, ...] = ()
     size_px: tuple[int, int] | None = None
     epochs: int | None = None

@@ -11,6 +11,7 @@ from rich.text import Text
 from segnet.benchmark.paper_tables.accuracy_memory import write_accuracy_memory
 from segnet.benchmark.paper_tables.options import Options
 from segnet.benchmark.paper_tables.page import write_page
+from segnet.benchmark.paper_tables.seeds import order_note
 from segnet.benchmark.paper_tables.tables import TableText, print_whole, table_1, table_6, table_stages
 from segnet.io.files import whole_file
 from segnet.machine import machine_facts
@@ -25,9 +26,12 @@ def text_of(record: dict[str, Any]) -> TableText:
 
 
 _PAPER_TRAINED_ON = {
-    "table1": "CamVid's 367 training images at 360x480 until the loss converged, scored on the 233 for testing",
-    "table3": "3,433 road scenes at 360x480, scored on CamVid's 233 for testing",
-    "table4": "SUN RGB-D's 5,285 training images, scored on its 5,050 for testing",
+    "table1": "CamVid's 367 training images at 360x480 until the loss converged, evaluated every 1,000 iterations "
+    "(12,000 images), scored on the 233 for testing",
+    "table3": "3,433 road scenes at 360x480, 40,000, 80,000 and up to 260,000 iterations of 5 images, scored on "
+    "CamVid's 233 for testing",
+    "table4": "SUN RGB-D's 5,285 training images, 80,000, 140,000 and up to 380,000 iterations of 4 images, scored on "
+    "its 5,050 for testing",
 }
 
 
@@ -101,9 +105,23 @@ def _notes(
     notes = [f"Images of {size_px[0]}x{size_px[1]}."]
     if epochs is not None:
         notes.append(
-            f"Data: {options.data}, trained on {options.splits[0]}, scored on {options.splits[1]}; {epochs} epochs. "
-            f"The paper: {_PAPER_TRAINED_ON[table]}."
+            f"Data: {options.data}, trained on {options.splits[0]}, reported on {options.splits[1]}; {epochs} epochs, "
+            f"{rows[0].get('images_seen', 0):,} images seen. The paper: {_PAPER_TRAINED_ON[table]}."
         )
+        notes.append(
+            f"Weights: of the highest global accuracy on {options.select_split}, neither trained on nor reported."
+            if options.select_split
+            else "Weights: after the last epoch; without a third split nothing is selected. The paper's Table 1 "
+            "selects on val and reports test."
+        )
+        notes.append("Batch normalisation: statistics by a pass over the training images before each evaluation.")
+        if table != "table1":
+            notes.append(
+                "SegNet is trained with dropout in its six deepest stages, DeepLab by its loss at 1/8 of the size."
+            )
+        for weighting in dict.fromkeys(row.get("weighting") for row in rows):
+            same = [row for row in rows if row.get("weighting") == weighting]
+            notes += [note for note in (order_note(same),) if note]
     if any("crf" in row for row in rows):
         notes.append(f"CRF: {options.crf}.")
     notes.append("Machine: " + "; ".join(f"{name} {value}" for name, value in machine_facts().items()) + ".")

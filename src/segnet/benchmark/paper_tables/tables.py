@@ -59,24 +59,29 @@ def print_whole(table: Table, console: Console) -> None:
     Console(file=console.file, width=max(console.width, width)).print(table)
 
 
-def beside(ours: float | None, paper: float | None, digits: int = 1) -> str:
-    """`ours (paper)`; what does not exist is `-`, and the bracket is left out where the paper has no figure."""
+def beside(ours: float | None, paper: float | None, digits: int = 1, spread: float | None = None) -> str:
+    """`ours (paper)`, `ours ± spread (paper)` of several trainings; what does not exist is `-` or left out."""
     text = "-" if ours is None or math.isnan(ours) else f"{ours:,.{digits}f}"
+    if spread is not None and text != "-":
+        text += f" ± {spread:,.{digits}f}"
     return text if paper is None else f"{text} ({paper:,.{digits}f})"
 
 
-def scores_beside(ours: Result | None, paper: Sequence[float] | None) -> list[str]:
+def scores_beside(ours: Result | None, paper: Sequence[float] | None, spread: Result | None = None) -> list[str]:
     """G, C, mIoU, BF in percent, the paper's in brackets.
 
     Args:
         ours: by name, 0..1, None where there is none; None when the cell has no result.
         paper: in percent, as many as it prints.
+        spread: standard deviation over several trainings, by name, 0..1; None for one training.
     """
     texts = []
     for i, name in enumerate(SCORES):
         value = (ours or {}).get(name)
         printed = paper[i] if paper is not None and i < len(paper) else None
-        texts.append(beside(None if value is None else 100 * value, printed))
+        deviation = (spread or {}).get(name)
+        scaled = None if deviation is None else 100 * deviation
+        texts.append(beside(None if value is None else 100 * value, printed, spread=scaled))
     return texts
 
 
@@ -106,7 +111,7 @@ def table_1(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
                 beside(storage["total_bytes"] / 1e6, None, 3),
                 beside(storage["multiplier"], storage["paper_multiplier"], 2),
                 beside(median_of(cost["forward"]), paper.infer_ms if paper else None),
-                *scores_beside(stages[-1].get("val"), printed),
+                *scores_beside(stages[-1].get("val"), printed, stages[-1].get("spread")),
                 *scores_beside(stages[-1].get("train"), printed_train)[:3],
             )
         )
@@ -120,8 +125,13 @@ def table_1(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
         "`storage x` compares the first layer's with 64 channels of indices. The paper's multiplier counts in units of "
         "one float32 map, which it took for the cost of those indices; they cost four times as much."
     )
+    counts = (
+        "The paper's parameter counts are sums of rounded parts: it has 0.625 million for the encoder, "
+        "whose convolutions have 0.612, and 0.8 for the decoder of SegNet-Basic, which has 0.803; "
+        "so ours differ by 0.009 to 0.012."
+    )
     title = "Table 1: decoder variants, ours (the paper's)"
-    return TableText("table1", title, columns, tuple(texts), (unit, *notes))
+    return TableText("table1", title, columns, tuple(texts), (unit, counts, *notes))
 
 
 def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> TableText:
@@ -139,7 +149,8 @@ def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> Tab
         stages = list(row["training"].get("stages", ()))
         stages += [{}] * (count - len(stages))
         printed = paper.get(row["model"], (None,) * 3)[-count:]
-        texts.append((row["model"], *_stage_texts([s.get("val") for s in stages], printed)))
+        spreads = [s.get("spread") for s in stages]
+        texts.append((row["model"], *_stage_texts([s.get("val") for s in stages], printed, spreads)))
         if "crf" in row:
             printed = paper.get(f"{row['model']}+crf", (None,) * 3)[-count:]
             values = [None] * (count - 1) + [row["crf"]]
@@ -211,8 +222,11 @@ def _process_mb(memory: Result | None) -> float | None:
     return None if memory is None or memory["process_mib"] is None else float(memory["process_mib"]) * 2**20 / 1e6
 
 
-def _stage_texts(ours: Sequence[Result | None], paper: Sequence[Four | None]) -> list[str]:
-    return [text for scores, printed in zip(ours, paper, strict=True) for text in scores_beside(scores, printed)]
+def _stage_texts(
+    ours: Sequence[Result | None], paper: Sequence[Four | None], spreads: Sequence[Result | None] | None = None
+) -> list[str]:
+    triples = zip(ours, paper, spreads or [None] * len(ours), strict=True)
+    return [text for scores, printed, spread in triples for text in scores_beside(scores, printed, spread)]
 
 
 def _markdown_row(texts: Sequence[str]) -> str:

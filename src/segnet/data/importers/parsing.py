@@ -4,13 +4,21 @@ import codecs
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, RootModel, StringConstraints, ValidationError
 
 from segnet.data.importers.classes import plain_name
 from segnet.errors import DataError
 
 ClassName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(plain_name)]
 _AnyModel = TypeVar("_AnyModel", bound=BaseModel)
+
+
+class _List(RootModel[list[Any]]):
+    pass
+
+
+class _Mapping(RootModel[dict[str, Any]]):
+    pass
 
 
 def parse_json(form: type[_AnyModel], path: Path, what: str) -> _AnyModel:
@@ -30,6 +38,16 @@ def parse_json(form: type[_AnyModel], path: Path, what: str) -> _AnyModel:
         raise DataError(f"{path} is not {what}: {_first(cause)}") from None
     except OSError as cause:
         raise DataError(f"{path} cannot be read: {cause.strerror or cause}") from None
+
+
+def parse_json_list(path: Path, what: str) -> list[Any]:
+    """A JSON file that holds a list; errors as in `parse_json`."""
+    return parse_json(_List, path, what).root
+
+
+def parse_json_mapping(path: Path, what: str) -> dict[str, Any]:
+    """A JSON file that holds a mapping; errors as in `parse_json`."""
+    return parse_json(_Mapping, path, what).root
 
 
 def parse_record(form: type[_AnyModel], record: Any, where: str) -> _AnyModel:

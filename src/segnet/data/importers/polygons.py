@@ -39,18 +39,22 @@ class Polygons:
 
     Attributes:
         parts: corners (x, y) of each, (P, 2); pixel (row, column) covers x from column to column + 1, y alike.
+        holes: polygons whose pixels do not belong to the shape.
     """
 
     parts: tuple[Points, ...]
+    holes: tuple[Points, ...] = ()
 
     def region(self, size_px: tuple[int, int]) -> Region:
         """The pixels of an image of (height, width)."""
         regions = [fill_polygon(points, size_px) for points in self.parts]
-        if len(regions) == 1:
+        if len(regions) == 1 and not self.holes:
             return regions[0]
         mask = np.zeros(size_px, np.bool_)
         for r in regions:
             mask[r.top : r.top + r.mask.shape[0], r.left : r.left + r.mask.shape[1]] |= r.mask
+        for r in (fill_polygon(points, size_px) for points in self.holes):
+            mask[r.top : r.top + r.mask.shape[0], r.left : r.left + r.mask.shape[1]] &= ~r.mask
         return Region(mask)
 
 

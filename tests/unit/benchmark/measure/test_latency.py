@@ -15,7 +15,7 @@ from segnet.models import create_model
 
 
 @pytest.mark.parametrize("name", ["segnet", "bayesian-segnet-basic", "enet"])
-def test_the_naive_port_says_what_the_model_says(name: str) -> None:
+def test_the_naive_port_has_the_logits_of_the_model(name: str) -> None:
     torch.manual_seed(0)
     model = create_model(name, 11).eval()
     image = torch.randint(0, 256, (1, 3, 37, 50), dtype=torch.uint8)
@@ -51,7 +51,7 @@ def test_several_images_at_once() -> None:
     assert text.rows[0][4] == f"{3e3 / results[0].time.median_ms:.1f}"
 
 
-def test_a_peer_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     words = "smp-unet-vgg16: not measured, segmentation_models_pytorch is not installed; pip install"
     assert measure_latency(SMP_UNET) == ([], [f"{words} segmentation_models_pytorch"])

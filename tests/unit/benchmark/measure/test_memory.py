@@ -9,7 +9,7 @@ def megabytes(count: int) -> torch.Tensor:
     return torch.zeros(count * MB, dtype=torch.uint8)
 
 
-def test_what_is_let_go_no_longer_counts() -> None:
+def test_freed_tensors_no_longer_count() -> None:
     def one_after_the_other() -> None:
         for _ in range(5):
             megabytes(3)
@@ -31,12 +31,12 @@ def test_views_and_in_place_results_are_not_counted_twice() -> None:
     assert peak_live_bytes(views) == 4 * MB
 
 
-def test_inputs_from_outside_do_not_count() -> None:
+def test_inputs_do_not_count() -> None:
     outside = megabytes(8)
     assert peak_live_bytes(lambda: outside + 1) == 8 * MB
 
 
-def test_a_chain_holds_two_links_and_autograd_holds_all() -> None:
+def test_a_chain_holds_two_tensors_and_autograd_holds_all() -> None:
     start = torch.zeros(MB // 4)  # 1 MB
 
     def chain(x: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from segnet.benchmark.measure.profile import OTHER, PARTS, Profile, matrix_rates
 def test_every_operator_has_its_part_and_the_arithmetic_is_counted() -> None:
     result = measure_profile("segnet-basic", "bfloat16", (24, 32), repeats=1)
     assert list(result.part_ms) == [*PARTS, OTHER]
-    for part in ("convolution", "ReLU", "pooling", "unpooling", "places to bits and back", "argmax"):
+    for part in ("convolution", "ReLU", "pooling", "unpooling", "packing and unpacking indices", "argmax"):
         assert result.part_ms[part] > 0, part
     assert result.part_ms["batch normalisation"] == 0  # multiplied into the convolutions
     # 7x7 filters: 3 and 64 channels in, 64 out, encoder and decoder at 1, 1/4, 1/16, 1/64 of the pixels; classifier
@@ -31,9 +31,9 @@ def test_profile_table() -> None:
     assert text.columns == ("part", "segnet, naive")
     assert text.rows[0] == ("convolution", "90 (90%)")
     assert text.rows[-4:] == (
-        ("all, ms", "100"),
+        ("total, ms", "100"),
         ("convolutions, GFLOP", "18"),
-        ("the same a second of all", "180"),
-        ("of one matrix product's rate", "180%"),
+        ("GFLOP per second of total time", "180"),
+        ("share of the matrix product's rate", "180%"),
     )
-    assert "faster by: int8 3.9x." in text.notes[-1]
+    assert "relative to float32: int8 3.9x." in text.notes[-1]

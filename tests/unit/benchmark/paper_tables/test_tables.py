@@ -15,7 +15,7 @@ SCORES = {"global_accuracy": 0.8, "class_average_accuracy": 0.6, "mean_iou": 0.4
 MEMORY = {"batch_size": 1, "weights_mib": 10.0, "gradients_mib": 0.0, "activations_mib": 90.0, "process_mib": 300.0}
 COST: dict[str, Any] = {
     "parameters": 1_425_000,
-    "place": "cpu, float32",
+    "device_spec": "cpu, float32",
     "file_mb": 5.7,
     "forward": {"median_ms": 50.0, "min_ms": 49.0, "max_ms": 60.0},
     "backward": None,

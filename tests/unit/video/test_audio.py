@@ -50,17 +50,17 @@ def sound(path: Path) -> bytes:
         return b"".join(bytes(item) for item in reader if not isinstance(item, Frame))
 
 
-def test_the_suffix_is_one_that_holds_the_sound(tmp_path: Path) -> None:
+def test_the_suffix_is_one_that_holds_the_audio(tmp_path: Path) -> None:
     source = write(tmp_path / "old.avi", "pcm_u8")
     assert overlay_suffix(source) == ".mkv"
-    with pytest.raises(ConfigError, match=r"a \.mp4 file cannot hold sound as pcm_u8; write \.mkv, which can"):
+    with pytest.raises(ConfigError, match=r"a \.mp4 file cannot hold pcm_u8 audio; write \.mkv, which can"):
         copy(source, tmp_path / "out.mp4")
     assert sound(copy(source, tmp_path / "out.mkv")) == sound(source) != b""
 
 
 @pytest.mark.parametrize(("name", "codec"), [("old.avi", "adpcm_ms"), ("old.wmv", "wmav2"), ("old.avi", "pcm_mulaw")])
 @pytest.mark.parametrize(("suffix", "new"), [(".mp4", "aac"), (".mkv", "aac"), (".webm", "opus")])
-def test_sound_that_neither_holds_is_encoded_anew(name: str, codec: str, suffix: str, new: str, tmp_path: Path) -> None:
+def test_audio_that_neither_holds_is_re_encoded(name: str, codec: str, suffix: str, new: str, tmp_path: Path) -> None:
     source = write(tmp_path / name, codec)
     assert overlay_suffix(source) == ".mp4"
     with av.open(str(copy(source, tmp_path / f"out{suffix}"))) as file:
@@ -72,18 +72,18 @@ def test_sound_that_neither_holds_is_encoded_anew(name: str, codec: str, suffix:
 
 
 @pytest.mark.parametrize("codec", [None, "mp2", "pcm_s16le"])
-def test_an_mp4_holds_the_usual_ones(codec: str | None, tmp_path: Path) -> None:
+def test_an_mp4_holds_the_usual_codecs(codec: str | None, tmp_path: Path) -> None:
     source = write(tmp_path / "v.avi", codec)
     assert overlay_suffix(source) == ".mp4"
     assert sound(copy(source, tmp_path / "out.mp4")) == sound(source)
 
 
-def test_reading_says_what_is_no_video(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.avi").write_bytes(b"RIFF")
     assert overlay_suffix(tmp_path / "broken.avi") == overlay_suffix(tmp_path / "none.mkv") == ".mp4"
 
 
 @pytest.mark.parametrize("layout", ["mono", "stereo", "quad"])
-def test_samples_whose_channels_an_avi_does_not_name_arrive(layout: str, tmp_path: Path) -> None:
+def test_channel_layouts_that_an_avi_does_not_state(layout: str, tmp_path: Path) -> None:
     source = write(tmp_path / "v.avi", "pcm_s16le", layout)
     assert sound(copy(source, tmp_path / "out.mp4")) == sound(source) != b""

@@ -1,4 +1,4 @@
-"""Files that are whole, of many containers and rates, and the same cut to a half: who promises more than comes."""
+"""Truncated videos: complete files of many containers and rates, and the same files cut to a half."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[int, str | None]:
         ("v.avi", {"sound_s": 2}),
     ],
 )
-def test_half_a_file_is_said_to_be_cut_and_a_whole_one_is_not(
+def test_half_a_file_is_reported_as_truncated_and_a_complete_one_is_not(
     name: str, times: list[int], rate: Fraction, more: dict[str, Any], tmp_path: Path
 ) -> None:
     path = write(tmp_path / name, times, rate, **more)
@@ -80,28 +80,28 @@ def test_half_a_file_is_said_to_be_cut_and_a_whole_one_is_not(
     frames, why = read(path)
     assert 0 < frames < 60
     assert why
-    assert "the file is cut: it promises" in why
+    assert "the file is truncated: its header states" in why
 
 
-def test_what_lacks_is_said_in_seconds(tmp_path: Path) -> None:
+def test_the_message_gives_seconds(tmp_path: Path) -> None:
     path = write(tmp_path / "v.mkv", EVEN)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     frames, why = read(path)
-    assert why == f"the file is cut: it promises 2.4 s and holds {frames / 25:.1f} s"
+    assert why == f"the file is truncated: its header states 2.4 s, got {frames / 25:.1f} s"
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4"])
-def test_a_last_image_that_stays_for_long_is_not_a_cut(name: str, tmp_path: Path) -> None:
+def test_a_long_last_frame_is_not_truncation(name: str, tmp_path: Path) -> None:
     assert read(write(tmp_path / name, EVEN, last=250)) == (60, None)
 
 
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4", "v.avi"])
-def test_sound_that_goes_on_after_the_images_is_not_a_cut(name: str, tmp_path: Path) -> None:
+def test_audio_longer_than_the_frames_is_not_truncation(name: str, tmp_path: Path) -> None:
     assert read(write(tmp_path / name, EVEN, sound_s=12)) == (60, None)
 
 
-def test_a_beginning_that_an_edit_list_hides_is_not_a_cut(tmp_path: Path) -> None:
+def test_an_edit_list_is_not_truncation(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.mp4", list(range(100)))
     with av.open(str(whole)) as source, av.open(str(tmp_path / "v.mp4"), "w", options={"use_editlist": "1"}) as file:
         stream = file.add_stream_from_template(source.streams.video[0])
@@ -128,5 +128,5 @@ def test_a_beginning_that_an_edit_list_hides_is_not_a_cut(tmp_path: Path) -> Non
         ("v.mp4", {"movflags": "frag_keyframe+empty_moov"}),
     ],
 )
-def test_where_nothing_is_promised_nothing_lacks(name: str, more: dict[str, str], tmp_path: Path) -> None:
+def test_containers_without_a_duration_are_not_reported(name: str, more: dict[str, str], tmp_path: Path) -> None:
     assert read(write(tmp_path / name, EVEN, **more)) == (60, None)  # type: ignore[arg-type]
