@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from segnet.inference.uncertainty import Uncertainty, sample_uncertainty
     from segnet.labels import VOID, LabelSet
     from segnet.metrics.scores import Scores
-    from segnet.models import MODELS, create_model
+    from segnet.models import MODELS
+    from segnet.nn.normalisation import ChannelStatistics
     from segnet.pooling import PoolingIndices, max_pool, max_unpool
     from segnet.training.train import fit
+    from segnet.weights.create import create_model, load
     from segnet.weights.file import WEIGHTS, WeightsCard, load_weights, save_weights
 
 
@@ -29,6 +31,7 @@ __all__ = [
     "MODELS",
     "VOID",
     "WEIGHTS",
+    "ChannelStatistics",
     "Config",
     "DeviceSpec",
     "LabelSet",
@@ -43,6 +46,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "fit",
+    "load",
     "load_config",
     "load_weights",
     "max_pool",
@@ -64,7 +68,9 @@ _HOMES = {
     "segnet.inference.uncertainty": ("Uncertainty", "sample_uncertainty"),
     "segnet.errors": ("SegNetError",),
     "segnet.labels": ("VOID", "LabelSet"),
-    "segnet.models": ("MODELS", "create_model"),
+    "segnet.models": ("MODELS",),
+    "segnet.nn.normalisation": ("ChannelStatistics",),
+    "segnet.weights.create": ("create_model", "load"),
     "segnet.weights.file": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
     "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
 }

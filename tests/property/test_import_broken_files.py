@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from export_samples import SAMPLES
 from PIL import Image
 
 from segnet.data.datasets.folder import Folder
@@ -50,7 +51,7 @@ def with_some_characters_changed(text: str, rng: random.Random) -> str:
     return "".join(characters)
 
 
-def is_imported(tool: str, src: Path, out: Path) -> bool:
+def is_imported(tool: str, src: Path, out: Path, size_px: tuple[int, int] = (24, 32)) -> bool:
     """Whether the source is imported; if not, it was refused with one line and left nothing."""
     try:
         import_dataset(src, out, data_format=tool)
@@ -59,9 +60,30 @@ def is_imported(tool: str, src: Path, out: Path) -> bool:
         assert not out.exists()
         return False
     split = "train" if (out / "train.txt").exists() else "val"
-    assert Folder(out, split)[0].target.shape == (24, 32)
+    if split == "val" or (out / "train.txt").read_text():
+        assert Folder(out, split)[0].target.shape == size_px
     shutil.rmtree(out)
     return True
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["label-studio", "via", "supervisely", "coco-panoptic", "mapillary", "yolo", "roboflow-masks", "colours", "voc"],
+)
+def test_a_wrong_value_or_wrong_characters_in_any_text_file_of_a_format(tool: str, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    SAMPLES[tool](tmp_path / "src")
+    texts = [p for p in sorted((tmp_path / "src").rglob("*")) if p.suffix in (".json", ".txt", ".csv", ".yaml")]
+    imported = 0
+    for seed in range(24):
+        path = texts[seed % len(texts)]
+        text = path.read_text()
+        by_value = path.suffix == ".json" and seed % 3
+        change = with_one_value_changed if by_value else with_some_characters_changed
+        path.write_text(change(text, random.Random(seed)))
+        imported += is_imported(tool, tmp_path / "src", tmp_path / "out")
+        path.write_text(text)
+    assert 0 < imported < 24
 
 
 @pytest.mark.parametrize("tool", ["labelme", "coco"])

@@ -70,6 +70,17 @@ def test_errors_say_what_and_where(overrides: list[str], words: list[str]) -> No
         assert word in str(caught.value)
 
 
+def test_the_papers_recipes_draw_as_he_and_the_others_begin_with_tents() -> None:
+    init = {name: load_config(name).model.init for name in recipe_names()}
+    assert load_config().model.init == "he"
+    assert {name for name, value in init.items() if value == "he"} == {"segnet-paper", "segnet-basic-paper"}
+
+
+def test_an_unknown_initialisation_says_which_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"model\.init: Input should be 'he' or 'tent', got 'tents'"):
+        load_config(None, ["model.init=tents"])
+
+
 def test_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'street'"):
         load_config("streets")

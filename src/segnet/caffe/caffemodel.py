@@ -22,7 +22,8 @@ from segnet.caffe.protobuf import Field, read_fields, read_varints
 from segnet.errors import WeightsError, nearest
 from segnet.models.segnet import SegNet, SegNetBasic
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import ConvBN, Normalisation, normalisation_name
+from segnet.nn.layers import ConvBN
+from segnet.nn.normalisation import Normalisation, normalisation_of
 
 Blobs = dict[str, list[NDArray[np.floating]]]
 
@@ -88,7 +89,7 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
             classes), or the model is another one or normalises its input otherwise. The model is then untouched.
     """
     layers, expected = _layers_of(model)
-    has = normalisation_name(model.get_submodule("normalisation"))
+    has = normalisation_of(model).name
     if has != expected:
         raise WeightsError(
             f"{path}: the authors' {type(model).__name__} wants the input normalisation '{expected}', the model has "

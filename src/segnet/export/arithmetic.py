@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.export.record import Request
-from segnet.nn.layers import LocalContrast
+from segnet.nn.normalisation import LocalContrast
 from segnet.runtime import ranks
 from segnet.runtime.fold import replace_calls
 from segnet.runtime.graph import InferenceModel, inference_model

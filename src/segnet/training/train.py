@@ -21,13 +21,12 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from segnet.config import Config, DataConfig, LossConfig, TrainConfig
+from segnet.config import Config, DataSettings, LossSettings, TrainSettings
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import TrainLoader
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Batch, Dataset
-from segnet.data.transforms import Augmentation
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, NonFiniteError
 from segnet.inference.evaluate import evaluate
@@ -102,7 +101,7 @@ def fit(
     train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
     loader = TrainLoader(
         train_set,
-        Augmentation(**config.augment.model_dump()),
+        config.augment,
         batch_size=settings.batch_size,
         seed=settings.seed,
         workers=config.data.workers,
@@ -163,7 +162,7 @@ def fit(
 class _Plan:
     """What is due at which step."""
 
-    settings: TrainConfig
+    settings: TrainSettings
     steps_per_epoch: int
 
     @property
@@ -202,10 +201,11 @@ class _Run:
     ) -> "_Run":
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
-        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
-        set_released_form(
-            model, conv_bias=config.model.conv_bias, bn_eps=config.model.bn_eps, bn_shift=config.model.bn_shift
+        settings = config.model
+        model = create_model(
+            settings.name, label_set.num_classes, normalisation=settings.normalisation, init=settings.init
         )
+        set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
@@ -339,7 +339,7 @@ class _Run:
         return f"at step {self.step} on {', '.join(self.processes.names(batch.names))}"
 
 
-def _open(data: DataConfig, split: str) -> Dataset:
+def _open(data: DataSettings, split: str) -> Dataset:
     dataset = open_dataset(data.path, split, data.format)
     require_labelled(dataset)
     return dataset
@@ -350,7 +350,7 @@ def _in_words(when: str, summary: dict[str, float]) -> str:
 
 
 def _loss(
-    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig, processes: Processes
+    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossSettings, processes: Processes
 ) -> Tensor:
     """What our part of the batch adds to the loss of the whole; alone, that is the loss."""
     step = settings.stride_px
@@ -365,7 +365,7 @@ def _loss(
     return loss
 
 
-def _create_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+def _create_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """One group for each learning rate and decay: encoder or not, and filters, biases of convolutions, BN's two."""
     encoder = {id(p) for p in model.get_submodule("encoder").parameters()}
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -386,7 +386,7 @@ def _create_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.Op
     return torch.optim.AdamW(groups, lr=settings.lr)
 
 
-def _class_weights(settings: LossConfig, train_set: Dataset, device_spec: DeviceSpec) -> Tensor | None:
+def _class_weights(settings: LossSettings, train_set: Dataset, device_spec: DeviceSpec) -> Tensor | None:
     if settings.class_weights == "none":
         return None
     weights = median_frequency(

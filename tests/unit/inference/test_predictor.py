@@ -17,7 +17,7 @@ from segnet.weights.file import WeightsCard, save_weights
 
 def write_weights(path: Path, name: str) -> Path:
     torch.manual_seed(0)
-    model = create_model(name, 11, "mean_std")
+    model = create_model(name, 11, normalisation="mean_std")
     for module in model.modules():  # statistics as after training, so that logits differ from class to class
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.fill_(4.0)

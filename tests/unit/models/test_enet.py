@@ -83,7 +83,7 @@ def test_sizes_of_table_1(model: ENet) -> None:
 
 
 def test_the_initial_block_keeps_the_pooled_image() -> None:
-    block = InitialBlock().eval()
+    block = InitialBlock(3).eval()
     image = random_image(7, 6)
     block.norm.eps = 0.0
     with torch.no_grad():

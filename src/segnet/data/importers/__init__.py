@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from segnet.data.datasets.folder import IMAGE_SUFFIXES, require_utf8
+from segnet.data.datasets.layout import IMAGE_SUFFIXES, require_utf8
 from segnet.data.importers.annotations import ORDERS, Annotations, Order, ShapeImage
 from segnet.data.importers.formats import FORMATS, IMPORT_FORMATS
 from segnet.data.importers.imported import Imported, merge
@@ -142,7 +142,7 @@ def _shape_notes(data: Imported) -> list[str]:
     notes.append(f"{pixels} pixels in {images} images lie in shapes of different classes; there {small} (--order)")
     shares, others = (100 * p / max(p.sum(), 1) for p in (data.pixels, data.pixels_other))
     changed = [i for i in range(data.label_set.num_classes) if abs(shares[i] - others[i]) >= 0.05]
-    changed.sort(key=lambda i: -abs(shares[i] - others[i]))
+    changed.sort(key=lambda i: (-round(abs(shares[i] - others[i]), 3), i))  # the classes that gain or lose most first
     if changed:
         words = ", ".join(f"{data.label_set.names[i]} {shares[i]:.1f} % ({others[i]:.1f} %)" for i in changed[:8])
         other = "file" if order == "area" else "area"

@@ -10,6 +10,8 @@ from segnet.data.importers.listing import Listing
 from segnet.data.reading.label_file import LABELS_TOML
 from segnet.errors import ConfigError, DataError, nearest
 
+_CLUTTER = (".", "__MACOSX")
+
 
 @dataclass(frozen=True)
 class Export:
@@ -31,8 +33,8 @@ class Export:
 def open_exports(sources: Sequence[Path], data_format: str | None, scratch: Path) -> list[Export]:
     """Unpacks archives and recognises formats.
 
-    A folder that holds nothing but one folder counts as that one. A folder whose folders or archives are exports of
-    their own, such as two batches of one project, counts as all of them.
+    A folder that holds nothing but one folder counts as that one. A folder that holds archives, or folders of several
+    formats, such as batches of one project, counts as all of them.
 
     Args:
         sources: folders, files and archives; at least one.
@@ -65,13 +67,14 @@ def _open(src: Path, shown: Path, data_format: str | None, scratch: Path) -> lis
     if data_format is not None:
         return [Export(src, data_format, name, "")]
     listing = Listing(src)
-    found = recognise(listing)
-    if found is not None:
+    found, inner = recognise(listing), _inside(src)
+    if found is not None and not _is_collection(src, inner):
         others = f"; it could also be read as {', '.join(found.others)} (--from)" if found.others else ""
+        unread = [path.name for path in inner if is_archive(path)]
+        others += f"; {', '.join(unread)} in it is not read" if unread else ""
         title = FORMATS[found.name].title
         return [Export(src, found.name, name, f"{shown} is {title} ({found.name}): {found.reason}{others}")]
-    inner = [p for p in sorted(src.iterdir()) if p.is_dir() or is_archive(p)] if src.is_dir() else []
-    exports = [export for path in inner if not path.name.startswith(".") for export in _inner(path, scratch)]
+    exports = [export for path in inner for export in _inner(path, scratch)]
     if exports:
         return exports
     if (src / LABELS_TOML).is_file():
@@ -80,6 +83,31 @@ def _open(src: Path, shown: Path, data_format: str | None, scratch: Path) -> lis
         f"{shown} has no format known here: it holds {listing.kinds()}. Known: "
         f"{', '.join(f'{entry.title} ({key})' for key, entry in FORMATS.items())}; --from reads it as one of these"
     )
+
+
+def _inside(src: Path) -> list[Path]:
+    """The folders and archives in a folder, each of which may be an export of its own.
+
+    An archive beside a folder of its name was unpacked there already, and does not count.
+    """
+    found = [p for p in sorted(src.iterdir()) if not p.name.startswith(_CLUTTER)] if src.is_dir() else []
+    folders = [path for path in found if path.is_dir()]
+    names = {folder.name for folder in folders}
+    return [*folders, *(path for path in found if is_archive(path) and archive_stem(path) not in names)]
+
+
+def _is_collection(src: Path, inner: Sequence[Path]) -> bool:
+    """Whether a folder holds several exports, and nothing of its own: archives, or folders of different formats."""
+    own = [p for p in src.iterdir() if p.is_file() and not is_archive(p) and not _is_remark(p)] if src.is_dir() else []
+    if own or not inner:
+        return False
+    formats = [recognise(Listing(_without_wrapping(path))) for path in inner if path.is_dir()]
+    return any(map(is_archive, inner)) or len({found.name for found in formats if found is not None}) > 1
+
+
+def _is_remark(path: Path) -> bool:
+    """Whether a file only speaks to people."""
+    return path.name.lower().startswith(("readme", "license", "notes.")) or path.name.startswith(".")
 
 
 def _inner(path: Path, scratch: Path) -> list[Export]:
@@ -100,8 +128,7 @@ def _without_wrapping(src: Path) -> Path:
     An archive often holds one folder with everything in it.
     """
     while src.is_dir():
-        inside = [p for p in src.iterdir() if not p.name.startswith(".") and p.name != "__MACOSX"]
-        beside = [p for p in inside if not p.name.lower().startswith(("readme", "license", "notes."))]
+        beside = [p for p in src.iterdir() if not p.name.startswith(_CLUTTER) and not _is_remark(p)]
         if len(beside) != 1 or not beside[0].is_dir() or recognise(Listing(src)) is not None:
             break
         src = beside[0]
