@@ -19,7 +19,8 @@ BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compile
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Dense CRF after the model: a file of `segnet crf search`.")
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N (GPU number N) or mps (Apple).")]
+TTAOption = Annotated[str, typer.Option("--tta", help="Test-time augmentation: flip, or flip,0.75,1,1.25 (slower).")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (for a GPU; slow on a CPU).")]
 
 
@@ -41,8 +42,11 @@ def one_of(what: str, value: str, known: Iterable[str]) -> Any:
 
 
 def device_name(value: str) -> Any:
-    """`auto`, `cpu` or `cuda`; errors as in `one_of`."""
-    return one_of("device", value, ("auto", "cpu", "cuda"))
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; errors as in `one_of`."""
+    from segnet.config import DEVICE_PATTERN
+
+    known = ("auto", "cpu", "cuda", "cuda:0", "mps")
+    return value if re.fullmatch(DEVICE_PATTERN, value) else one_of("device", value, known)
 
 
 def precision_name(value: str) -> Any:

@@ -1,12 +1,14 @@
 """The sections of a run's settings: each setting once, with its type, default, unit and meaning."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segnet.errors import ConfigError
 
-DeviceName = Literal["auto", "cpu", "cuda"]
+DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?|mps"
+DeviceName = Annotated[str, Field(pattern=f"^({DEVICE_PATTERN})$")]
+"""`auto`, `cpu`, `cuda`, `cuda:N` for GPU number N, or `mps` (Apple)."""
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
