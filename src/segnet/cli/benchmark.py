@@ -234,8 +234,17 @@ def benchmark_initialisation(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
-    """Learning curves with a decoder drawn at random and one begun as tents (model.init), over seeds."""
-    from segnet.benchmark.measure.initialisation import SCHEDULES, curves_table, learning_curves, plot_curves
+    """Learning curves with a decoder drawn at random and one begun as tents (model.init), over seeds.
+
+    A model that was measured before and is not asked for stays in table and plot.
+    """
+    from segnet.benchmark.measure.initialisation import (
+        SCHEDULES,
+        curves_table,
+        learning_curves,
+        plot_curves,
+        with_stored,
+    )
     from segnet.benchmark.paper_tables.results import show_and_write
     from segnet.data import open_dataset
     from segnet.device import choose_device
@@ -249,6 +258,7 @@ def benchmark_initialisation(
     for name in names:
         numbers = range(1, seeds + 1)
         records += learning_curves(name, splits, device_spec, out, seeds=numbers, vgg16=vgg16, console=out_console)
+    records = with_stored(records, out / "initialisation.json")
     plot_curves(records, out / "initialisation.png")
     show_and_write(curves_table(records), records, out, out_console, command_line())
 

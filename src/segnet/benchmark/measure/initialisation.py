@@ -4,6 +4,7 @@ Both begin with the same encoder and classifier, see the same images in the same
 rates. Each curve is a cell of its own (`cells.py`), so a benchmark that was stopped goes on.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from segnet.data.loader import TrainLoader
 from segnet.data.sample import Dataset, Sample
 from segnet.data.transforms import Augmentation
 from segnet.device import DeviceSpec
-from segnet.errors import ConfigError, nearest
+from segnet.errors import ConfigError, DataError, nearest
 from segnet.inference.evaluate import evaluate
 from segnet.io.files import whole_file
 from segnet.models import Initialisation, create_model
@@ -202,6 +203,26 @@ def learning_curve(
     return scores
 
 
+def with_stored(records: Sequence[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """These curves, and before them those of other models that an earlier call stored.
+
+    Args:
+        records: as `learning_curves` gives them.
+        path: of `initialisation.json`, which may be missing.
+
+    Raises:
+        DataError: the file is broken.
+    """
+    if not path.exists():
+        return list(records)
+    try:
+        stored = list(json.loads(path.read_text(encoding="utf-8"))["results"])
+        others = [r for r in stored if r["model"] not in {record["model"] for record in records}]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is broken; delete it, and its curves come again from {path.parent}/cells") from None
+    return [*others, *records]
+
+
 def _optimiser(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     """AdamW; filters decay, biases and BN do not, as in `training/train.py`."""
     encoder = {id(p) for p in model.get_submodule("encoder").parameters()}
@@ -229,14 +250,16 @@ def curves_table(records: Sequence[dict[str, Any]]) -> TableText:
             for init in INITIALISATIONS:
                 curves = [r["scores"][number] for r in records if (r["model"], r["init"]) == (model, init)]
                 ious = [100 * s["mean_iou"] for s in curves]
-                row.append(f"{fmean(ious):.1f} ({min(ious):.1f} to {max(ious):.1f})")
+                spread = f" ({min(ious):.1f} to {max(ious):.1f})" if len(ious) > 1 else ""
+                row.append(f"{fmean(ious):.1f}{spread}")
                 row.append(f"{fmean(100 * s['global_accuracy'] for s in curves):.1f}")
             rows.append(tuple(row))
     columns = ("model", "steps", "mIoU, he", "G, he", "mIoU, tent", "G, tent")
-    notes = tuple(
-        f"{model}: {len({r['seed'] for r in records if r['model'] == model})} seeds; {_in_words(SCHEDULES[model])}."
-        for model in dict.fromkeys(r["model"] for r in records)
-    )
+    seeds: dict[str, list[str]] = {}
+    for r in records:
+        if r["init"] == INITIALISATIONS[0]:
+            seeds.setdefault(r["model"], []).append(str(r["seed"]))
+    notes = tuple(f"{model}: seeds {', '.join(own)}; {_in_words(SCHEDULES[model])}." for model, own in seeds.items())
     return TableText(
         "initialisation", "Decoders drawn at random and begun as tents: learning curves, %", columns, tuple(rows), notes
     )

@@ -15,10 +15,11 @@ from segnet.benchmark.measure.initialisation import (
     learning_curve,
     learning_curves,
     plot_curves,
+    with_stored,
 )
 from segnet.data.street.scenes import Street
 from segnet.device import DeviceSpec
-from segnet.errors import ConfigError
+from segnet.errors import ConfigError, DataError
 
 CPU = DeviceSpec(torch.device("cpu"), "float32")
 SMALL = replace(SCHEDULES["segnet-basic"], size_px=(24, 32), crop_px=(16, 16), steps=3, scored_after=(1, 3))
@@ -86,7 +87,8 @@ def test_the_table_has_mean_and_range_over_seeds() -> None:
         [record("segnet", init, seed, 0.1 * seed, 0.2 * seed) for seed in (1, 2) for init in ("he", "tent")]
     )
     assert text.rows[1] == ("segnet", "20", "30.0 (20.0 to 40.0)", "60.0", "30.0 (20.0 to 40.0)", "60.0")
-    assert "2 seeds; 160 steps of 4 pieces of 90x120 px" in text.notes[0]
+    assert "seeds 1, 2; 160 steps of 4 pieces of 90x120 px" in text.notes[0]
+    assert curves_table([record("segnet", init, 1, 0.1) for init in ("he", "tent")]).rows[0][2] == "10.0"
     assert "encoder from VGG16" in text.notes[0] and "the square root of median frequency" in text.notes[0]
 
 
@@ -98,6 +100,18 @@ def test_the_plot_is_an_image_with_a_panel_for_each_model(tmp_path: Path) -> Non
         assert two.width == 2 * one.width > 500
         colours = {colour for _, colour in two.convert("RGB").getcolors(1 << 20)}
     assert {(31, 119, 180), (255, 127, 14)} <= colours  # the curves of both
+
+
+def test_other_models_that_were_measured_before_stay(tmp_path: Path) -> None:
+    path = tmp_path / "initialisation.json"
+    old, new = record("segnet", "he", 1, 0.1), record("segnet", "he", 1, 0.2)
+    other = record("segnet-basic", "he", 1, 0.3)
+    assert with_stored([new], path) == [new]
+    path.write_text(json.dumps({"results": [old, other]}))
+    assert with_stored([new], path) == [other, new]
+    path.write_text('{"results": 3}')
+    with pytest.raises(DataError, match=r"initialisation\.json is broken; delete it"):
+        with_stored([new], path)
 
 
 def test_the_command_writes_figures_table_and_plot(
