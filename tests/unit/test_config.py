@@ -140,6 +140,6 @@ def test_the_command_line_knows_every_device_and_precision() -> None:
     for name in ("gpu", "cuda:", "cuda:x", "cpu:0"):
         with pytest.raises(ConfigError, match=f"unknown device '{name}'"):
             device_name(name)
-        with pytest.raises(ConfigError, match="train.device"):
+        with pytest.raises(ConfigError, match=r"train\.device"):
             load_config(None, [f"train.device={name}"])
     assert [precision_name(name) for name in get_args(PrecisionName)] == ["auto", "float32", "bfloat16", "float16"]
