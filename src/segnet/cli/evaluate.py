@@ -51,7 +51,7 @@ def evaluate(
         crf=crf,
         tta=tta,
     )
-    dataset = open_dataset(data, split, data_format)
+    dataset = open_dataset(data, split, data_format, reading=predictor.reading)
     facts = {"Weights": weights, "Data": data, "Split": split} | ({"CRF": str(crf)} if crf else {})
     facts |= {"Test-time augmentation": tta} if tta else {}
     facts |= {"Samples": str(uncertainty)} if uncertainty else {}

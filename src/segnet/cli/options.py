@@ -59,6 +59,27 @@ def backend_name(value: str) -> Any:
     return one_of("backend", value, ("auto", "eager", "compiled", "openvino", "onnxruntime"))
 
 
+def image_reading(bands: str, value_range: str) -> Any:
+    """`4,3,2` and `0,4095` -> an `ImageReading`; None where both are empty.
+
+    Raises:
+        ConfigError: not whole numbers, not two numbers, or an empty range.
+    """
+    from segnet.data.reading.bands import ImageReading
+
+    if not bands and not value_range:
+        return None
+    try:
+        numbers = tuple(int(name) for name in names_in(bands)) or None
+    except ValueError:
+        raise ConfigError(f"--bands {bands}: expected numbers counted from 1, such as 1,2,3") from None
+    try:
+        low, high = (float(name) for name in names_in(value_range)) if value_range else (0.0, 1.0)
+    except ValueError:
+        raise ConfigError(f"--value-range {value_range}: expected two numbers, such as 0,4095") from None
+    return ImageReading((low, high) if value_range else None, numbers)
+
+
 def names_in(text: str) -> tuple[str, ...]:
     """Names with commas between -> each; none for an empty text."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

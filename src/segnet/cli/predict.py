@@ -19,6 +19,7 @@ from segnet.cli.options import (
     amount,
     backend_name,
     device_name,
+    image_reading,
     precision_name,
 )
 from segnet.errors import ConfigError, DataError
@@ -44,6 +45,12 @@ def predict(
         int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
     ] = 0,
     max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
+    bands: Annotated[
+        str, typer.Option(help="Bands of the files for the model's channels, such as 4,3,2; default: as in training.")
+    ] = "",
+    value_range: Annotated[
+        str, typer.Option(help="Stored values that become black,white, such as 0,4095; default: as in training.")
+    ] = "",
     frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
         float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
@@ -90,6 +97,7 @@ def predict(
         crf=read_crf(crf_file) if crf_file else None,
         longest_side_px=longest_side or None,
         tta=tta,
+        reading=image_reading(bands, value_range),
     )
     failed = 0
     for path, target in targets.items():
@@ -106,7 +114,7 @@ def predict(
     whole = [path for path in tile_px if not tile_px[path]]
     with Progress(console=out_console, transient=True) as progress:
         task = progress.add_task(f"predicting on {predictor}", total=len(whole))
-        for group, images, broken in groups_of_one_size(whole, batch_size, pixel_limit):
+        for group, images, broken in groups_of_one_size(whole, batch_size, pixel_limit, predictor.reading):
             for error in broken:
                 _skipped(error)
             failed += len(broken)
@@ -141,7 +149,7 @@ def _predict_large(
 
     with Progress(console=out_console, transient=True) as progress:
         try:
-            image = open_windows(path, pixel_limit)
+            image = open_windows(path, pixel_limit, predictor.reading)
             tiling = Tiling(image.size_px, tile_px)
             height, width = image.size_px
             say(f"{path}: {width}x{height} pixels, {image.note}, in {tiling}")

@@ -39,6 +39,11 @@ class DataSettings(Section):
     """Folder of the dataset; `street` is the embedded drawn scenes."""
     format: Literal["auto", "camvid", "camvid32", "folder", "street", "sunrgbd", "voc", "cityscapes"] = "auto"
     """Layout of the folder; `auto` detects it."""
+    bands: tuple[int, ...] | None = None
+    """Bands of the image files, counted from 1, in the order of the model's channels; none reads RGB. The model gets as
+    many input channels."""
+    value_range: tuple[float, float] | None = None
+    """Stored values that become 0 and 255, for images of more than 8 bits; none takes the bit depth."""
     train_split: str = "train"
     """Name of the split to train on."""
     val_split: str = "val"
@@ -126,6 +131,8 @@ class ModelSettings(Section):
     """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
     start: str = ""
     """Weights of an earlier run to start from: a name or a file; tensors that fit are taken. Empty for none."""
+    carry_first_layer: bool = False
+    """Accept `start` weights of another number of channels: the first layer's filters are repeated and scaled."""
     licence: str = ""
     """Of the weights, written into their file."""
 

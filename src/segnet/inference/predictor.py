@@ -20,6 +20,7 @@ from segnet import palette
 from segnet.config import PrecisionName
 from segnet.crf.dense_crf import CRFParameters, refined
 from segnet.data.datasets.unlabelled import RGB
+from segnet.data.reading.bands import ImageReading
 from segnet.data.reading.images import as_rgb, read_image
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
@@ -57,6 +58,7 @@ class Predictor:
         longest_side_px: larger images are resized to it before the model sees them, and the logits are resized back to
             their own size: a model recognises objects at the scale it was trained at. None never resizes.
         tta: test-time augmentation, such as `flip` or `flip,0.75,1,1.25`; None predicts each image once.
+        reading: bands and range of values of image files; None reads them as the weights were trained.
 
     Raises:
         WeightsError: unknown name, file missing or broken, or of a model that reconstructs images.
@@ -84,12 +86,14 @@ class Predictor:
         crf: CRFParameters | None = None,
         longest_side_px: int | None = None,
         tta: str | TestTimeAugmentation | None = None,
+        reading: ImageReading | None = None,
     ) -> None:
         if longest_side_px is not None and longest_side_px < 1:
             raise ConfigError(f"longest_side_px {longest_side_px}: expected at least 1, or None for images as they are")
         self.crf = crf
         self.longest_side_px = longest_side_px
         self.tta = as_augmentation(tta)
+        self._reading = reading
         self._model: nn.Module | None = None
         self._sampler: DropoutSampler | None = None
         if isinstance(weights, nn.Module):
@@ -166,6 +170,11 @@ class Predictor:
     def in_channels(self) -> int:
         """C, the number of channels of an image."""
         return self.card.in_channels
+
+    @property
+    def reading(self) -> ImageReading:
+        """How image files are read: bands and range of values."""
+        return self._reading or self.card.reading
 
     @property
     def label_set(self) -> LabelSet:
@@ -295,7 +304,7 @@ class Predictor:
     def _as_image(self, source: ImageInput) -> Image8:
         """The image that the model is given, uint8 (H, W, C)."""
         if isinstance(source, str | Path):
-            return read_image(Path(source))
+            return self._of_its_channels(read_image(Path(source), reading=self.reading))
         if isinstance(source, Image.Image) and self.in_channels == 3:
             return as_rgb(source)
         if isinstance(source, Image.Image):
@@ -304,11 +313,18 @@ class Predictor:
             raise ShapeError(
                 f"expected a path, an image of Pillow, or an array uint8 (H, W, C), got {type(source).__name__}"
             )
-        image = source[..., None] if source.ndim == 2 and self.in_channels == 1 else source
+        return self._of_its_channels(source[..., None] if source.ndim == 2 and self.in_channels == 1 else source).copy()
+
+    def _of_its_channels(self, image: np.ndarray) -> Image8:
+        """The same image.
+
+        Raises:
+            ShapeError: it is not uint8 (H, W, C) with the C of the model.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.in_channels or 0 in image.shape:
             kind = "an RGB image" if self.in_channels == 3 else f"an image of the model's {self.in_channels} channels"
-            raise ShapeError(f"expected {kind}, uint8 (H, W, {self.in_channels}), got {source.dtype} {source.shape}")
-        return image.copy()
+            raise ShapeError(f"expected {kind}, uint8 (H, W, {self.in_channels}), got {image.dtype} {image.shape}")
+        return image
 
 
 def _resized(image: Image8, size: tuple[int, int]) -> Image8:

@@ -127,7 +127,7 @@ def tile_px_of(
         ConfigError: the memory is too small for the smallest tile, or for an image that `longest_side_px` resizes.
     """
     try:
-        size_px, kept_bytes = size_and_kept_bytes(path)
+        size_px, kept_bytes = size_and_kept_bytes(path, predictor.reading)
         require_pixels(path, size_px, pixel_limit)
     except DataError:
         return 0
