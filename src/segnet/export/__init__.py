@@ -91,8 +91,8 @@ def export_weights(
         )
     if quantised and target != "openvino":
         raise ConfigError(f"{quantised} is an OpenVINO model; only --to openvino exports it, {target} exports float32")
-    images = example_images(size_px, image)
     model, card = load_weights(weights)
+    images = example_images(size_px, image, card.in_channels)
     if quantised:
         card = replace(card, scores=read_quantised(quantised, find_weights(weights))[1].scores_after)
     request = Request(model, card, size_px, answer, quantised)
