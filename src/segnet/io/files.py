@@ -176,7 +176,12 @@ def _cannot_be_written(path: Path, cause: OSError) -> DataError:
 
 def _flush(path: Path) -> None:
     """Flushes a file's content, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except PermissionError:
+        if path.is_dir():
+            return  # Windows opens no folder; its entries reach the disk without
+        raise
     try:
         os.fsync(descriptor)
     finally:

@@ -1,6 +1,6 @@
 """Speed and memory of a training step: the naive port, our model, and our model in low memory."""
 
-import resource
+import math
 import sys
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
@@ -111,8 +111,12 @@ def _model(name: str, form: Form, device_spec: DeviceSpec) -> tuple[nn.Module, t
 
 
 def process_mib(device_spec: DeviceSpec) -> float:
-    """Peak memory in MiB: of this process since its start on a CPU, of PyTorch's allocator on a GPU."""
+    """Peak memory in MiB: of this process since its start on a CPU, of PyTorch's allocator on a GPU; NaN on Windows."""
     if device_spec.device.type == "cuda":
         return torch.cuda.max_memory_allocated(device_spec.device) / 2**20
+    try:
+        import resource  # noqa: PLC0415 (Windows does not have it)
+    except ImportError:
+        return math.nan
     unit = 1 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
