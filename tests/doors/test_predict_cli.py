@@ -144,4 +144,4 @@ def test_hidden_files_and_links_to_nothing(run: Run, tmp_path: Path) -> None:
     assert (code, "1 of 1 images" in text) == (0, True)
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
     code, _, err = run("predict", folder, "--out", tmp_path / "o")
-    assert (code, "gone.png does not exist" in err) == (2, True)
+    assert (code, "nowhere.png, which does not exist" in err) == (2, True)

@@ -128,7 +128,8 @@ class ModelSettings(Section):
     bn_shift: float = 0.0
     """Initial shift of batch normalisation; the released prototxts have 0.001."""
     vgg16: str = ""
-    """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
+    """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none. For other
+    than three channels the first layer's filters are repeated over the channels and scaled."""
     start: str = ""
     """Weights of an earlier run to start from: a name or a file; tensors that fit are taken. Empty for none."""
     carry_first_layer: bool = False

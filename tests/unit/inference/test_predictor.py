@@ -201,6 +201,13 @@ def test_predictions_compare(weights: Path, image: np.ndarray) -> None:
     changed.classes[0, 0] = (one.classes[0, 0] + 1) % 11
     assert one != changed
     assert one != "street"
+    full = predictor(image, probabilities=True)
+    assert full == predictor(image, probabilities=True)
+    assert full.probability is not None
+    assert full != replace(full, probability=full.probability + 1)
+    maps = {"variance": np.full((21, 33), np.nan, np.float32)}
+    assert replace(one, uncertainty=maps) == replace(one, uncertainty={"variance": maps["variance"].copy()})
+    assert replace(one, uncertainty=maps) != replace(one, uncertainty={"entropy": maps["variance"]})
 
 
 def test_an_empty_batch_is_an_empty_list(weights: Path) -> None:
