@@ -181,6 +181,7 @@ def test_number_of_parameters(whole: nn.Module, name: str) -> None:
     expected = {
         "segnet": segnet,
         "segnet-basic": basic,
+        "bayesian-segnet-camvid": segnet + 9 * 64 * 64 + 2 * 64,  # one convolution more
         "deeplab-largefov": deeplab,
         "bilinear-interpolation": shared + 64 * 11 + 11,
         "segnet-basic-encoder-addition": basic,
@@ -230,7 +231,11 @@ def dropouts(model: nn.Module) -> dict[str, float]:
 
 
 def test_dropout_stands_at_the_published_places(model: nn.Module, name: str) -> None:
-    central = {"bayesian-segnet": (3, 4, 5), "bayesian-segnet-basic": (3, 4)}.get(name, ())
+    central = {
+        "bayesian-segnet": (3, 4, 5),
+        "bayesian-segnet-camvid": (3, 4, 5),
+        "bayesian-segnet-basic": (3, 4),
+    }.get(name, ())
     expected = {f"{half}.dropout{number}": 0.5 for half in ("encoder", "decoder") for number in central}
     others = {
         "deeplab-largefov": ("dropout6", "dropout7"),

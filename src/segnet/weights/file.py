@@ -308,6 +308,11 @@ def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
         raise WeightsError(f"no weights file at {path}; check the path")
     if path.suffix in _PICKLES:
         raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors expected")
+    if path.suffix == ".caffemodel":
+        raise WeightsError(
+            f"{path} is a Caffe model; convert it first: segnet import-caffe {path} --label-set camvid11 "
+            f"--out {path.stem}.safetensors (or camvid12, sun37, or a labels.toml file)"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
