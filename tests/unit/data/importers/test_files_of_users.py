@@ -13,9 +13,9 @@ from importer_files import save_image, save_json, save_mask, save_text
 from segnet.data.datasets.folder import Folder
 from segnet.data.importers import ImportProblemsError, import_dataset
 from segnet.data.importers.coco import read_coco
-from segnet.data.importers.colour_table import read_colour_table
 from segnet.data.importers.cvat import read_cvat
 from segnet.data.importers.labelme import read_labelme
+from segnet.data.reading.colour_table import read_colour_table
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID
 
