@@ -11,17 +11,21 @@ from segnet.version import __version__ as __version__
 if TYPE_CHECKING:
     from segnet.config import Config, load_config
     from segnet.data import open_dataset
+    from segnet.data.channel_statistics import channel_statistics
     from segnet.device import DeviceSpec, choose_device
     from segnet.errors import SegNetError
     from segnet.inference.evaluate import evaluate
     from segnet.inference.prediction import Prediction
     from segnet.inference.predictor import Predictor
+    from segnet.inference.test_time import TestTimeAugmentation
     from segnet.inference.uncertainty import Uncertainty, sample_uncertainty
     from segnet.labels import VOID, LabelSet
     from segnet.metrics.scores import Scores
-    from segnet.models import MODELS, create_model
+    from segnet.models import MODELS
+    from segnet.nn.normalisation import ChannelStatistics
     from segnet.pooling import PoolingIndices, max_pool, max_unpool
     from segnet.training.train import fit
+    from segnet.weights.create import create_model, load
     from segnet.weights.file import WEIGHTS, WeightsCard, load_weights, save_weights
 
 
@@ -29,6 +33,7 @@ __all__ = [
     "MODELS",
     "VOID",
     "WEIGHTS",
+    "ChannelStatistics",
     "Config",
     "DeviceSpec",
     "LabelSet",
@@ -37,12 +42,15 @@ __all__ = [
     "Predictor",
     "Scores",
     "SegNetError",
+    "TestTimeAugmentation",
     "Uncertainty",
     "WeightsCard",
+    "channel_statistics",
     "choose_device",
     "create_model",
     "evaluate",
     "fit",
+    "load",
     "load_config",
     "load_weights",
     "max_pool",
@@ -54,6 +62,8 @@ __all__ = [
 
 _HOMES = {
     "segnet.config": ("Config", "load_config"),
+    "segnet.data.channel_statistics": ("channel_statistics",),
+    "segnet.inference.test_time": ("TestTimeAugmentation",),
     "segnet.data": ("open_dataset",),
     "segnet.device": ("DeviceSpec", "choose_device"),
     "segnet.inference.evaluate": ("evaluate",),
@@ -64,7 +74,9 @@ _HOMES = {
     "segnet.inference.uncertainty": ("Uncertainty", "sample_uncertainty"),
     "segnet.errors": ("SegNetError",),
     "segnet.labels": ("VOID", "LabelSet"),
-    "segnet.models": ("MODELS", "create_model"),
+    "segnet.models": ("MODELS",),
+    "segnet.nn.normalisation": ("ChannelStatistics",),
+    "segnet.weights.create": ("create_model", "load"),
     "segnet.weights.file": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
     "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
 }

@@ -72,7 +72,7 @@ def test_only_training_runs_in_several_processes(run: Run, tmp_path: Path, monke
         (["--data", "nowhere"], ["DataError", "nowhere does not exist"]),
         (["--data", "street", "--set", "train.layrs=1"], ["ConfigError", "train.layrs", "did you mean 'layerwise'?"]),
         (["--data", "street", "--set", "loss.dice=1"], ["ConfigError", "unknown section 'loss'"]),
-        (["--data", "sizes", *QUICK], ["ShapeError", "a batch wants one size"]),
+        (["--data", "sizes", *QUICK], ["ShapeError", "a batch needs one size"]),
     ],
 )
 def test_bad_input_is_one_clear_line(

@@ -47,7 +47,7 @@ def chunk(content: bytes) -> bytes:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
     """The model that ships, and a Bayesian one with the same numbers."""
     model, card = load_weights("segnet-basic-camvid")
-    bayesian = create_model("bayesian-segnet-basic", 11, card.normalisation)
+    bayesian = create_model("bayesian-segnet-basic", 11, normalisation=card.normalisation)
     bayesian.load_state_dict(model.state_dict())
     path = tmp_path_factory.mktemp("weights") / "bayesian.safetensors"
     save_weights(path, bayesian, WeightsCard("bayesian-segnet-basic", CAMVID_11))

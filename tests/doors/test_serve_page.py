@@ -87,7 +87,7 @@ def site(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(site: Path, runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`segnet serve` with two models; the model for the browser is the one exported already."""
     model, card = load_weights("segnet-basic-camvid")
-    bayesian = create_model("bayesian-segnet-basic", 11, card.normalisation)
+    bayesian = create_model("bayesian-segnet-basic", 11, normalisation=card.normalisation)
     bayesian.load_state_dict(model.state_dict())
     path = tmp_path_factory.mktemp("weights") / "bayesian.safetensors"
     save_weights(path, bayesian, WeightsCard("bayesian-segnet-basic", CAMVID_11))

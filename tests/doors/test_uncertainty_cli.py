@@ -23,7 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 def bayesian(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "bayesian.safetensors"
     torch.manual_seed(0)
-    model = create_model("bayesian-segnet-basic", 11, "mean_std")
+    model = create_model("bayesian-segnet-basic", 11, normalisation="mean_std")
     save_weights(path, model, WeightsCard(model="bayesian-segnet-basic", label_set=CAMVID_11))
     return path
 

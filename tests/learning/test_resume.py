@@ -24,6 +24,7 @@ from segnet.training.train import fit
 SETTINGS = [
     "model.name=bayesian-segnet-basic",  # its dropout draws by seed and step, so a checkpoint holds no random state
     "model.normalisation=mean_std",
+    "model.init=tent",
     "augment.flip=true",
     "augment.scale=[0.8, 1.2]",
     "augment.crop_px=[16, 16]",

@@ -7,7 +7,6 @@ import pytest
 from segnet.cli.options import device_name, precision_name
 from segnet.config import (
     Config,
-    DeviceName,
     PrecisionName,
     PretrainConfig,
     load_config,
@@ -70,6 +69,17 @@ def test_errors_say_what_and_where(overrides: list[str], words: list[str]) -> No
         assert word in str(caught.value)
 
 
+def test_the_papers_recipes_draw_as_he_and_the_others_begin_with_tents() -> None:
+    init = {name: load_config(name).model.init for name in recipe_names()}
+    assert load_config().model.init == "he"
+    assert {name for name, value in init.items() if value == "he"} == {"segnet-paper", "segnet-basic-paper"}
+
+
+def test_an_unknown_initialisation_says_which_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"model\.init: Input should be 'he' or 'tent', got 'tents'"):
+        load_config(None, ["model.init=tents"])
+
+
 def test_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'street'"):
         load_config("streets")
@@ -125,5 +135,11 @@ def test_what_is_free_to_change_exists(kind: type[Config | PretrainConfig]) -> N
 
 
 def test_the_command_line_knows_every_device_and_precision() -> None:
-    assert [device_name(name) for name in get_args(DeviceName)] == ["auto", "cpu", "cuda"]
+    for name in ("auto", "cpu", "cuda", "cuda:1", "mps"):
+        assert device_name(name) == load_config(None, [f"train.device={name}"]).train.device == name
+    for name in ("gpu", "cuda:", "cuda:x", "cpu:0"):
+        with pytest.raises(ConfigError, match=f"unknown device '{name}'"):
+            device_name(name)
+        with pytest.raises(ConfigError, match=r"train\.device"):
+            load_config(None, [f"train.device={name}"])
     assert [precision_name(name) for name in get_args(PrecisionName)] == ["auto", "float32", "bfloat16", "float16"]

@@ -221,6 +221,48 @@ def benchmark_training(
     _write_results(out, results)
 
 
+@benchmark_app.command("initialisation")
+def benchmark_initialisation(
+    data: DataOption,
+    out: OutOption = Path("results"),
+    models: Annotated[str, typer.Option(help="Names with commas between; empty is segnet-basic,segnet.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="How many, from 1 on.")] = 3,
+    data_format: FormatOption = "auto",
+    train_split: TrainSplitOption = "train",
+    val_split: ValSplitOption = "val",
+    vgg16: VggOption = "oxford",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Learning curves with a decoder drawn at random and one begun as tents (model.init), over seeds.
+
+    A model that was measured before and is not asked for stays in table and plot.
+    """
+    from segnet.benchmark.measure.initialisation import (
+        SCHEDULES,
+        curves_table,
+        learning_curves,
+        plot_curves,
+        with_stored,
+    )
+    from segnet.benchmark.paper_tables.results import show_and_write
+    from segnet.data import open_dataset
+    from segnet.device import choose_device
+
+    names = names_in(models) or tuple(SCHEDULES)
+    for name in names:
+        one_of("model", name, SCHEDULES)
+    device_spec = choose_device(device_name(device), precision_name(precision))
+    splits = (open_dataset(data, train_split, data_format), open_dataset(data, val_split, data_format))
+    records: list[dict[str, Any]] = []
+    for name in names:
+        numbers = range(1, seeds + 1)
+        records += learning_curves(name, splits, device_spec, out, seeds=numbers, vgg16=vgg16, console=out_console)
+    records = with_stored(records, out / "initialisation.json")
+    plot_curves(records, out / "initialisation.png")
+    show_and_write(curves_table(records), records, out, out_console, command_line())
+
+
 # ------------------------------------------------------------------------------------------------ small things
 
 

@@ -134,12 +134,21 @@ def data_check(root: FolderArgument, split: SplitOption = None, data_format: For
 @data_app.command("init")
 def data_init(
     root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
+    void: Annotated[
+        list[str] | None, typer.Option(help="Value to ignore, such as 255 or 0,0,0; as often as needed.")
+    ] = None,
+    snap: Annotated[
+        bool, typer.Option("--snap", help="Read values that smoothing or JPEG made as the nearest class.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
 ) -> None:
-    """Write labels.toml from the class ids or colours in labels/; then edit the names of the classes."""
-    from segnet.data.checking import init_folder
+    """Write labels.toml from the class ids or colours of the label images, and say what each value became."""
+    from segnet.data.describe_labels import init_folder
 
-    say(f"{init_folder(root, overwrite=overwrite)}: now edit the names of the classes")
+    description = init_folder(root, void=void or (), snap=snap, overwrite=overwrite)
+    for line in description.lines:
+        say(line)
+    say(f"{description.path} written; edit the names of the classes there. Next: segnet data check {root}")
 
 
 @data_app.command("draw")

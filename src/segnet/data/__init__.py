@@ -3,16 +3,36 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from segnet.config.sections import Augmentation
+from segnet.data.adapting import adapt_dataset
 from segnet.data.datasets.camvid import SPLITS, CamVid
-from segnet.data.datasets.camvid32 import CamVid32, camvid32_folders
+from segnet.data.datasets.camvid32 import CamVid32, is_painted_in_32_colours
 from segnet.data.datasets.cityscapes import Cityscapes
 from segnet.data.datasets.folder import Folder
+from segnet.data.datasets.layout import all_folders
+from segnet.data.datasets.paired import PairedImages
 from segnet.data.datasets.sunrgbd import SUNRGBD, is_sunrgbd
 from segnet.data.datasets.voc import VOC, voc_folder
+from segnet.data.loader import TorchView, collate
+from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.reading.label_file import LABELS_TOML
-from segnet.data.sample import Dataset
+from segnet.data.sample import Batch, Dataset, Sample
 from segnet.data.street.scenes import street_split
+from segnet.data.transforms import augment
 from segnet.errors import ConfigError, DataError, nearest
+
+__all__ = [
+    "DATA_FORMATS",
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "Sample",
+    "TorchView",
+    "adapt_dataset",
+    "augment",
+    "collate",
+    "open_dataset",
+]
 
 DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
     "camvid": CamVid,
@@ -25,7 +45,14 @@ DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
 }
 
 
-def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, allow_missing: bool = False) -> Dataset:
+def open_dataset(
+    path: Path | str,
+    split: str,
+    data_format: str = "auto",
+    *,
+    allow_missing: bool = False,
+    reading: ImageReading = AS_RGB,
+) -> Dataset:
     """Opens one split of a dataset.
 
     Args:
@@ -33,6 +60,7 @@ def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, all
         split: `train`, `val` or `test`.
         data_format: a key of `DATA_FORMATS`, or `auto`, which detects it from the folder. `street` reads no files.
         allow_missing: do not check that the files exist; reading a sample whose file is missing raises.
+        reading: bands and range of values of the images (see `value_range.py` for one that fits the data).
 
     Raises:
         ConfigError: an unknown format; names the nearest.
@@ -46,7 +74,10 @@ def open_dataset(path: Path | str, split: str, data_format: str = "auto", *, all
         raise ConfigError(f"unknown data format '{data_format}'; {nearest(data_format, (*DATA_FORMATS, 'auto'))}")
     if data_format != "street":
         _require_folder(root)
-    return DATA_FORMATS[data_format](root, split, allow_missing)
+    dataset = DATA_FORMATS[data_format](root, split, allow_missing)
+    if isinstance(dataset, PairedImages):
+        dataset.reading = reading
+    return dataset
 
 
 def _require_folder(root: Path) -> None:
@@ -61,7 +92,7 @@ def _format_of(root: Path) -> str:
         return "folder"
     if any((root / f"{split}annot").is_dir() for split in SPLITS):
         return "camvid"
-    if any(camvid32_folders(root, split) for split in SPLITS):
+    if any(is_painted_in_32_colours(root, split) for split in SPLITS):
         return "camvid32"
     if is_sunrgbd(root):
         return "sunrgbd"
@@ -69,10 +100,19 @@ def _format_of(root: Path) -> str:
         return "voc"
     if (root / "leftImg8bit").is_dir():
         return "cityscapes"
-    if (root / "images").is_dir() and (root / "labels").is_dir():
-        raise DataError(f"{root} has images/ and labels/ but no {LABELS_TOML}; `segnet data init {root}` writes one")
+    pairs = [(images, labels) for images, labels in all_folders(root) if images.is_dir() and labels.is_dir()]
+    if pairs:
+        images, labels = pairs[0]
+        raise DataError(
+            f"{root} has images in {images.relative_to(root)}/ and labels in {labels.relative_to(root)}/ but no "
+            f"{LABELS_TOML}; `segnet data init {root}` writes one"
+        )
+    inside = sorted(f"{path.name}{'/' * path.is_dir()}" for path in root.iterdir() if not path.name.startswith("."))
+    held = ", ".join(inside[:8]) + (f" and {len(inside) - 8} more" if len(inside) > 8 else "")
     raise DataError(
-        f"{root} holds no dataset known here; looked for {LABELS_TOML} with images/ and labels/, for trainannot/ "
-        "(CamVid, 11 classes), for LabeledApproved_full/X_L.png or labels/X_L.png (CamVid, 32 colours), for "
-        "SUNRGBDtoolbox/ or image/ with label37/ (SUN RGB-D), for VOCdevkit/VOC2012/, and for leftImg8bit/ (Cityscapes)"
+        f"{root} holds no dataset known here, but {held or 'nothing'}. If a labelling tool exported it: `segnet data "
+        f"import {root} --out NEW_FOLDER` recognises the format; looked for {LABELS_TOML} with images/ and labels/ (or "
+        "masks/), for trainannot/ (CamVid, 11 classes), for LabeledApproved_full/X_L.png or labels/X_L.png (CamVid, 32 "
+        "colours), for SUNRGBDtoolbox/ or image/ with label37/ (SUN RGB-D), for VOCdevkit/VOC2012/, and for "
+        "leftImg8bit/ (Cityscapes)"
     )

@@ -1,7 +1,7 @@
 """The two records of the data path: a `Sample` from disk and a `Batch` for the model."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,12 @@ class Sample:
     """One image and its labels.
 
     Attributes:
-        image: RGB uint8 (H, W, 3).
+        image: (H, W, C): RGB uint8, or another number of channels, uint16, or float32 as the model takes it.
         target: class ids or `VOID`, uint8 (H, W).
         name: of the image, for messages and for files made from it.
     """
 
-    image: Image8
+    image: NDArray[Any]
     target: Image8
     name: str
 
@@ -32,7 +32,7 @@ class Batch:
     """Images of one size, ready for a model.
 
     Attributes:
-        image: float32 (N, 3, H, W) in [0, 1].
+        image: float32 (N, C, H, W); of integers, in [0, 1].
         target: class ids or `VOID`, int64 (N, H, W).
         names: of the N images.
     """

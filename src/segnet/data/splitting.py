@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.datasets.folder import images_in
+from segnet.data.datasets.layout import images_in
 from segnet.errors import ConfigError, DataError
 from segnet.io.files import whole_files
 

@@ -1,6 +1,6 @@
-"""All models by name. Each takes RGB (N, 3, H, W) in [0, 1] and gives logits (N, K, H, W)."""
+"""All models by name. Each takes images (N, C, H, W) in [0, 1], RGB by default, and gives logits (N, K, H, W)."""
 
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from torch import nn
 
@@ -19,15 +19,18 @@ from segnet.models.deconvnet import DeconvNet
 from segnet.models.deeplab import DeepLabLargeFOV
 from segnet.models.enet import ENet
 from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
-from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
+from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, BayesianSegNetCamVid, SegNet, SegNetBasic
+from segnet.models.tent import init_tent
 from segnet.models.unet import UNet
-from segnet.nn.layers import Normalisation
+from segnet.nn.normalisation import ChannelStatistics, Normalisation, create_normalisation
 
-__all__ = ["MODELS", "create_model"]
+__all__ = ["MODELS", "TENT_MODELS", "Initialisation", "create_model"]
+
+Initialisation = Literal["he", "tent"]
 
 
 class _Model(Protocol):
-    def __call__(self, num_classes: int, *, normalisation: Normalisation = ...) -> nn.Module: ...
+    def __call__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = ...) -> nn.Module: ...
 
 
 MODELS: dict[str, _Model] = {
@@ -35,6 +38,7 @@ MODELS: dict[str, _Model] = {
     "segnet-basic": SegNetBasic,
     "bayesian-segnet": BayesianSegNet,
     "bayesian-segnet-basic": BayesianSegNetBasic,
+    "bayesian-segnet-camvid": BayesianSegNetCamVid,
     "bilinear-interpolation": BilinearInterpolation,
     "segnet-basic-encoder-addition": SegNetBasicEncoderAddition,
     "segnet-basic-single-channel-decoder": SegNetBasicSingleChannelDecoder,
@@ -54,21 +58,63 @@ MODELS: dict[str, _Model] = {
 }
 
 
-def create_model(name: str, num_classes: int, normalisation: Normalisation | None = None) -> nn.Module:
-    """A model with randomly initialised weights.
+# The models whose decoder unpools and then convolves: those that `init_tent` takes.
+TENT_MODELS = (
+    "segnet",
+    "segnet-basic",
+    "bayesian-segnet",
+    "bayesian-segnet-basic",
+    "segnet-basic-encoder-addition",
+    "segnet-basic-single-channel-decoder",
+    "deconvnet",
+)
+
+
+def create_model(
+    name: str,
+    num_classes: int,
+    in_channels: int = 3,
+    *,
+    normalisation: Normalisation | None = None,
+    statistics: ChannelStatistics | None = None,
+    init: Initialisation = "he",
+) -> nn.Module:
+    """A model with randomly initialised weights. `segnet.create_model` also loads weights to start from.
 
     Args:
         name: a key of `MODELS`.
         num_classes: K, at least 1.
-        normalisation: of the input; None takes the model's own default.
+        in_channels: C of the image, at least 1.
+        normalisation: of the input; None uses the model's own default for RGB, and `mean_std` for other channels.
+        statistics: of each channel, for `mean_std`; None uses ImageNet's for three channels, else as in `MeanStd`.
+        init: `he` draws every filter at random, as the paper does; `tent` initialises the decoder's filters so that
+            they pass their input on, in the models of `TENT_MODELS` (`models/tent.py`).
 
     Raises:
-        ConfigError: unknown name, or no class.
+        ConfigError: unknown name or initialisation, no class, no channel, a normalisation that does not fit the
+            channels, or `tent` for a model that has no such decoder.
     """
     if name not in MODELS:
         raise ConfigError(f"unknown model '{name}'; {nearest(name, MODELS)}")
     if num_classes < 1:
         raise ConfigError(f"model '{name}': expected at least one class, got {num_classes}")
+    if not isinstance(in_channels, int):
+        raise ConfigError(f"model '{name}': in_channels: expected a whole number, got {in_channels!r}")
+    if init not in get_args(Initialisation):
+        raise ConfigError(f"unknown initialisation '{init}'; {nearest(init, get_args(Initialisation))}")
+    if init == "tent" and name not in TENT_MODELS:  # checked before a large model is initialised in vain
+        raise ConfigError(
+            f"model.init 'tent' is for a decoder of unpooling and convolutions, which '{name}' does not have; "
+            f"use 'he', or one of {', '.join(TENT_MODELS)}"
+        )
+    if normalisation is None and (in_channels != 3 or statistics is not None):
+        normalisation = "mean_std"
     if normalisation is None:
-        return MODELS[name](num_classes)
-    return MODELS[name](num_classes, normalisation=normalisation)
+        model = MODELS[name](num_classes)
+    else:
+        model = MODELS[name](num_classes, in_channels=in_channels, normalisation=normalisation)
+    if statistics is not None and normalisation is not None:
+        model.normalisation = create_normalisation(normalisation, in_channels, statistics)
+    if init == "tent":
+        init_tent(model)
+    return model

@@ -25,7 +25,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from segnet.nn.layers import Normalisation, create_normalisation, init_he
+from segnet.nn.layers import init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 WIDTHS = (64, 64, 64, 64)
@@ -123,10 +124,10 @@ class Autoencoder(nn.Module):
         >>> torch.nn.functional.mse_loss(model.reconstruct(seen), seen).backward()
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = TanhEncoder(3, WIDTHS)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = TanhEncoder(in_channels, WIDTHS)
         self.decoder = FilterBankDecoder(num_classes, WIDTHS)
         init_he(self)
 
@@ -146,5 +147,5 @@ class Autoencoder(nn.Module):
         return rebuilt
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits, or the reconstructed image, (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits, or the reconstructed image, (N, K, H, W)."""
         return self.reconstruct(self.normalisation(image))

@@ -34,7 +34,8 @@ from segnet.models.segnet import BASIC_STAGES, SegNetBasic, UnpoolingDecoder
 from segnet.models.skip_encoder import SkipEncoder
 from segnet.models.upsampling import crop, init_bilinear, learnt_upsampling, upsample_bilinear
 from segnet.models.vgg import PoolingEncoder
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0)
@@ -45,6 +46,7 @@ class BilinearInterpolation(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
@@ -52,15 +54,15 @@ class BilinearInterpolation(nn.Module):
         than 64. One step of 16, since nothing is learnt or added between four steps of 2.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         return crop(upsample_bilinear(self.classifier(features), 16), image.shape[2:])
 
@@ -74,7 +76,7 @@ class AdditionEncoder(PoolingEncoder):
     def forward(  # type: ignore[override] # maps beside the indices
         self, image: Tensor
     ) -> tuple[Tensor, list[PoolingIndices], dict[int, Tensor]]:
-        """Normalised image (N, 3, H, W) -> features (N, 64, h, w), indices in order, maps by number of their stage."""
+        """Normalised image (N, C, H, W) -> features (N, 64, h, w), indices in order, maps by number of their stage."""
         features, kept, maps = image, [], {}
         for number in range(1, self.num_stages + 1):
             features, indices = max_pool(self.get_submodule(f"stage{number}")(features))
@@ -106,6 +108,7 @@ class SegNetBasicEncoderAddition(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
@@ -113,16 +116,16 @@ class SegNetBasicEncoderAddition(nn.Module):
         gets none: only so does the first layer cost Table 1's 64 maps of 180x240.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = AdditionEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = AdditionEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.decoder = AdditionDecoder(64, BASIC_STAGES, 7, _NO_DROPOUT, relu=False)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, indices, maps))
         return logits
@@ -133,11 +136,12 @@ class SegNetBasicSingleChannelDecoder(SegNetBasic):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
-        super().__init__(num_classes, normalisation=normalisation)
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation)
         for module in self.decoder.modules():
             if isinstance(module, ConvBN):
                 module.conv = nn.Conv2d(64, 64, 7, padding=3, groups=64, bias=False)
@@ -173,7 +177,8 @@ class DeconvolutionDecoder(nn.Module):
         """
         for number in (4, 3, 2, 1):
             scale = 2 ** (number - 1)
-            expected = (-(-size[0] // scale), -(-size[1] // scale))
+            # rounded up without a negative number: ONNX divides integers towards zero
+            expected = ((size[0] + scale - 1) // scale, (size[1] + scale - 1) // scale)
             features = crop(self.get_submodule(f"upsample{number}")(features), expected)
             features = self.get_submodule(f"norm{number}")(features)
             if number - 1 in maps:
@@ -186,6 +191,7 @@ class FCNBasic(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
@@ -193,17 +199,17 @@ class FCNBasic(nn.Module):
         after the last deconvolution makes a bias of the classifier redundant.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = SkipEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3), reduced_to=num_classes)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = SkipEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3), reduced_to=num_classes)
         self.classifier = nn.Conv2d(64, num_classes, 1, bias=False)
         self.decoder = DeconvolutionDecoder(num_classes)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.decoder(self.classifier(features), maps, image.shape[2:])
         return logits
@@ -214,20 +220,21 @@ class FCNBasicNoAddition(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.classifier = nn.Conv2d(64, num_classes, 1, bias=False)
         self.decoder = DeconvolutionDecoder(num_classes)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         logits: Tensor = self.decoder(self.classifier(features), {}, image.shape[2:])
         return logits
@@ -238,23 +245,24 @@ class FCNBasicNoDimReduction(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
         SegNet-Basic's 1x1 classifier ends the model.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = SkipEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3))
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = SkipEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT, kept=(1, 2, 3))
         self.decoder = DeconvolutionDecoder(64)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, maps, image.shape[2:]))
         return logits
@@ -265,23 +273,24 @@ class FCNBasicNoAdditionNoDimReduction(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
 
     Chosen:
         SegNet-Basic's 1x1 classifier ends the model.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, _NO_DROPOUT)
         self.decoder = DeconvolutionDecoder(64)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
         init_bilinear(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, {}, image.shape[2:]))
         return logits

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from segnet.models.segnet import UnpoolingDecoder
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 
 # From the deepest stage to the first, all after unpooling.
 DECONVNET_DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64, 64))
@@ -52,23 +53,29 @@ class DeconvNet(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
         fc_channels: units of the fully connected layers; the original has 4096.
     """
 
     def __init__(
-        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 1024
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        fc_channels: int = 1024,
     ) -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, VGG16_STAGES, 3, _NO_DROPOUT)
         self.fc = FullyConnected(fc_channels)
         self.decoder = UnpoolingDecoder(512, DECONVNET_DECODER, 3, _NO_DROPOUT, relu=True)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(self.fc(features), indices))
         return logits

@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 
 _STRIDES = (2, 2, 2, 1, 1)
 _RATES = (1, 1, 1, 1, 2)
@@ -47,11 +48,15 @@ class DilatedConvBN(ConvBN):
 
 
 class DilatedEncoder(nn.Module):
-    """The 13 convolutions of VGG16 down to 1/8, the last three dilated; overlapping 3x3 max pooling."""
+    """The 13 convolutions of VGG16 down to 1/8, the last three dilated; overlapping 3x3 max pooling.
 
-    def __init__(self) -> None:
+    Args:
+        in_channels: C of the image.
+    """
+
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        channels = 3
+        channels = in_channels
         for number, (widths, stride, rate) in enumerate(zip(VGG16_STAGES, _STRIDES, _RATES, strict=True), start=1):
             convolutions = nn.Sequential()
             for width in widths:
@@ -61,7 +66,7 @@ class DilatedEncoder(nn.Module):
             self.add_module(f"pool{number}", nn.MaxPool2d(3, stride, padding=1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised (N, 3, H, W) -> features (N, 512, ceil(H / 8), ceil(W / 8))."""
+        """Normalised (N, C, H, W) -> features (N, 512, ceil(H / 8), ceil(W / 8))."""
         features = image
         for number in range(1, len(VGG16_STAGES) + 1):
             features = self.get_submodule(f"stage{number}")(features)
@@ -74,13 +79,14 @@ class DeepLabLargeFOV(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "caffe_bgr") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = DilatedEncoder()
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = DilatedEncoder(in_channels)
         self.smooth = nn.AvgPool2d(3, 1, padding=1)  # the original's pool5a
         self.fc6 = DilatedConvBN(512, 1024, 12)
         self.dropout6 = nn.Dropout(0.5)
@@ -90,7 +96,7 @@ class DeepLabLargeFOV(nn.Module):
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features = self.smooth(self.encoder(self.normalisation(image)))
         features = self.dropout6(self.fc6(features))
         features = self.dropout7(self.fc7(features))

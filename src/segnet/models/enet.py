@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet.models.upsampling import crop
-from segnet.nn.layers import Normalisation, create_normalisation, init_he
+from segnet.nn.layers import init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 
 _EPS = 1e-3
@@ -36,19 +37,31 @@ def _to_even(features: Tensor) -> Tensor:
 
 
 class InitialBlock(nn.Module):
-    """13 maps of a 3x3 convolution of stride 2, and the image's 3 channels pooled: 16 maps of half the size."""
+    """13 maps of a 3x3 convolution of stride 2, and the image's 3 channels pooled: 16 maps of half the size.
 
-    def __init__(self) -> None:
+    Args:
+        in_channels: C of the image.
+
+    Chosen:
+        For other than three channels: 16 - C maps of the convolution beside the C pooled channels up to C = 8. With
+        more channels too few maps would be left to learn, so the convolution has all 16 and nothing is pooled.
+    """
+
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, 13, 3, stride=2, padding=1, bias=False)
+        self.pools_image = in_channels <= 8
+        maps = 16 - in_channels if self.pools_image else 16
+        self.conv = nn.Conv2d(in_channels, maps, 3, stride=2, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(16, _EPS)
         self.activation = nn.PReLU(16)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, 16, ceil(H / 2), ceil(W / 2))."""
-        pooled, _ = max_pool(image)
-        features: Tensor = self.activation(self.norm(torch.cat([self.conv(image), pooled], dim=1)))
-        return features
+        """(N, C, H, W) -> (N, 16, ceil(H / 2), ceil(W / 2))."""
+        features: Tensor = self.conv(image)
+        if self.pools_image:
+            features = torch.cat([features, max_pool(image)[0]], dim=1)
+        result: Tensor = self.activation(self.norm(features))
+        return result
 
 
 class Bottleneck(nn.Module):
@@ -163,11 +176,15 @@ def _activation(channels: int, *, relu: bool) -> nn.Module:
 
 
 class ENetEncoder(nn.Module):
-    """The initial block and stages 1 to 3: 128 maps of 1/8 of the size, and the indices of the two later poolings."""
+    """The initial block and stages 1 to 3: 128 maps of 1/8 of the size, and the indices of the two later poolings.
 
-    def __init__(self) -> None:
+    Args:
+        in_channels: C of the image.
+    """
+
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.initial = InitialBlock()
+        self.initial = InitialBlock(in_channels)
         self.down1 = DownBottleneck(16, 64, dropout=0.01)
         self.stage1 = nn.Sequential(*(Bottleneck(64, dropout=0.01) for _ in range(4)))
         self.down2 = DownBottleneck(64, 128, dropout=0.1)
@@ -175,7 +192,7 @@ class ENetEncoder(nn.Module):
         self.stage3 = _dilated_stage()
 
     def forward(self, image: Tensor) -> tuple[Tensor, list[PoolingIndices]]:
-        """Normalised image (N, 3, H, W) -> features (N, 128, h, w); indices of 16 maps, then of 64."""
+        """Normalised image (N, C, H, W) -> features (N, 128, h, w); indices of 16 maps, then of 64."""
         features, first = self.down1(self.initial(image))
         features, second = self.down2(self.stage1(features))
         return self.stage3(self.stage2(features)), [first, second]
@@ -218,18 +235,19 @@ class ENet(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "mean_std") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "mean_std") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = ENetEncoder()
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = ENetEncoder(in_channels)
         self.decoder = ENetDecoder()
         self.classifier = nn.ConvTranspose2d(16, num_classes, 2, stride=2)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices = self.encoder(self.normalisation(image))
         return crop(self.classifier(self.decoder(features, indices)), image.shape[2:])

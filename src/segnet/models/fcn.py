@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from segnet.models.skip_encoder import SkipEncoder
 from segnet.models.upsampling import crop, init_bilinear, learnt_upsampling, upsample_bilinear
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 
 _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -56,22 +57,28 @@ class FCN32s(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
         fc_channels: units of fc6 and fc7.
     """
 
     def __init__(
-        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        fc_channels: int = 4096,
     ) -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, VGG16_STAGES, 3, _NO_DROPOUT)
         self.fc = FullyConvolutional(fc_channels)
         self.classifier = nn.Conv2d(fc_channels, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, _ = self.encoder(self.normalisation(image))
         score = self.classifier(self.fc(features))  # (N, K, ceil(H / 32), ceil(W / 32))
         return crop(upsample_bilinear(score, 32), image.shape[2:])
@@ -82,23 +89,29 @@ class FCN16s(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
         fc_channels: units of fc6 and fc7.
     """
 
     def __init__(
-        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        fc_channels: int = 4096,
     ) -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = SkipEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT, kept=(4,))
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = SkipEncoder(in_channels, VGG16_STAGES, 3, _NO_DROPOUT, kept=(4,))
         self.fc = FullyConvolutional(fc_channels)
         self.classifier = nn.Conv2d(fc_channels, num_classes, 1)
         init_he(self)
         self.score_pool4 = _score(512, num_classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         score = upsample_bilinear(self.classifier(self.fc(features)), 2)
         score = crop(score, maps[4].shape[2:]) + self.score_pool4(maps[4])
@@ -110,16 +123,22 @@ class FCN8s(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
         fc_channels: units of fc6 and fc7.
     """
 
     def __init__(
-        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        fc_channels: int = 4096,
     ) -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = SkipEncoder(3, VGG16_STAGES, 3, _NO_DROPOUT, kept=(3, 4))
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = SkipEncoder(in_channels, VGG16_STAGES, 3, _NO_DROPOUT, kept=(3, 4))
         self.fc = FullyConvolutional(fc_channels)
         self.classifier = nn.Conv2d(fc_channels, num_classes, 1)
         init_he(self)
@@ -127,7 +146,7 @@ class FCN8s(nn.Module):
         self.score_pool3 = _score(256, num_classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         return self._enlarge(self.classifier(self.fc(features)), maps, image.shape[2:])
 
@@ -142,6 +161,7 @@ class FCN8sLearnt(FCN8s):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
         fc_channels: units of fc6 and fc7.
 
@@ -151,9 +171,14 @@ class FCN8sLearnt(FCN8s):
     """
 
     def __init__(
-        self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", fc_channels: int = 4096
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        fc_channels: int = 4096,
     ) -> None:
-        super().__init__(num_classes, normalisation=normalisation, fc_channels=fc_channels)
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation, fc_channels=fc_channels)
         self.upsample_pool4 = learnt_upsampling(num_classes, factor=2, kernel_px=4)
         self.upsample_pool3 = learnt_upsampling(num_classes, factor=2, kernel_px=4)
         self.upsample_image = learnt_upsampling(num_classes, factor=8, kernel_px=16)

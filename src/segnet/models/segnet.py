@@ -7,12 +7,14 @@ Source:
     Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015, for the positions of dropout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from segnet.models.vgg import VGG16_STAGES, PoolingEncoder
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import PoolingIndices, max_unpool
 
 # Decoder widths from the deepest stage to the first; the last convolution of stage 1 is the classifier.
@@ -50,6 +52,13 @@ class UnpoolingDecoder(nn.Module):
             self.add_module(f"stage{number}", convolutions)
             self.add_module(f"dropout{number}", nn.Dropout(probability))
 
+    def convolutions(self) -> Iterator[nn.Conv2d]:
+        """Its convolutions, in the order in which features pass them."""
+        for number in range(self.num_stages, 0, -1):
+            for unit in self.get_submodule(f"stage{number}").children():
+                if isinstance(unit, ConvBN):
+                    yield unit.conv
+
     def forward(self, features: Tensor, indices: Sequence[PoolingIndices]) -> Tensor:
         """Upsamples features to the image's size.
 
@@ -74,23 +83,33 @@ class SegNet(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; `caffe_bgr` is what the Oxford VGG16 weights were trained with.
 
     Deviates:
         Convolutions before BN have no bias (the released prototxt has one; BN's shift makes it redundant).
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr", dropout: float = 0.0) -> None:
+    decoder_stages: ClassVar[Sequence[Sequence[int]]] = SEGNET_DECODER
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        in_channels: int = 3,
+        normalisation: Normalisation = "caffe_bgr",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         deep = (0.0, 0.0, dropout, dropout, dropout)
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, VGG16_STAGES, 3, deep)
-        self.decoder = UnpoolingDecoder(512, SEGNET_DECODER, 3, deep[::-1], relu=True)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, VGG16_STAGES, 3, deep)
+        self.decoder = UnpoolingDecoder(512, self.decoder_stages, 3, deep[::-1], relu=True)
         self.classifier = nn.Conv2d(64, num_classes, 3, padding=1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, indices))
         return logits
@@ -103,20 +122,23 @@ class SegNetBasic(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input; the paper uses local contrast (`lcn`), the released prototxt `lrn`.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn", dropout: float = 0.0) -> None:
+    def __init__(
+        self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn", dropout: float = 0.0
+    ) -> None:
         super().__init__()
         deep = (0.0, 0.0, dropout, dropout)
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = PoolingEncoder(3, BASIC_STAGES, 7, deep)
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = PoolingEncoder(in_channels, BASIC_STAGES, 7, deep)
         self.decoder = UnpoolingDecoder(64, BASIC_STAGES, 7, deep[::-1], relu=False)
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, indices = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, indices))
         return logits
@@ -130,11 +152,28 @@ class BayesianSegNet(SegNet):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "caffe_bgr") -> None:
-        super().__init__(num_classes, normalisation=normalisation, dropout=0.5)
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "caffe_bgr") -> None:
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation, dropout=0.5)
+
+
+class BayesianSegNetCamVid(BayesianSegNet):
+    """Bayesian SegNet as the authors released it for CamVid: one more 3x3 convolution before the classifier.
+
+    Args:
+        num_classes: K.
+        in_channels: C of the image.
+        normalisation: of the input.
+
+    Source:
+        The authors' bayesian_segnet_camvid prototxt: `conv1_1_D` has 64 maps with BN and ReLU, and a convolution called
+        `camvid` gives the classes.
+    """
+
+    decoder_stages = (*SEGNET_DECODER[:-1], (64, 64))
 
 
 class BayesianSegNetBasic(SegNetBasic):
@@ -142,8 +181,9 @@ class BayesianSegNetBasic(SegNetBasic):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "lcn") -> None:
-        super().__init__(num_classes, normalisation=normalisation, dropout=0.5)
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
+        super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation, dropout=0.5)

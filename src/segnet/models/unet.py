@@ -9,7 +9,7 @@ Deviates:
     Convolutions keep the size ("same" padding); the original's are not padded, so its output is smaller than its
     image. Pooling rounds up and the decoder crops, so any size works.
     BN after each 3x3 convolution, in place of its bias: SegNet's benchmark puts BN into all models.
-    RGB in place of one grey channel.
+    RGB by default in place of one grey channel.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from segnet.models.upsampling import crop
-from segnet.nn.layers import ConvBN, Normalisation, create_normalisation, init_he
+from segnet.nn.layers import ConvBN, init_he
+from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.pooling import max_pool
 
 UNET_STAGES = (64, 128, 256, 512)
@@ -32,14 +33,16 @@ def _two_convolutions(in_channels: int, out_channels: int) -> nn.Sequential:
 class ContractingPath(nn.Module):
     """Four stages of two convolutions and a 2x2 max pooling, and two convolutions at the bottom.
 
+    Args:
+        in_channels: C of the image.
+
     Chosen:
         Dropout 0.5 after the last pooling and after the bottom, for "drop-out layers at the end of the contracting
         path".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        in_channels = 3
         for number, width in enumerate(UNET_STAGES, start=1):
             self.add_module(f"stage{number}", _two_convolutions(in_channels, width))
             in_channels = width
@@ -51,7 +54,7 @@ class ContractingPath(nn.Module):
         """Encodes an image.
 
         Args:
-            image: (N, 3, H, W), normalised.
+            image: (N, C, H, W), normalised.
 
         Returns:
             Features (N, 1024, h, w) after four poolings (rounded up), and the map before each pooling, first to last.
@@ -90,19 +93,20 @@ class UNet(nn.Module):
 
     Args:
         num_classes: K.
+        in_channels: C of the image.
         normalisation: of the input.
     """
 
-    def __init__(self, num_classes: int, *, normalisation: Normalisation = "mean_std") -> None:
+    def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "mean_std") -> None:
         super().__init__()
-        self.normalisation = create_normalisation(normalisation)
-        self.encoder = ContractingPath()
+        self.normalisation = create_normalisation(normalisation, in_channels)
+        self.encoder = ContractingPath(in_channels)
         self.decoder = ExpansivePath()
         self.classifier = nn.Conv2d(64, num_classes, 1)
         init_he(self)
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB (N, 3, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
+        """(N, C, H, W) in [0, 1], any size from 1x1 -> logits (N, K, H, W)."""
         features, maps = self.encoder(self.normalisation(image))
         logits: Tensor = self.classifier(self.decoder(features, maps))
         return logits

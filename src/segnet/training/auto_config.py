@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segnet.config import Config
-from segnet.nn.layers import Normalisation
+from segnet.models import TENT_MODELS
+from segnet.nn.normalisation import Normalisation
 
 _PIECE_PX = {"small": 180 * 240, "large": 240 * 320, "gpu": 360 * 480}
 _STEPS = {"small": 600, "large": 1500, "gpu": 6000}
@@ -129,8 +130,11 @@ def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, start
         "train.average": 0.98 if steps < 2000 else 0.998,
         "train.evaluate_every": max(epochs // 5, 1),
     }
+    if model in TENT_MODELS and start is None:  # `start` fills the decoder
+        chosen["model.init"] = "tent"
     if given.model.model_fields_set:
-        chosen = {key: value for key, value in chosen.items() if not key.startswith("model.")}
+        # the model is taken as given; how its filters begin is no part of what it is
+        chosen = {k: value for k, value in chosen.items() if k == "model.init" or not k.startswith("model.")}
     settings = {key: value for key, value in chosen.items() if not _has(given, key)}
     return Choice(settings, _lines(given, data, machine, start, settings, piece, steps_per_epoch))
 

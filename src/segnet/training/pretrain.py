@@ -25,7 +25,6 @@ from segnet.config import PretrainConfig
 from segnet.data.datasets.unlabelled import RGB, Images, open_images
 from segnet.data.loader import TrainLoader
 from segnet.data.sample import Batch, Dataset
-from segnet.data.transforms import Augmentation
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import NonFiniteError
 from segnet.io.files import whole_file
@@ -70,7 +69,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
     watched = watched_images(config)
     loader = TrainLoader(
         images,
-        Augmentation(**config.augment.model_dump()),
+        config.augment,
         batch_size=settings.batch_size,
         seed=settings.seed,
         workers=config.data.workers,

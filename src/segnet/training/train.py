@@ -21,20 +21,18 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from segnet.config import Config, DataConfig, LossConfig, TrainConfig
+from segnet.config import Config, DataSettings, LossSettings, TrainSettings
 from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import TrainLoader
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Batch, Dataset
-from segnet.data.transforms import Augmentation
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, NonFiniteError
 from segnet.inference.evaluate import evaluate
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
-from segnet.models import create_model
 from segnet.models.released_form import set_released_form
 from segnet.nn.losses import counted, cross_entropy, dice, lovasz
 from segnet.nn.recompute import recomputing
@@ -46,6 +44,7 @@ from segnet.training.log import LOG_EVERY, RunLog, tensorboard_writer
 from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.progress import steps_shown
 from segnet.training.schedules import lr_multiplier
+from segnet.training.start import create_for_dataset, reading_of
 from segnet.training.sync_batch_norm import normalise_over
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching, save_weights
@@ -102,7 +101,7 @@ def fit(
     train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
     loader = TrainLoader(
         train_set,
-        Augmentation(**config.augment.model_dump()),
+        config.augment,
         batch_size=settings.batch_size,
         seed=settings.seed,
         workers=config.data.workers,
@@ -110,7 +109,7 @@ def fit(
         parts=processes.count,
     )
     plan = _Plan(settings, loader.steps_per_epoch)
-    run = _Run.begin(config, state, train_set.label_set, device_spec, processes)
+    run = _Run.begin(config, state, train_set, device_spec, processes)
     class_weights = _class_weights(config.loss, train_set, device_spec)
     if processes.is_first:
         with whole_file(out / "config.toml") as temporary:
@@ -163,7 +162,7 @@ def fit(
 class _Plan:
     """What is due at which step."""
 
-    settings: TrainConfig
+    settings: TrainSettings
     steps_per_epoch: int
 
     @property
@@ -198,18 +197,22 @@ class _Run:
 
     @classmethod
     def begin(
-        cls, config: Config, state: State | None, label_set: LabelSet, device_spec: DeviceSpec, processes: Processes
+        cls, config: Config, state: State | None, train_set: Dataset, device_spec: DeviceSpec, processes: Processes
     ) -> "_Run":
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
-        model = create_model(config.model.name, label_set.num_classes, config.model.normalisation)
-        set_released_form(
-            model, conv_bias=config.model.conv_bias, bn_eps=config.model.bn_eps, bn_shift=config.model.bn_shift
-        )
+        settings, label_set = config.model, train_set.label_set
+        model = create_for_dataset(config, train_set, measure=state is None)
+        set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
-            load_matching(model, find_weights(config.model.start), label_set)
+            load_matching(
+                model,
+                find_weights(config.model.start),
+                label_set,
+                carry_first_layer=config.model.carry_first_layer,
+            )
         normalise_over(processes, model)
         device_spec.ready(model)
         average = _moving_average(model, config.train.average) if config.train.average else None
@@ -276,6 +279,8 @@ class _Run:
             normalisation=self.config.model.normalisation,
             conv_bias=self.config.model.conv_bias,
             bn_eps=self.config.model.bn_eps,
+            bands=self.config.data.bands or (),
+            value_range=self.config.data.value_range,
             label_set=self.label_set,
             recipe=self.config.to_toml(),
             scores=scores.summary(),
@@ -339,8 +344,8 @@ class _Run:
         return f"at step {self.step} on {', '.join(self.processes.names(batch.names))}"
 
 
-def _open(data: DataConfig, split: str) -> Dataset:
-    dataset = open_dataset(data.path, split, data.format)
+def _open(data: DataSettings, split: str) -> Dataset:
+    dataset = open_dataset(data.path, split, data.format, reading=reading_of(data))
     require_labelled(dataset)
     return dataset
 
@@ -350,7 +355,7 @@ def _in_words(when: str, summary: dict[str, float]) -> str:
 
 
 def _loss(
-    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossConfig, processes: Processes
+    logits: Tensor, target: Tensor, class_weights: Tensor | None, settings: LossSettings, processes: Processes
 ) -> Tensor:
     """What our part of the batch adds to the loss of the whole; alone, that is the loss."""
     step = settings.stride_px
@@ -365,7 +370,7 @@ def _loss(
     return loss
 
 
-def _create_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.Optimizer:
+def _create_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """One group for each learning rate and decay: encoder or not, and filters, biases of convolutions, BN's two."""
     encoder = {id(p) for p in model.get_submodule("encoder").parameters()}
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -386,7 +391,7 @@ def _create_optimiser(model: nn.Module, settings: TrainConfig) -> torch.optim.Op
     return torch.optim.AdamW(groups, lr=settings.lr)
 
 
-def _class_weights(settings: LossConfig, train_set: Dataset, device_spec: DeviceSpec) -> Tensor | None:
+def _class_weights(settings: LossSettings, train_set: Dataset, device_spec: DeviceSpec) -> Tensor | None:
     if settings.class_weights == "none":
         return None
     weights = median_frequency(

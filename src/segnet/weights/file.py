@@ -17,18 +17,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from segnet.data.reading.bands import ImageReading
 from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
 from segnet.labels import LabelSet
 from segnet.models import create_model
 from segnet.models.released_form import set_released_form
-from segnet.nn.layers import Normalisation, normalisation_name
+from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
+from segnet.weights.first_layer import as_mean_std, carry_channels
 
 _CARD = "segnet"
 _PICKLES = {".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin"}
-_PACKAGE = Path(__file__).parents[1] / "weights"
-_CHECKOUT = Path(__file__).parents[3] / "weights"
+_PACKAGE = Path(__file__).parent
+_LOCAL = Path("weights")  # of the current directory, such as a checkout
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class WeightsCard:
     Attributes:
         model: a key of `MODELS`.
         label_set: names and colours of the K classes.
-        normalisation: of the input; `save_weights` replaces it by the model's own.
+        normalisation: of the input. `save_weights` replaces it, `in_channels` and `statistics` by the model's own.
         recipe: the resolved settings of the training run, TOML.
         scores: measured scores by name, 0..1; NaN, not measured, is left out of the file.
         class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
@@ -47,6 +49,10 @@ class WeightsCard:
         version: of this package, when they were written.
         conv_bias: whether convolutions before BN have a bias, as in the released prototxts.
         bn_eps: added to the variance in batch normalisation; None is the model's own.
+        in_channels: C of the image; files of before it was written are RGB.
+        statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
+        bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
+        value_range: stored values that become 0 and 255; None takes the bit depth.
     """
 
     model: str
@@ -60,6 +66,16 @@ class WeightsCard:
     version: str = ""
     conv_bias: bool = False
     bn_eps: float | None = None
+    in_channels: int = 3
+    statistics: ChannelStatistics | None = None
+    bands: tuple[int, ...] = ()
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def reading(self) -> ImageReading:
+        """How image files are read for these weights: bands and range of values."""
+        bands = self.bands or (None if self.in_channels == 3 else tuple(range(1, self.in_channels + 1)))
+        return ImageReading(self.value_range, bands)
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -85,7 +101,7 @@ class NamedWeights(NamedTuple):
     """Weights that have a name.
 
     Attributes:
-        file: its name; looked for in the package, in `weights/` of a checkout, and in the cache folder.
+        file: its name; searched in the package, in `weights/` of the current directory, and in the cache folder.
         sha256: of the file; None where it is not checked.
         url: where to download it from; None when it is not published.
     """
@@ -108,7 +124,7 @@ def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: t
         path: of the `.safetensors` file.
         model: a model of `MODELS`.
         card: its description; the normalisation is replaced by the model's own.
-        dtype: of filters (tensors of more than one axis); everything else keeps its type.
+        dtype: of filters (parameters of more than one axis); everything else keeps its type.
 
     Raises:
         WeightsError: another suffix, a class count that is not the label set's, or a filter that is not finite in
@@ -118,12 +134,19 @@ def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: t
     path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path}: weights are saved as .safetensors; give the file that suffix")
-    card = replace(card, normalisation=normalisation_name(model.get_submodule("normalisation")))
+    normalisation = normalisation_of(model)
+    card = replace(
+        card,
+        normalisation=normalisation.name,
+        in_channels=normalisation.in_channels,
+        statistics=statistics_of(model),
+    )
     state = model.state_dict()
     _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
     stored = {}
+    filters = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
     for name, tensor in state.items():
-        narrow = tensor.to(dtype) if tensor.dim() > 1 else tensor
+        narrow = tensor.to(dtype) if name in filters else tensor
         if not narrow.isfinite().all():
             raise WeightsError(f"{path} not written: {name} is not finite in {str(dtype).removeprefix('torch.')}")
         stored[name] = narrow.cpu().contiguous()
@@ -164,7 +187,9 @@ def read_card(path: Path) -> WeightsCard:
         return _card(text, path)
 
 
-def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = None) -> list[str]:
+def load_matching(
+    model: nn.Module, path: Path, label_set: LabelSet | None = None, *, carry_first_layer: bool = False
+) -> list[str]:
     """Starts fine-tuning: loads every tensor that fits by name and shape; the others keep their values.
 
     Args:
@@ -172,23 +197,22 @@ def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = Non
         path: a `.safetensors` file; with or without a card.
         label_set: of the model. Where the card has other classes, the classifier gets the rows of classes of the
             same name, and the other rows keep their initialisation; None loads whatever fits by shape.
+        carry_first_layer: weights of another number of channels are accepted, and the first layer's filters are
+            repeated over the model's channels and scaled (`first_layer.carry_channels`).
 
     Returns:
         Names in the model's `state_dict` that were not loaded: the classifier, when no class is the same.
 
     Raises:
         WeightsError: file missing, broken or a pickle; no filter fits; or the weights were trained with another input
-            normalisation than the model's.
+            normalisation, or with another number of channels and `carry_first_layer` is not set. The model is then
+            unchanged.
     """
-    with _open(path) as (tensors, text):
-        has = normalisation_name(model.get_submodule("normalisation"))
+    with _open(path) as (stored, text):
         card = _card(text, path) if text else None
-        expected = card.normalisation if card else has
-        if expected != has:
-            raise WeightsError(
-                f"{path}: weights of input normalisation '{expected}', the model has '{has}'; "
-                f"set model.normalisation to '{expected}'"
-            )
+        tensors = stored
+        if card:
+            tensors = _for_input_of(model, stored, card, path, carry_first_layer=carry_first_layer)
         state = model.state_dict()
         fitting = {k: v for k, v in tensors.items() if k in state and v.shape == state[k].shape}
         if not any(tensor.dim() > 1 for tensor in fitting.values()):
@@ -203,6 +227,36 @@ def load_matching(model: nn.Module, path: Path, label_set: LabelSet | None = Non
     return [name for name in state if name not in fitting]
 
 
+def _for_input_of(
+    model: nn.Module, tensors: dict[str, Tensor], card: WeightsCard, path: Path, *, carry_first_layer: bool
+) -> dict[str, Tensor]:
+    """The tensors with the first layer for the model's channels; errors as in `load_matching`."""
+    own = normalisation_of(model)
+    if own.in_channels != card.in_channels and not carry_first_layer:
+        raise WeightsError(
+            f"{path}: weights for {card.in_channels} channels, the model has {own.in_channels}; to start from them, "
+            "with the first layer's filters repeated over the channels and scaled, set carry_first_layer=True "
+            "(model.carry_first_layer = true)"
+        )
+    if own.in_channels == card.in_channels:
+        if own.name != card.normalisation:
+            raise WeightsError(
+                f"{path}: weights of input normalisation '{card.normalisation}', the model has '{own.name}'; "
+                f"set model.normalisation to '{card.normalisation}'"
+            )
+        return tensors
+    carried = {name: tensor for name, tensor in tensors.items() if not name.startswith("normalisation.")}
+    for name, new in model.state_dict().items():
+        old = tensors.get(name)
+        # The layers that see the image: as many inputs as channels, before and now.
+        if old is None or new.dim() != 4 or (old.shape[1], new.shape[1]) != (card.in_channels, own.in_channels):
+            continue
+        if old.shape[0] == new.shape[0] and not name.startswith("normalisation."):
+            filters = old if own.name == card.normalisation else as_mean_std(old, card.normalisation)
+            carried[name] = carry_channels(filters, own.in_channels)
+    return carried
+
+
 def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
     """The file of named weights, or the path that was given.
 
@@ -211,7 +265,7 @@ def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
         cache: folder of downloaded files; None takes `cache_folder()`.
 
     Raises:
-        WeightsError: unknown name, no such file, or a file with another hash than the named one.
+        WeightsError: unknown name, no such file (says where it was searched), or a file with another hash.
         DataError: something has to be downloaded and the cache folder cannot be written.
     """
     if str(name_or_path) not in WEIGHTS:
@@ -224,13 +278,17 @@ def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
             raise WeightsError(f"no weights file at {path}; check the path, or give one of {', '.join(WEIGHTS)}")
         raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
     named = WEIGHTS[str(name_or_path)]
-    folders = (_PACKAGE, _CHECKOUT, cache or cache_folder())
+    folders = (_PACKAGE, _LOCAL, cache or cache_folder())
     found = [folder / named.file for folder in folders if is_file(folder / named.file)]
     if not found and named.url and named.sha256:
         download(named.url, folders[-1] / named.file, named.sha256)
         return folders[-1] / named.file
     if not found:
-        raise WeightsError(f"the weights '{name_or_path}' are not here; put {named.file} into {folders[-1]}")
+        searched = ", ".join(str(folder.resolve()) for folder in folders)
+        raise WeightsError(
+            f"the weights '{name_or_path}' are not installed: no {named.file} in {searched}; put the file into one of "
+            "these folders"
+        )
     if named.sha256 is not None and (sha256 := sha256_of(found[0])) != named.sha256:
         raise WeightsError(
             f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., expected {named.sha256[:16]}...; "
@@ -250,6 +308,11 @@ def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
         raise WeightsError(f"no weights file at {path}; check the path")
     if path.suffix in _PICKLES:
         raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors expected")
+    if path.suffix == ".caffemodel":
+        raise WeightsError(
+            f"{path} is a Caffe model; convert it first: segnet import-caffe {path} --label-set camvid11 "
+            f"--out {path.stem}.safetensors (or camvid12, sun37, or a labels.toml file)"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
@@ -274,7 +337,13 @@ def _create(card: WeightsCard, path: Path) -> nn.Module:
     """The card's model without values: initialising them would take longer than reading the file."""
     try:
         with torch.device("meta"):
-            model = create_model(card.model, card.label_set.num_classes, card.normalisation)
+            model = create_model(
+                card.model,
+                card.label_set.num_classes,
+                card.in_channels,
+                normalisation=card.normalisation,
+                statistics=card.statistics,
+            )
             set_released_form(model, conv_bias=card.conv_bias, bn_eps=card.bn_eps)
             return model
     except ConfigError as cause:

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from segnet.errors import WeightsError, nearest
 from segnet.io.files import cache_folder, download
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import ConvBN, Normalisation, normalisation_name
+from segnet.nn.layers import ConvBN
+from segnet.nn.normalisation import Normalisation, normalisation_of
+from segnet.weights.first_layer import as_mean_std, carry_channels
 
 
 class NamedVGG16(NamedTuple):
@@ -92,7 +94,9 @@ LAYOUTS = (
 def load_vgg16(model: nn.Module, path: Path) -> None:
     """Loads ImageNet weights into the encoder of a model; the rest of the model is not changed.
 
-    In eval mode the encoder then computes what the checkpoint's own model computes, convolution by convolution.
+    In eval mode the encoder then computes what the checkpoint's own model computes, convolution by convolution. For
+    other than three channels the first layer's RGB filters are repeated over the channels and scaled, as timm does
+    (`first_layer.carry_channels`).
 
     Args:
         model: a model whose `encoder` holds VGG16's 13 `ConvBN`, in order and no others, and whose `normalisation` fits
@@ -112,12 +116,17 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
         )
     tensors = _read(path)
     layout = _layout_of(tensors, path)
-    has = normalisation_name(model.get_submodule("normalisation"))
-    if has != layout.normalisation:
+    normalisation = normalisation_of(model)
+    needed = layout.normalisation if normalisation.in_channels == 3 else "mean_std"
+    if normalisation.name != needed:
         raise WeightsError(
-            f"{path}: {layout.name} weights need the input normalisation '{layout.normalisation}', the model has "
-            f"'{has}'; set model.normalisation to '{layout.normalisation}'"
+            f"{path}: {layout.name} weights need the input normalisation '{needed}', the model has "
+            f"'{normalisation.name}'; set model.normalisation to '{needed}'"
         )
+    if normalisation.in_channels != 3:
+        first = f"{layout.convolutions[0]}.weight"
+        rgb = as_mean_std(tensors[first].float(), layout.normalisation)
+        tensors[first] = carry_channels(rgb, normalisation.in_channels)
     states = [_unit_state(tensors, layout, number, unit, path) for number, unit in enumerate(units)]
     for unit, state in zip(units, states, strict=True):
         unit.load_state_dict(state)

@@ -3,11 +3,12 @@ import pytest
 from PIL import Image
 
 from segnet.data import open_dataset
-from segnet.data.checking import check, init_folder
+from segnet.data.checking import check
 from segnet.data.datasets.folder import Folder
-from segnet.data.reading.label_file import LABELS_TOML, read_labels_toml
+from segnet.data.describe_labels import init_folder
+from segnet.data.reading.label_file import LABELS_TOML
 from segnet.data.street.scenes import Street
-from segnet.errors import DataError, LabelError
+from segnet.errors import DataError
 from segnet.labels import VOID
 
 
@@ -17,80 +18,6 @@ def save(path, pixels, palette=None) -> None:
     if palette:
         image.putpalette(palette)
     image.save(path)
-
-
-def test_init_of_grey_labels_names_classes_by_their_ids(tmp_path):
-    save(tmp_path / "labels" / "a.png", [[0, 2, 255]])
-    save(tmp_path / "labels" / "train" / "b.png", [[5]])
-    assert init_folder(tmp_path) == tmp_path / LABELS_TOML
-    labels = read_labels_toml(tmp_path / LABELS_TOML)
-    assert labels.label_set.names == ("class-0", "class-2", "class-5")
-    assert labels.kind == "ids"
-    assert labels.id_table == {0: 0, 2: 1, 5: 2, 255: VOID}
-
-
-def test_init_of_palette_labels_keeps_their_colours(tmp_path):
-    save(tmp_path / "labels" / "a.png", [[0, 1]], [1, 2, 3, 200, 100, 50])
-    save(tmp_path / "labels" / "b.png", [[1]], [9, 9, 9, 200, 100, 50])  # id 0 is another colour, but not used here
-    labels = read_labels_toml(init_folder(tmp_path))
-    assert labels.label_set.colours == ((1, 2, 3), (200, 100, 50))
-    assert labels.kind == "ids"
-
-
-def test_init_of_palettes_that_disagree_goes_by_colour(tmp_path):
-    save(tmp_path / "labels" / "a.png", [[0, 1]], [1, 2, 3, 200, 100, 50])
-    save(tmp_path / "labels" / "b.png", [[0, 1]], [200, 100, 50, 1, 2, 3])
-    labels = read_labels_toml(init_folder(tmp_path))
-    assert labels.kind == "colours"
-    for name in ("a", "b"):
-        save(tmp_path / "images" / f"{name}.png", np.zeros((1, 2, 3)))
-    (tmp_path / "train.txt").write_text("a\nb\n")
-    dataset = Folder(tmp_path, "train")
-    assert dataset[0].target.tolist() == [[0, 1]]
-    assert dataset[1].target.tolist() == [[1, 0]]
-
-
-def test_init_of_painted_labels_takes_black_as_void(tmp_path):
-    save(tmp_path / "labels" / "a.png", [[(0, 0, 0), (200, 1, 1), (1, 200, 1)]])
-    labels = read_labels_toml(init_folder(tmp_path))
-    assert labels.colour_table == {(1, 200, 1): 0, (200, 1, 1): 1, (0, 0, 0): VOID}
-
-
-def test_init_of_a_mask_makes_two_classes_of_0_and_255(tmp_path):
-    save(tmp_path / "labels" / "a.png", [[0, 255]])
-    assert read_labels_toml(init_folder(tmp_path)).id_table == {0: 0, 255: 1}
-
-
-def test_init_does_not_overwrite_unless_asked(tmp_path):
-    save(tmp_path / "labels" / "a.png", [[0, 1]])
-    (tmp_path / LABELS_TOML).write_text("by hand")
-    with pytest.raises(DataError, match="exists"):
-        init_folder(tmp_path)
-    assert (tmp_path / LABELS_TOML).read_text() == "by hand"
-    init_folder(tmp_path, overwrite=True)
-    assert read_labels_toml(tmp_path / LABELS_TOML).label_set.num_classes == 2
-
-
-def test_init_refuses_what_it_cannot_use_and_writes_nothing(tmp_path):
-    with pytest.raises(DataError, match="no label image"):
-        init_folder(tmp_path)
-    save(tmp_path / "labels" / "a.png", [[255, 255]])
-    with pytest.raises(LabelError, match="all pixels"):
-        init_folder(tmp_path)
-    save(tmp_path / "labels" / "b.png", [[(1, 2, 3)]])
-    with pytest.raises(LabelError, match=r"a\.png holds class ids but .*b\.png holds colours"):
-        init_folder(tmp_path)
-    (tmp_path / "labels" / "a.png").unlink()
-    save(tmp_path / "labels" / "b.png", np.random.default_rng(0).integers(0, 256, (30, 30, 3)))
-    with pytest.raises(LabelError, match="photograph"):
-        init_folder(tmp_path)
-    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "labels" / "b.png")
-    with pytest.raises(LabelError, match="mode I;16"):
-        init_folder(tmp_path)
-    (tmp_path / "labels" / "b.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"b\.png is not an image"):
-        init_folder(tmp_path)
-    assert not (tmp_path / LABELS_TOML).exists()
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
+import random
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from segnet.data.loader import TrainLoader, collate, ordered_batches
+from segnet.data.loader import TorchView, TrainLoader, collate, ordered_batches
 from segnet.data.sample import Batch, Sample
 from segnet.data.transforms import Augmentation
 from segnet.errors import ConfigError, DataError, ShapeError
@@ -69,7 +70,7 @@ def test_errors_arrive_as_they_were_raised(workers: int) -> None:
     with pytest.raises(DataError) as caught:
         list(loader(workers, dataset=Numbered(7, broken=3)).batches(0, 30))
     assert str(caught.value) == "p3.png is broken"
-    with pytest.raises(ShapeError, match=r"a batch wants one size; set augment\.crop_px"):
+    with pytest.raises(ShapeError, match=r"a batch needs one size; set augment\.crop_px"):
         list(loader(workers, dataset=Numbered(7, odd=2)).batches(0, 30))
 
 
@@ -93,7 +94,7 @@ def test_parts_put_together_are_the_batches(parts: int) -> None:
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"batch_size 4 .* wants to be a multiple of 3; use 6"):
+    with pytest.raises(ConfigError, match=r"batch_size 4 .* must be a multiple of 3; use 6"):
         TrainLoader(Numbered(7), Augmentation(), batch_size=4, seed=0, part=0, parts=3)
 
 
@@ -109,3 +110,67 @@ def test_collate_names_the_images_that_differ() -> None:
     dataset = Numbered(3, odd=1)
     with pytest.raises(ShapeError, match=r"'p0' is .*'p1' is"):
         collate([dataset[0], dataset[1]])
+
+
+def test_every_epoch_draws_other_changes() -> None:
+    settings = {"batch_size": 1, "seed": 0}
+    grey = [Sample(np.full((4, 6, 3), 100, np.uint8), np.zeros((4, 6), np.uint8), "grey")]
+    images = [b.image for b in TrainLoader(Listed(grey), Augmentation(brightness=0.5), **settings).batches(0, 3)]
+    assert len({float(image.mean()) for image in images}) == 3
+
+
+class Listed:
+    label_set = CAMVID_11
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.samples, self.names = samples, tuple(s.name for s in samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+def test_a_transform_of_the_caller_is_seeded_by_epoch_and_index() -> None:
+    def noisy(image: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        changed = image + torch.rand(()) + float(np.random.rand()) + random.random()
+        return changed, target
+
+    def images(first_step: int, workers: int = 0) -> list[torch.Tensor]:
+        made = TrainLoader(Numbered(4), Augmentation(), noisy, batch_size=2, seed=3, workers=workers)
+        return [b.image for b in made.batches(first_step, 4)]
+
+    whole = images(0)
+    assert len({float(i.sum()) for i in whole}) == 4
+    assert all(torch.equal(a, b) for a, b in zip(images(3), whole[3:], strict=True))
+    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(images(0), whole, strict=True))
+    assert before[0] == random.getstate()
+    assert before[1] == np.random.get_state()[1].tolist()
+    assert torch.equal(before[2], torch.get_rng_state())
+
+
+def test_mixing_takes_a_second_sample_and_repeats() -> None:
+    def batches() -> list[Batch]:
+        return list(TrainLoader(Numbered(6), Augmentation(cutmix=1.0), batch_size=2, seed=0).batches(0, 3))
+
+    first, second = batches(), batches()
+    assert all("+" in name for batch in first for name in batch.names)
+    assert all(torch.equal(a.image, b.image) and a.names == b.names for a, b in zip(first, second, strict=True))
+    mixed = first[0].image[0]
+    assert torch.equal((mixed[0] * 255).round().long() % 11, first[0].target[0])
+
+
+def test_the_default_dataloader_batches_a_view() -> None:
+    view = TorchView(Numbered(5), Augmentation(brightness=0.5), seed=1)
+    batch = next(iter(torch.utils.data.DataLoader(view, batch_size=2)))
+    assert batch["image"].shape == (2, 3, 4, 6)
+    assert batch["image"].dtype == torch.float32
+    assert batch["target"].dtype == torch.int64
+    assert batch["name"] == ["p0", "p1"]
+    before = view[4]["image"]
+    assert torch.equal(view[4]["image"], before)
+    view.set_epoch(1)
+    assert not torch.equal(view[4]["image"], before)
+    assert torch.equal(TorchView(Numbered(5))[3]["image"], torch.full((3, 4, 6), 3 / 255))

@@ -59,7 +59,7 @@ def test_a_small_image_is_padded_with_grey_and_void() -> None:
     assert (result.image[void] == 128).all()
 
 
-def test_a_crop_at_scale_one_is_a_piece_of_the_image() -> None:
+def test_a_crop_at_scale_one_is_a_part_of_the_image() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)
     sample = Sample(image, image[..., 0], "noise")
@@ -97,7 +97,75 @@ def test_tint_multiplies_each_colour_by_its_own_factor() -> None:
     assert np.array_equal(*same)
 
 
-def test_the_same_source_of_chance_gives_the_same_sample() -> None:
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(scale=(1.7, 1.7), crop_px=(40, 60)), Augmentation(rotate_degrees=30)]
+)
+def test_labels_are_never_interpolated(augmentation: Augmentation) -> None:
+    target = np.where(np.indices((40, 60)).sum(0) // 5 % 2, 0, 200).astype(np.uint8)  # nothing between 0 and 200
+    sample = Sample(np.zeros((40, 60, 3), np.uint8), target, "stripes")
+    for seed in range(3):
+        result = augment(sample, augmentation, np.random.default_rng(seed))
+        assert set(np.unique(result.target)) <= {0, 200, VOID}
+
+
+def test_scale_is_log_uniform() -> None:
+    """From 0.5 to 2, half of the factors are below 1; drawn uniformly it would be a third."""
+    sample = Sample(np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40), np.uint8), "flat")
+    augmentation = Augmentation(scale=(0.5, 2.0), crop_px=(40, 40))
+    shrunk = [(augment(sample, augmentation, np.random.default_rng(seed)).target == VOID).any() for seed in range(400)]
+    assert np.mean(shrunk) == pytest.approx(0.5, abs=0.08)  # standard deviation 0.025; a third is 0.17 away
+
+
+@pytest.mark.parametrize("degrees", [10.0, 45.0])
+def test_rotation_turns_both_and_leaves_void_corners(degrees: float) -> None:
+    sample = checkers()
+    turned = 0.0
+    for seed in range(4):
+        result = augment(sample, Augmentation(rotate_degrees=degrees), np.random.default_rng(seed))
+        assert result.image.shape == sample.image.shape
+        assert agreement(result) > 0.75
+        turned = max(turned, (result.target == VOID).mean())
+        assert (result.image[0, 0] == 128).all() or result.target[0, 0] != VOID
+    assert turned > 0.01
+
+
+def test_vertical_flip_moves_both() -> None:
+    sample = checkers()
+    results = [augment(sample, Augmentation(flip_vertical=True), np.random.default_rng(s)) for s in range(60)]
+    flipped = [np.array_equal(r.target, sample.target[::-1]) for r in results]
+    assert all(agreement(r) == 1 for r in results)
+    assert 15 < sum(flipped) < 45  # 30 expected, standard deviation 4
+
+
+def test_rare_class_crops_contain_the_rare_class() -> None:
+    target = np.zeros((64, 64), np.uint8)
+    target[50:52, 3:5] = 7
+    sample = Sample(np.zeros((64, 64, 3), np.uint8), target, "four pixels of class 7")
+
+    def share(rare_class_crop: float) -> float:
+        augmentation = Augmentation(crop_px=(16, 16), rare_class_crop=rare_class_crop)
+        crops = [augment(sample, augmentation, np.random.default_rng(seed)) for seed in range(200)]
+        assert all(c.target.shape == (16, 16) for c in crops)
+        return float(np.mean([(c.target == 7).any() for c in crops]))
+
+    assert share(0.0) < 0.15
+    assert 0.4 < share(1.0) < 0.65  # half of the crops are drawn for class 7, half for class 0
+
+
+def test_images_of_other_channels_and_types_move_like_rgb() -> None:
+    augmentation = Augmentation(flip=True, rotate_degrees=20, scale=(0.8, 1.5), crop_px=(32, 48), brightness=0.1)
+    rgb = checkers()
+    expected = augment(rgb, augmentation, np.random.default_rng(5))
+    six = Sample(np.repeat(rgb.target[..., None].astype(np.uint16) * 5000, 6, axis=2), rgb.target, "six bands")
+    got = augment(six, augmentation, np.random.default_rng(5))
+    assert got.image.shape == (32, 48, 6)
+    assert got.image.dtype == np.uint16
+    assert np.array_equal(got.target, expected.target)
+    floats = Sample(six.image.astype(np.float32) / 65535, rgb.target, "floats")
+    assert augment(floats, augmentation, np.random.default_rng(5)).image == pytest.approx(got.image / 65535, abs=2e-5)
+
+
+def test_the_same_seed_gives_the_same_sample() -> None:
     augmentation = Augmentation(flip=True, scale=(0.5, 2.0), crop_px=(16, 16), brightness=0.3)
     first, second = (augment(checkers(), augmentation, np.random.default_rng([1, 2, 3])) for _ in range(2))
     assert np.array_equal(first.image, second.image)
@@ -118,13 +186,17 @@ def test_tensors() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"scale": (0.5, 2.0)}, "crop_px must say"),
+        ({"scale": (0.5, 2.0)}, "crop_px must give"),
         ({"scale": (2.0, 0.5), "crop_px": (8, 8)}, "low <= high"),
         ({"scale": (0.0, 1.0), "crop_px": (8, 8)}, "0 < low"),
         ({"crop_px": (0, 8)}, "at least 1"),
         ({"brightness": 1.0}, "brightness"),
         ({"saturation": -0.1}, "saturation"),
         ({"tint": 1.0}, "tint"),
+        ({"rare_class_crop": 0.5}, "rare_class_crop needs"),
+        ({"cutmix": 0.6, "classmix": 0.6}, "sum of at most 1"),
+        ({"rotate_degrees": 200}, "rotate_degrees"),
+        ({"blurr": 1}, "blurr"),
     ],
 )
 def test_settings_that_cannot_be_used(settings: dict[str, object], words: str) -> None:

@@ -89,7 +89,7 @@ def test_tiles_cover_a_side_overlap_enough_and_begin_on_the_grid(length: int) ->
 
 def save_basic(path: Path, name: str = "segnet-basic") -> Path:
     torch.manual_seed(0)
-    save_weights(path, create_model(name, 11, "mean_std"), WeightsCard(model=name, label_set=CAMVID_11))
+    save_weights(path, create_model(name, 11, normalisation="mean_std"), WeightsCard(model=name, label_set=CAMVID_11))
     return path
 
 

@@ -31,7 +31,7 @@ def test_rows_that_do_not_fit() -> None:
     for wrong in (np.zeros((1, 4, 3), np.uint8), np.zeros((1, 5), np.uint8), np.zeros((1, 5, 3), np.float32)):
         with pytest.raises(ShapeError, match=r"expects more rows, uint8 \(h, 5, 3\)"):
             PNGRows(BytesIO(), (2, 5)).write(wrong)
-    with pytest.raises(ShapeError, match="with 0 rows expected more"):
+    with pytest.raises(ShapeError, match="with 0 rows expects more"):
         PNGRows(BytesIO(), (2, 5)).write(np.zeros((3, 5, 3), np.uint8))
     with pytest.raises(ShapeError, match="closed after 1"), PNGRows(BytesIO(), (2, 5)) as png:
         png.write(np.zeros((1, 5, 3), np.uint8))

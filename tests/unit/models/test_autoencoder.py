@@ -64,10 +64,10 @@ def test_stages_follow_each_other(model: Autoencoder) -> None:
 
 def test_its_encoder_starts_segnet_basic_and_its_decoder_is_thrown_away(tmp_path: Path) -> None:
     torch.manual_seed(4)
-    ancestor = create_model("autoencoder", 3, "mean_std")
+    ancestor = create_model("autoencoder", 3, normalisation="mean_std")
     path = tmp_path / "ancestor.safetensors"
     save_weights(path, ancestor, WeightsCard("autoencoder", RGB), torch.float32)
-    model = create_model("segnet-basic", 11, "mean_std")
+    model = create_model("segnet-basic", 11, normalisation="mean_std")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     left = load_matching(model, path)
     after = model.state_dict()

@@ -25,7 +25,7 @@ def model() -> DeepLabLargeFOV:
 
 
 def test_the_output_before_enlarging_is_an_eighth() -> None:
-    encoder = DilatedEncoder()
+    encoder = DilatedEncoder(3)
     for module in encoder.modules():  # only sizes matter here: leave out the work
         if isinstance(module, nn.Conv2d):
             module.forward = lambda image, conv=module: image[:, :1].expand(-1, conv.out_channels, -1, -1)  # type: ignore[method-assign]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from trained_models import random_images, trained
 
 from segnet.errors import ConfigError, ShapeError
-from segnet.nn.layers import ConvBN, create_normalisation
+from segnet.nn.layers import ConvBN
+from segnet.nn.normalisation import create_normalisation
 from segnet.pooling import max_pool, max_unpool
 from segnet.runtime.backend import Backend
 from segnet.runtime.compiled import CompiledBackend

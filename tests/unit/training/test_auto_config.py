@@ -50,6 +50,14 @@ def test_without_weights_it_learns_from_nothing_and_faster() -> None:
     assert (chosen["model.name"], chosen["model.start"], chosen["train.lr"]) == ("segnet-basic", "", 3e-3)
 
 
+def test_a_decoder_that_no_weights_fill_begins_as_a_tent() -> None:
+    assert choose(starts=()).settings["model.init"] == "tent"
+    assert choose("model.name=segnet", "model.vgg16=oxford").settings["model.init"] == "tent"
+    assert "model.init" not in choose().settings  # it begins from weights
+    assert "model.init" not in choose("model.name=unet").settings  # which cannot
+    assert "model.init" not in choose("model.init=he", starts=()).settings
+
+
 @pytest.mark.parametrize("machine", [LAPTOP, WORKSTATION, GPU])
 @pytest.mark.parametrize("number", [1, 3, 50, 100_000])
 @pytest.mark.parametrize("size_px", [(1, 1), (24, 32), (4000, 3000), (100, 9000)])

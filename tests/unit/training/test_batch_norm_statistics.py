@@ -27,7 +27,7 @@ def test_statistics_are_the_average_over_batches(tiny_camvid: Path) -> None:
 
 def test_parameters_modes_and_momentum_are_as_before(tiny_camvid: Path) -> None:
     dataset = open_dataset(tiny_camvid, "train", "camvid")
-    model = create_model("bayesian-segnet-basic", 11, "mean_std").train()
+    model = create_model("bayesian-segnet-basic", 11, normalisation="mean_std").train()
     model.classifier.eval()
     before = {k: v.clone() for k, v in model.named_parameters()}
     modes = [m.training for m in model.modules()]
@@ -42,7 +42,9 @@ def test_parameters_modes_and_momentum_are_as_before(tiny_camvid: Path) -> None:
 
 def test_a_model_in_evaluation_then_sees_normalised_maps(tiny_camvid: Path) -> None:
     dataset = open_dataset(tiny_camvid, "train", "camvid")
-    model = create_model("segnet-basic", 11, "raw_bgr").eval()  # inputs 0..255: far from the statistics it starts with
+    model = create_model(
+        "segnet-basic", 11, normalisation="raw_bgr"
+    ).eval()  # inputs 0..255: far from the statistics it starts with
     recompute_statistics(model, dataset, PLACE, batch_size=6)
     outputs = []
     hook = model.encoder.stage1[0].norm.register_forward_hook(lambda _, __, output: outputs.append(output.clone()))

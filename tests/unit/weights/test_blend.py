@@ -19,7 +19,7 @@ def saved(tmp_path: Path) -> Saved:
     """A file of random weights, its BN statistics and card too."""
 
     def save(name: str, *, model: str = "segnet-basic", normalisation: str = "mean_std", labels: LabelSet = CAMVID_11):
-        model_name = create_model(model, labels.num_classes, normalisation)
+        model_name = create_model(model, labels.num_classes, normalisation=normalisation)
         with torch.no_grad():
             for tensor in model_name.state_dict().values():
                 if tensor.is_floating_point():

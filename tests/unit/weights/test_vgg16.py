@@ -13,7 +13,8 @@ from segnet.errors import WeightsError
 from segnet.io.files import download
 from segnet.models.segnet import SegNet, SegNetBasic
 from segnet.models.vgg import VGG16_STAGES
-from segnet.nn.layers import create_normalisation
+from segnet.nn.layers import ConvBN
+from segnet.nn.normalisation import create_normalisation
 from segnet.weights.vgg16 import VGG16_FILES, find_vgg16, load_vgg16
 
 Checkpoint = dict[str, Tensor]
@@ -142,6 +143,21 @@ def test_the_rest_of_the_model_is_untouched(model: SegNet, tmp_path: Path) -> No
     load_vgg16(model, path)
     changed = {name.split(".")[0] for name, t in model.state_dict().items() if not torch.equal(t, before[name])}
     assert changed == {"encoder"}
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+def test_the_first_layer_is_carried_over_to_other_channels(tmp_path: Path, channels: int) -> None:
+    tensors = drawn(features(CONVOLUTIONS))
+    save_file(tensors, tmp_path / "vgg16.safetensors")
+    other = SegNet(2, in_channels=channels, normalisation="mean_std").eval()
+    load_vgg16(other, tmp_path / "vgg16.safetensors")
+    units = [u for u in other.encoder.modules() if isinstance(u, ConvBN)]
+    first = tensors["features.0.weight"]
+    expected = first.sum(1, keepdim=True) if channels == 1 else first.repeat(1, 2, 1, 1) / 2
+    torch.testing.assert_close(units[0].conv.weight.detach(), expected)
+    assert torch.equal(units[1].conv.weight, tensors["features.2.weight"])
+    with pytest.raises(WeightsError, match="need the input normalisation 'mean_std', the model has 'lcn'"):
+        load_vgg16(SegNet(2, in_channels=channels, normalisation="lcn"), tmp_path / "vgg16.safetensors")
 
 
 def test_another_input_normalisation_is_refused_and_nothing_changes(model: SegNet, tmp_path: Path) -> None:

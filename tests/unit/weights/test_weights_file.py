@@ -2,8 +2,10 @@
 
 import errno
 import hashlib
+import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from segnet.errors import ConfigError, DataError, WeightsError
+from segnet.data.reading.bands import ImageReading
+from segnet.errors import DataError, WeightsError
 from segnet.labels import CAMVID_11, VOC_21, LabelSet
 from segnet.models import create_model
-from segnet.nn.layers import create_normalisation, normalisation_name
+from segnet.nn.normalisation import ChannelStatistics
 from segnet.weights import file as module
 from segnet.weights.file import (
     WEIGHTS,
@@ -121,17 +124,11 @@ def test_filters_that_are_not_finite_are_not_written(tmp_path: Path, value: floa
 
 @pytest.mark.parametrize("name", ["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"])
 def test_the_card_says_the_models_own_normalisation(tmp_path: Path, name: str) -> None:
-    model = create_model("segnet-basic", 11, name)  # type: ignore[arg-type]
+    model = create_model("segnet-basic", 11, normalisation=name)  # type: ignore[arg-type]
     save_weights(tmp_path / "w.safetensors", model, CARD)
     back, card = load_weights(tmp_path / "w.safetensors")
     assert card.normalisation == name
     assert type(back.normalisation) is type(model.normalisation)
-    assert normalisation_name(create_normalisation(name).to(torch.bfloat16)) == name  # type: ignore[arg-type]
-
-
-def test_what_is_no_normalisation_has_no_name() -> None:
-    with pytest.raises(ConfigError, match="Identity is not an input normalisation"):
-        normalisation_name(nn.Identity())
 
 
 def test_loading_leaves_the_random_generator_alone(tmp_path: Path) -> None:
@@ -144,7 +141,7 @@ def test_loading_leaves_the_random_generator_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mean_std", "caffe_bgr", "lrn", "lcn"])
 def test_what_is_loaded_can_be_trained_on_and_owns_its_numbers(tmp_path: Path, name: str) -> None:
     path = tmp_path / "model.safetensors"
-    model = create_model("segnet-basic", 11, name)  # type: ignore[arg-type]
+    model = create_model("segnet-basic", 11, normalisation=name)  # type: ignore[arg-type]
     save_weights(path, model, CARD)
     loaded, _ = load_weights(path)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
@@ -258,15 +255,17 @@ def test_broken_files_and_pickles_are_one_clear_line(tmp_path: Path) -> None:
 
 def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PACKAGE", tmp_path / "package")
-    monkeypatch.setattr(module, "_CHECKOUT", tmp_path / "checkout")
+    monkeypatch.chdir(tmp_path)  # whose folder `weights` is searched
     cache = tmp_path / "cache"
-    with pytest.raises(WeightsError, match=rf"put segnet-camvid.safetensors into {cache}"):
+    with pytest.raises(
+        WeightsError, match=rf"no segnet-camvid.safetensors in .*package, {tmp_path}/weights, {cache}; put"
+    ):
         find_weights("segnet-camvid", cache)
-    for folder in ("cache", "checkout", "package"):  # each comes before the one that was there
+    for folder in ("cache", "weights", "package"):  # each comes before the one that was there
         (tmp_path / folder).mkdir()
         file = tmp_path / folder / "segnet-camvid.safetensors"
         file.write_bytes(b"weights")
-        assert find_weights("segnet-camvid", cache) == file
+        assert find_weights("segnet-camvid", cache).resolve() == file
         assert find_weights(file) == find_weights(str(file)) == file
     with pytest.raises(WeightsError, match="unknown weights 'segnet-camvit'; did you mean 'segnet-camvid'"):
         find_weights("segnet-camvit")
@@ -322,9 +321,9 @@ def test_fine_tuning_refuses_what_cannot_help(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, drawn_model(), CARD)
     with pytest.raises(WeightsError, match="no filter fits SegNet by name and shape"):
-        load_matching(create_model("segnet", 11, "lcn"), path)
+        load_matching(create_model("segnet", 11, normalisation="lcn"), path)
     with pytest.raises(WeightsError, match=r"normalisation 'lcn', the model has 'lrn'; set .* to 'lcn'"):
-        load_matching(create_model("segnet-basic", 11, "lrn"), path)
+        load_matching(create_model("segnet-basic", 11, normalisation="lrn"), path)
     with pytest.raises(WeightsError, match="no weights file"):
         load_matching(drawn_model(), tmp_path / "missing.safetensors")
     bare = tmp_path / "bare.safetensors"
@@ -346,3 +345,66 @@ def test_a_classifier_that_is_a_transposed_convolution(tmp_path: Path) -> None:
     loaded, card = load_weights(tmp_path / "enet.safetensors")
     assert card.model == "enet"
     assert torch.equal(loaded.classifier.weight, model.classifier.weight.half().float())  # type: ignore[union-attr,operator]
+
+
+# ------------------------------------------------------------------------------------------------ other channels
+
+
+STATISTICS = ChannelStatistics((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.3, 0.3, 0.3, 0.2, 0.2, 0.2))
+
+
+def six_channels(num_classes: int = 11) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return create_model("segnet-basic", num_classes, 6, statistics=STATISTICS)
+
+
+def test_channels_and_their_statistics_are_saved_and_loaded(tmp_path: Path) -> None:
+    path, model = tmp_path / "six.safetensors", six_channels()
+    save_weights(path, model, replace(CARD, bands=(4, 3, 2, 8, 11, 12)))
+    back, card = load_weights(path)
+    assert (card.in_channels, card.bands, card.normalisation) == (6, (4, 3, 2, 8, 11, 12), "mean_std")
+    assert card.statistics is not None
+    assert card.statistics.mean == pytest.approx(STATISTICS.mean)  # float32
+    assert torch.equal(back.normalisation.mean, model.normalisation.mean)  # not rounded to float16
+    image = torch.rand(1, 6, 9, 11)
+    with torch.no_grad():
+        assert torch.equal(back.normalisation(image), model.normalisation(image))
+        assert back(image).shape == (1, 11, 9, 11)
+
+
+def test_a_card_without_channels_is_rgb(tmp_path: Path) -> None:
+    record = json.loads(CARD.to_json())
+    for name in ("in_channels", "statistics", "bands", "value_range"):
+        del record[name]
+    card = WeightsCard.from_json(json.dumps(record))
+    assert card.reading == ImageReading()
+    six = WeightsCard("segnet", CAMVID_11, in_channels=6)
+    assert six.reading == ImageReading(bands=(1, 2, 3, 4, 5, 6))
+    assert (card.in_channels, card.statistics, card.bands) == (3, None, ())
+
+
+def test_other_channels_are_refused_unless_the_first_layer_is_carried_over(tmp_path: Path) -> None:
+    path, model = tmp_path / "rgb.safetensors", six_channels()
+    rgb = create_model("segnet-basic", 11, normalisation="caffe_bgr")
+    save_weights(path, rgb, CARD, torch.float32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"weights for 3 channels, the model has 6; .*carry_first_layer=True"):
+        load_matching(model, path)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert load_matching(model, path, carry_first_layer=True) == ["normalisation.mean", "normalisation.std"]
+    first = "encoder.stage1.0.conv.weight"
+    state, old = model.state_dict(), rgb.state_dict()
+    # BGR filters of 0..255, for RGB of deviation 1: flipped, times 255 times ImageNet's deviation; half for twice C
+    expected = old[first].flip(1) * 255 * torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) / 2
+    torch.testing.assert_close(state[first][:, :3], expected)
+    assert torch.equal(state[first][:, 3:], state[first][:, :3])
+    assert torch.equal(state["encoder.stage2.0.conv.weight"], old["encoder.stage2.0.conv.weight"])
+    assert torch.equal(state["normalisation.mean"], before["normalisation.mean"])
+
+
+def test_filters_of_lcn_are_not_carried_to_other_statistics(tmp_path: Path) -> None:
+    save_weights(tmp_path / "lcn.safetensors", create_model("segnet-basic", 11), CARD)
+    with pytest.raises(WeightsError, match="'lcn' cannot be carried over to 'mean_std'"):
+        load_matching(six_channels(), tmp_path / "lcn.safetensors", carry_first_layer=True)

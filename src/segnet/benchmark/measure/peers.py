@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from segnet.errors import ConfigError
 from segnet.models import create_model
-from segnet.nn.layers import create_normalisation
+from segnet.nn.normalisation import create_normalisation
 from segnet.runtime.backend import require
 
 SMP_UNET = "smp-unet-vgg16"

@@ -14,9 +14,9 @@ Source:
 
 from pathlib import Path
 
-from segnet.data.datasets.folder import images_in
+from segnet.data.datasets.layout import images_in
 from segnet.data.datasets.paired import Pair, PairedImages
-from segnet.data.reading.images import read_class_ids
+from segnet.data.reading.images import ClassIds, read_class_ids
 from segnet.data.reading.targets import ids_to_target, require_files
 from segnet.data.sample import Image8
 from segnet.errors import DataError
@@ -47,7 +47,7 @@ class CamVid(PairedImages):
             require_files(self.pairs, f"split '{split}' of {root} names it")
 
 
-def camvid_target(class_ids: Image8, path: Path) -> Image8:
+def camvid_target(class_ids: ClassIds, path: Path) -> Image8:
     """Class ids as in the file, where 11 is void -> class ids or `VOID`.
 
     Raises:

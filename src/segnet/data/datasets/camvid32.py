@@ -32,7 +32,10 @@ Source:
 
 from pathlib import Path
 
+import numpy as np
+
 from segnet.data.datasets.paired import Pair, PairedImages
+from segnet.data.reading.images import open_image
 from segnet.data.reading.targets import read_colours_target, require_files
 from segnet.data.sample import Image8
 from segnet.errors import DataError
@@ -124,6 +127,26 @@ def camvid32_folders(root: Path, split: str) -> tuple[Path, Path] | None:
 
 def _read_target(path: Path) -> Image8:
     return read_colours_target(path, IDS_32)
+
+
+def is_painted_in_32_colours(root: Path, split: str) -> bool:
+    """Whether `root` has one of the layouts above and its first label image has CamVid's colours.
+
+    Other datasets are packed in the same layout, so the colours decide: most pixels must have one of the 32, and one
+    that is not black.
+    """
+    folders = camvid32_folders(root, split)
+    if folders is None:
+        return False
+    path = min(folders[1].glob("*_L.png"))
+    try:
+        rgb = np.asarray(open_image(path).convert("RGB"))
+    except DataError:
+        return True  # reading the dataset says what is wrong with the file
+    colours, counts = np.unique(rgb.reshape(-1, 3), axis=0, return_counts=True)
+    known = {tuple(colour): int(count) for colour, count in zip(colours.tolist(), counts, strict=True)}
+    shared = sum(count for colour, count in known.items() if colour in IDS_32)
+    return shared * 2 > rgb.shape[0] * rgb.shape[1] and any(colour in IDS_32 and any(colour) for colour in known)
 
 
 def find_pairs(root: Path, split: str) -> list[Pair]:

@@ -1,13 +1,15 @@
 """A custom dataset: images and labels in two folders, and a `labels.toml` that defines the classes.
 
     DIR/images/X.jpg        any image that Pillow opens
-    DIR/labels/X.png        the same name; class ids (8-bit grey or palette) or colours, of the image's size
+    DIR/labels/X.png        the same name; class ids (grey or palette) or colours, of the image's size
     DIR/labels.toml         names, colours and ids of the classes (see `label_file.py`)
+
+`layout.py` lists other names of the folders and of label files that are read too.
 
 The images of a split are found in this order:
 
 1. `DIR/train.txt`, `DIR/val.txt`: image names with or without suffix, one a line;
-2. folders `DIR/images/train`, `DIR/labels/train`, and `val` alike;
+2. folders of the split, such as `DIR/images/train` and `DIR/labels/train`;
 3. by name: an image is in `val` when the first 8 bytes of the SHA-256 of its name (without suffix) are a multiple of
    5, else in `train`. So about every fifth image is in `val`, on every machine, and no image changes its split when
    others are added. Where `val` would be empty, it gets the image with the smallest number; where `train` would be
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from segnet.data.datasets.layout import find_labels, folders_of, images_in, label_folder, require_no_broken_link
 from segnet.data.datasets.paired import Pair, PairedImages
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, read_labels_toml, write_labels_toml
 from segnet.data.reading.targets import read_colours_target, read_ids_target, require_labels
@@ -29,8 +32,6 @@ from segnet.errors import DataError
 from segnet.io.files import whole_file
 from segnet.io.text import read_lines
 from segnet.palette import to_palette_image
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class Folder(PairedImages):
@@ -50,14 +51,15 @@ class Folder(PairedImages):
         self.labels = read_labels_toml(root / LABELS_TOML)
         super().__init__(self.labels.label_set, find_pairs(root, split, allow_missing), self._read)
         if not allow_missing:
+            require_no_broken_link(image for image, _ in self.pairs)
             require_labels(
                 self.pairs, "expected a PNG of the image's name for each, or a list that leaves the others out"
             )
 
     def _read(self, path: Path) -> Image8:
         if self.labels.kind == "ids":
-            return read_ids_target(path, self.labels.id_table)
-        return read_colours_target(path, self.labels.colour_table)
+            return read_ids_target(path, self.labels.id_table, snap=self.labels.snap, equal_channels=True)
+        return read_colours_target(path, self.labels.colour_table, snap=self.labels.snap)
 
 
 def find_pairs(root: Path, split: str, allow_missing: bool = False) -> list[Pair]:
@@ -69,7 +71,8 @@ def find_pairs(root: Path, split: str, allow_missing: bool = False) -> list[Pair
     images, labels, names = _split(root, split, allow_missing)
     if not names:
         raise DataError(f"no image in the split '{split}' of {root}")
-    return [Pair(name, images[name], labels / f"{name}.png") for name in names]
+    found = find_labels(labels, names)
+    return [Pair(name, images[name], found[name]) for name in names]
 
 
 def write_folder(root: Path, dataset: Dataset) -> None:
@@ -95,47 +98,17 @@ def write_folder(root: Path, dataset: Dataset) -> None:
     write_labels_toml(root / LABELS_TOML, LabelFile(label_set, "ids", ids))
 
 
-def images_in(folder: Path) -> dict[str, Path]:
-    """Name without suffix -> path, in the order of the names.
-
-    Raises:
-        DataError: no such folder, two images that differ only in suffix, or a name that is not UTF-8.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; expected images in it")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith("."):
-            require_utf8(path)
-            if path.stem in found:
-                raise DataError(f"{found[path.stem]} and {path} would share one label; rename one")
-            found[path.stem] = path
-    return found
-
-
-def require_utf8(path: Path) -> None:
-    """Refuses a file name that cannot be written to a list or shown.
-
-    Raises:
-        DataError: its bytes are not UTF-8.
-    """
-    try:
-        path.name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{str(path)!r}: the name is not valid UTF-8; rename it") from None
-
-
 def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path], Path, tuple[str, ...]]:
     """All images by name, the folder of labels, and the names that belong to the split."""
     list_path = root / f"{split}.txt"
     if list_path.is_file():
         images = images_in(root / "images")
         listed = _listed(list_path, images, allow_missing)
-        return listed, root / "labels", tuple(listed)
-    if (root / "images" / split).is_dir():
-        images = images_in(root / "images" / split)
-        return images, root / "labels" / split, tuple(images)
-    if any((root / f"{other}.txt").is_file() or (root / "images" / other).is_dir() for other in ("train", "val")):
+        return listed, label_folder(root), tuple(listed)
+    if (own := folders_of(root, split)) is not None:
+        images = images_in(own[0])
+        return images, own[1], tuple(images)
+    if any((root / f"{other}.txt").is_file() or folders_of(root, other) for other in ("train", "val")):
         raise DataError(f"no split '{split}' in {root}: expected {list_path} or {root / 'images' / split}/")
     images = images_in(root / "images")
     if split not in ("train", "val"):
@@ -143,7 +116,7 @@ def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path]
             f"no split '{split}' in {root}: there is no {list_path.name}, and a split by name gives train and val"
         )
     val = _val(images)
-    return images, root / "labels", tuple(name for name in images if (name in val) == (split == "val"))
+    return images, label_folder(root), tuple(name for name in images if (name in val) == (split == "val"))
 
 
 def _val(names: dict[str, Path]) -> set[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.reading.images import read_image
 from segnet.data.reading.targets import sample_of
 from segnet.data.sample import Image8, Sample
@@ -31,7 +32,12 @@ class PairedImages:
         label_set: of the classes.
         pairs: in the order of the dataset.
         read_target: reads a label image as class ids or `VOID`, uint8 (H, W).
+
+    Attributes:
+        reading: bands and range of values of the images; `open_dataset` sets it.
     """
+
+    reading: ImageReading = AS_RGB
 
     def __init__(self, label_set: LabelSet, pairs: Sequence[Pair], read_target: Callable[[Path], Image8]) -> None:
         self.label_set = label_set
@@ -51,5 +57,5 @@ class PairedImages:
             LabelError: an id or a colour that the dataset does not define.
         """
         image_path, target_path = self.pairs[index]
-        image = read_image(image_path)
+        image = read_image(image_path, reading=self.reading)
         return sample_of(image, self._read_target(target_path), self.names[index], image_path, target_path)

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from segnet.data.datasets.folder import IMAGE_SUFFIXES, require_utf8
+from segnet.data.datasets.layout import IMAGE_SUFFIXES, require_utf8
 from segnet.data.importers.annotations import ORDERS, Annotations, Order, ShapeImage
 from segnet.data.importers.formats import FORMATS, IMPORT_FORMATS
 from segnet.data.importers.imported import Imported, merge

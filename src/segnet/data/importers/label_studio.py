@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 import numpy as np
 from pydantic import BaseModel, Field, FiniteFloat
 
-from segnet.data.datasets.folder import IMAGE_SUFFIXES
+from segnet.data.datasets.layout import IMAGE_SUFFIXES
 from segnet.data.importers.annotations import Annotations, Outline, Shape, ShapeImage
 from segnet.data.importers.brush import unpack_brush
 from segnet.data.importers.classes import plain_name

@@ -7,14 +7,13 @@ Which values are classes, and which mean ignored pixels, is decided as by `segne
 
 from pathlib import Path
 
-from segnet.data.checking import init_folder
+from segnet.data.describe_labels import init_folder
 from segnet.data.importers.annotations import Annotations, MaskImage
 from segnet.data.importers.listing import Listing
 from segnet.data.importers.pairs import image_folders, pairs_in
 from segnet.data.importers.problems import ImportContext
 from segnet.data.importers.source import is_image
 from segnet.data.reading.images import open_image
-from segnet.data.reading.label_file import read_labels_toml
 from segnet.errors import DataError, SegNetError
 
 
@@ -66,7 +65,7 @@ def annotations_of_values(pairs: list[tuple[Path, Path, str]], src: Path, contex
             _write_png(labels, context.scratch / "labels" / f"{number:06d}.png")
             kept.append((image, labels, split))
     try:
-        table = read_labels_toml(init_folder(context.scratch))
+        table = init_folder(context.scratch).labels
     except SegNetError as cause:  # names the copies; the user knows the originals
         text = str(cause)
         for number, (_, labels, _) in enumerate(pairs):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from segnet.data.datasets.folder import IMAGE_SUFFIXES
+from segnet.data.datasets.layout import IMAGE_SUFFIXES
 from segnet.errors import DataError
 
 _SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test"}

@@ -1,17 +1,39 @@
-"""Reading images and label images from disk, whatever Pillow opens, with errors that name the file."""
+"""Reads images and label images from disk, in any format that Pillow opens, with errors that name the file."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from segnet.data.reading.bands import (
+    AS_RGB,
+    ImageReading,
+    array_values,
+    choose_bands,
+    count_of_bands,
+    eight_bits,
+    is_16_bit_colour,
+    raster_values,
+    require_all_bands,
+    require_alpha,
+    require_bands,
+)
 from segnet.data.sample import Image8
 from segnet.errors import DataError, LabelError
+from segnet.labels import VOID
 
 PIXEL_LIMIT = 250_000_000
+HIGHEST_ID = 65535
+"""Of a label image: what 16 bits hold."""
+
+ClassIds = NDArray[np.uint8] | NDArray[np.uint16]
+
+_SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 0b101  # TIFF tag NewSubfileType: bit 0 a smaller copy, bit 2 a mask
 
 _pillow_limit = threading.Lock()
 _TURNS = {
@@ -26,11 +48,11 @@ _TURNS = {
 
 
 def open_image(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
-    """An image, decoded in full.
+    """Opens an image and decodes it in full.
 
     Args:
         path: of the file.
-        pixel_limit: a file of some kilobytes can unfold to gigabytes; one of more pixels is refused by its header.
+        pixel_limit: images of more pixels are refused by their header: a file of kilobytes can decode to gigabytes.
 
     Raises:
         DataError: missing, not an image, truncated, or of too many pixels.
@@ -42,7 +64,7 @@ def open_image(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
 
 
 def header_size_px(path: Path) -> tuple[int, int]:
-    """(height, width) as the header says, before any turn by EXIF; no pixel is decoded.
+    """Reads (height, width) from the header, before any rotation by EXIF; no pixel is decoded.
 
     Raises:
         DataError: missing, or not an image.
@@ -51,8 +73,28 @@ def header_size_px(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
+def num_pages(path: Path) -> int:
+    """Number of pages of a TIFF or frames of a GIF, by the headers; 1 for other formats.
+
+    Overviews, thumbnails and masks that a TIFF stores as pages of their own are not counted.
+
+    Raises:
+        DataError: missing, or not an image.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff", ".gif"):
+        return 1  # frames of others are no pages: the previews in a camera's JPEG, for example
+    with _opened(path) as image:
+        if not isinstance(image, TiffImagePlugin.TiffImageFile):
+            return int(getattr(image, "n_frames", 1))
+        count = 0
+        for page in range(image.n_frames):
+            image.seek(page)
+            count += not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & _REDUCED_OR_MASK
+        return max(count, 1)
+
+
 def is_turned(path: Path) -> bool:
-    """Whether EXIF turns an image, by the header; False where Pillow cannot read it."""
+    """Whether EXIF rotates or mirrors an image, by the header; False where Pillow cannot read it."""
     try:
         with _opened(path) as image:
             return orientation(image) in _TURNS
@@ -61,7 +103,7 @@ def is_turned(path: Path) -> bool:
 
 
 def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> None:
-    """Whether an image of that size is to be read.
+    """Refuses an image of more pixels than the limit.
 
     Raises:
         DataError: it has more pixels than the limit.
@@ -69,7 +111,7 @@ def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> No
     height, width = size_px
     if height * width > pixel_limit:
         raise DataError(
-            f"{path} would unfold to {width}x{height} = {height * width / 1e6:.0f} megapixels, the limit is "
+            f"{path} would decode to {width}x{height} = {height * width / 1e6:.0f} megapixels, the limit is "
             f"{pixel_limit / 1e6:g}; if you trust the file, raise it (--max-megapixels of segnet predict)"
         )
 
@@ -77,7 +119,7 @@ def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> No
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        # Pillow's own limit, a warning from 89 megapixels on, is one number for the whole process; ours is above.
+        # Pillow's own limit, a warning from 89 megapixels on, is global to the process; ours is higher.
         with _pillow_limit:
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
@@ -87,76 +129,154 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with image:
             yield image
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist") from None
+        link = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
+        raise DataError(f"{path}{link} does not exist") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path} is not an image that Pillow can read") from None
+        raise DataError(f"{path} is not an image that Pillow can read{count_of_bands(path)}") from None
     except (DataError, MemoryError):
         raise
     except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"{path} cannot be read as an image: {cause}") from cause
 
 
-def read_image(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image8:
-    """An image as RGB uint8 (H, W, 3), turned as its EXIF says; EXIF that cannot be read is left aside.
+def read_image(path: Path, pixel_limit: int = PIXEL_LIMIT, reading: ImageReading = AS_RGB) -> Image8:
+    """Reads an image as uint8 (H, W, C), rotated as its EXIF says; unreadable EXIF is ignored.
 
-    Grey becomes RGB; transparency is laid on white; palettes and CMYK are converted; 16 bits are scaled to 8, and
-    numbers with a fraction from 0..1.
+    C is 3 (RGB), or the number of `reading.bands` where they are given. Grey becomes RGB; transparency is composited on
+    white; palettes and CMYK are converted; more than 8 bits are scaled as `reading` says. Of several pages the first is
+    read (see `num_pages`).
 
     Raises:
-        DataError: missing, not an image, truncated, or of more pixels than the limit.
+        DataError: missing, not an image, truncated, or of more pixels than the limit; bands that would be dropped or
+            taken for transparency; values without a default white.
     """
+    if reading.bands is not None or path.suffix.lower() == ".npy":
+        return eight_bits(read_bands(path, pixel_limit, reading.bands), reading, path)
     with _opened(path) as image:
         require_pixels(path, (image.height, image.width), pixel_limit)
+        if reading.value_range and is_16_bit_colour(image):
+            return eight_bits(read_bands(path, pixel_limit, (1, 2, 3)), reading, path)
+        require_all_bands(image, path)
         image.load()
-        return as_rgb(image)
+        return as_rgb(image, reading, path)
 
 
-def as_rgb(image: Image.Image) -> Image8:
-    """A decoded image of any mode as `read_image` gives it."""
-    if (turn := _TURNS.get(orientation(image))) is not None:  # the first turn of them is the number 0
-        image = image.transpose(turn)
+def read_bands(path: Path, pixel_limit: int, bands: Sequence[int] | None) -> np.ndarray:
+    """Reads bands with their stored values.
+
+    Args:
+        path: a TIFF (extra `tiff`), a NumPy array (H, W), (H, W, C) or (C, H, W), or any image that Pillow opens.
+        pixel_limit: images of more pixels are refused.
+        bands: counted from 1; None means 1 or 3 bands, as many as there are.
+
+    Returns:
+        (H, W, C) of the stored type.
+
+    Raises:
+        DataError: missing or broken, too many pixels, or bands that the file does not have.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        stored = array_values(path)
+    elif suffix in (".tif", ".tiff") and find_spec("rasterio") is not None:
+        stored = raster_values(path, pixel_limit)
+    else:
+        stored = _pillow_values(path, pixel_limit)
+    height, width, count = stored.shape
+    if height * width > pixel_limit:
+        raise DataError(f"{path} has {height * width / 1e6:.0f} megapixels, the limit is {pixel_limit / 1e6:g}")
+    if bands is None:
+        if count not in (1, 3):
+            raise DataError(f"{path} has {choose_bands(count)}")
+        return stored
+    require_bands(path, bands, count)
+    chosen: np.ndarray = stored[..., [band - 1 for band in bands]]
+    return chosen
+
+
+def _pillow_values(path: Path, pixel_limit: int) -> np.ndarray:
+    with _opened(path) as image:
+        require_pixels(path, (image.height, image.width), pixel_limit)
+        if is_16_bit_colour(image):
+            raise DataError(
+                f"{path} holds 16 bits in several bands, of which only 8 can be read here; expected a TIFF (extra "
+                "tiff) or a NumPy array"
+            )
+        image.load()
+        decoded = upright(image)
+    if decoded.mode in ("P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB"):
+        decoded = decoded.convert("L" if decoded.mode == "1" else "RGB")
+    stored = np.asarray(decoded)
+    return stored[..., None] if stored.ndim == 2 else stored
+
+
+def as_rgb(image: Image.Image, reading: ImageReading = AS_RGB, name: Path | str = "the image") -> Image8:
+    """Converts a decoded image of any mode as `read_image` does: RGB uint8 (H, W, 3).
+
+    Raises:
+        DataError: values without a default white, or a 4th band of a TIFF that is not transparency; names `name`.
+    """
+    image_format = image.format  # a rotated copy has none
+    image = upright(image)
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_wide(np.asarray(image))
+        values = np.asarray(image)
+        if image_format == "PNG" and values.dtype == np.int32:
+            values = values.astype(np.uint16)  # a PNG holds 16 bits at most; older Pillow widens them
+        return eight_bits(values[..., None], reading, name)
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        if image_format == "TIFF":
+            require_alpha(np.asarray(image)[..., 3], name)
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """The image rotated and mirrored as its EXIF says."""
+    turn = _TURNS.get(orientation(image))
+    return image if turn is None else image.transpose(turn)  # one of them is the number 0
+
+
 def orientation(image: Image.Image) -> int:
-    """How an image lies by its EXIF, 1..8; 1, upright, where it does not say or cannot be read."""
+    """EXIF orientation of an image, 1..8; 1 (upright) where it is missing or unreadable."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Pillow raises many types for a damaged one, and the pixels are whole
+    except Exception:  # Pillow raises many types for damaged EXIF, and the pixels are intact
         return 1
 
 
-def _from_wide(values: np.ndarray) -> Image8:
-    """Grey of more than 8 bits -> RGB of 8.
+def read_class_ids(path: Path, *, equal_channels: bool = False) -> ClassIds:
+    """Reads a label image that holds class ids: grey of up to 16 bits, or a palette's indices.
 
-    White is 65535; or 255 where all values fit 8 bits; or 1 where they are not whole numbers and none is above. NaN is
-    black.
-    """
-    values = np.nan_to_num(values.astype(np.float64))
-    highest = values.max(initial=0)
-    is_share = highest <= 1 and bool((values % 1).any())
-    top = 1 if is_share else 255 if highest <= 255 else 65535
-    grey = np.rint(values.clip(0, top) * (255 / top)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    Args:
+        path: of the file.
+        equal_channels: also read RGB with R = G = B as ids. Only for datasets of which all labels are known to be so:
+            elsewhere an all-black image may well be painted in colours.
 
-
-def read_class_ids(path: Path) -> Image8:
-    """A label image that holds class ids, uint8 (H, W): grey of 8 bits, or a palette's indices.
+    Returns:
+        (H, W), uint8; uint16 where an id is above 255.
 
     Raises:
         DataError: missing, not an image, or truncated.
-        LabelError: an image of another kind (colours, more than 8 bits).
+        LabelError: an image of another kind (colours, values outside 0..65535).
     """
-    image = open_image(path)
-    if image.mode not in ("L", "P", "1"):
-        raise LabelError(
-            f"{path} holds mode {image.mode} pixels; expected class ids as 8-bit grey or palette "
-            "(for labels painted in colours, name the colours in labels.toml)"
-        )
-    return np.array(image.convert("L") if image.mode == "1" else image)
+    return class_ids_of(open_image(path), path, equal_channels=equal_channels)
+
+
+def class_ids_of(image: Image.Image, path: Path, *, equal_channels: bool = False) -> ClassIds:
+    """The class ids that a decoded label image holds; arguments, result and errors as `read_class_ids`."""
+    if image.mode in ("L", "P", "1"):
+        return np.array(image.convert("L") if image.mode == "1" else image)
+    if equal_channels and image.mode in ("RGB", "RGBA"):
+        rgb = np.asarray(image)[..., :3]
+        if (rgb == rgb[..., :1]).all():
+            return rgb[..., 0].copy()
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min(initial=0) >= 0 and values.max(initial=0) <= HIGHEST_ID:
+            return values.astype(np.uint8) if values.max(initial=0) <= VOID else values.astype(np.uint16)
+    raise LabelError(
+        f"{path} holds mode {image.mode} pixels; expected class ids 0..{HIGHEST_ID} as grey or palette "
+        "(for labels painted in colours, name the colours in labels.toml)"
+    )

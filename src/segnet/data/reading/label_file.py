@@ -1,14 +1,17 @@
 """`labels.toml`: the meaning of the label images of a folder, written by hand or by `segnet data init`.
 
-name = "my-street"
-labels = "ids"                  # 8-bit grey, or the indices of a palette; "colours": painted in RGB
-void_ids = [255]                # ignored in training and evaluation; any number of ids, or none
-void_colours = [[0, 0, 0]]      # the same for labels = "colours"
+    name = "my-street"
+    labels = "ids"                  # 8-bit grey, or the indices of a palette; "colours": painted in RGB
+    void_ids = [255]                # ignored in training and evaluation; any number of ids, or none
+    void_colours = [[0, 0, 0]]      # the same for labels = "colours"
+    snap = true                     # other ids or colours count as the nearest one here; default: an error
 
-[[class]]
-name = "road"
-colour = [128, 64, 128]
-ids = [0, 7]                    # in the files; default: the position of the class in this list, from 0
+    [[class]]
+    name = "road"
+    colour = [128, 64, 128]
+    ids = [0, 7]                    # in the files; default: the position of the class in this list, from 0
+
+In Python this is a `LabelFile`.
 """
 
 import tomllib
@@ -16,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from segnet.data.reading.images import HIGHEST_ID
 from segnet.errors import DataError, LabelError, nearest
 from segnet.io.files import whole_file
 from segnet.io.text import read_text, toml_value
@@ -24,7 +28,7 @@ from segnet.labels import VOID, Colour, LabelSet
 LABELS_TOML = "labels.toml"
 KINDS = ("ids", "colours")
 
-_TOP_KEYS = ("name", "labels", "void_ids", "void_colours", "class")
+_TOP_KEYS = ("name", "labels", "void_ids", "void_colours", "snap", "class")
 _CLASS_KEYS = ("name", "colour", "ids")
 
 
@@ -38,9 +42,10 @@ class LabelFile:
         ids: of each class, its ids in the files.
         void_ids: ids in the files that become `VOID`.
         void_colours: colours in the files that become `VOID`.
+        snap: read other ids or colours as the nearest of these: for labels that were smoothed by resizing or JPEG.
 
     Raises:
-        LabelError: an unknown kind, an id outside 0..255, an id or colour used twice, or ids for another number of
+        LabelError: an unknown kind, an id outside 0..65535, an id or colour used twice, or ids for another number of
             classes.
     """
 
@@ -49,6 +54,7 @@ class LabelFile:
     ids: tuple[tuple[int, ...], ...]
     void_ids: tuple[int, ...] = (VOID,)
     void_colours: tuple[Colour, ...] = ()
+    snap: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -57,8 +63,8 @@ class LabelFile:
             raise LabelError(f"ids for {len(self.ids)} classes, but there are {self.label_set.num_classes}")
         used = [i for ids in (*self.ids, self.void_ids) for i in ids]
         for i in used:
-            if not 0 <= i <= 255:
-                raise LabelError(f"id {i}: expected 0..255, what an 8-bit image can hold")
+            if not 0 <= i <= HIGHEST_ID:
+                raise LabelError(f"id {i}: expected 0..{HIGHEST_ID}, what an image of 16 bits can hold")
         twice = sorted({i for i in used if used.count(i) > 1})
         if twice and self.kind == "ids":
             raise LabelError(f"id {twice[0]} is used twice; give each id one class, or void")
@@ -111,6 +117,7 @@ def write_labels_toml(path: Path, labels: LabelFile, comment: str = "") -> None:
     """
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     lines += [f"name = {toml_value(labels.label_set.name)}", f'labels = "{labels.kind}"']
+    lines += ["snap = true"] if labels.snap else []
     lines += [f"void_ids = {list(labels.void_ids)}", f"void_colours = {[list(c) for c in labels.void_colours]}"]
     for name, colour, ids in zip(labels.label_set.names, labels.label_set.colours, labels.ids, strict=True):
         lines += ["", "[[class]]", f"name = {toml_value(name)}", f"colour = {list(colour)}"]
@@ -134,9 +141,20 @@ def _label_file(record: Mapping[str, object], folder: str) -> LabelFile:
         LabelSet.from_dict({"name": record.get("name", folder), "names": names, "colours": colours}),
         str(record.get("labels", "ids")),
         tuple(_ids(entry.get("ids", [number]), f"ids of '{entry['name']}'") for number, entry in enumerate(classes)),
-        _ids(record.get("void_ids", [VOID]), "void_ids"),
+        _void_ids(record),
         tuple(_colour(c) for c in _list(record.get("void_colours", []), "void_colours")),
+        record.get("snap", False) is True,
     )
+
+
+def _void_ids(record: Mapping[str, object]) -> tuple[int, ...]:
+    """Those of the file; left out, 255, unless a class claims that id by name."""
+    if "void_ids" in record:
+        return _ids(record["void_ids"], "void_ids")
+    classes = record["class"]
+    assert isinstance(classes, list)
+    claimed = any(VOID in entry["ids"] for entry in classes if isinstance(entry.get("ids"), list))
+    return () if claimed else (VOID,)
 
 
 def _known_keys(record: Mapping[str, object], keys: tuple[str, ...], where: str) -> None:
@@ -154,7 +172,7 @@ def _list(value: object, what: str) -> list[object]:
 def _ids(value: object, what: str) -> tuple[int, ...]:
     ids = tuple(i for i in _list(value, what) if isinstance(i, int) and not isinstance(i, bool))
     if len(ids) != len(_list(value, what)):
-        raise LabelError(f"{what} = {value!r}: expected a list of integers 0..255")
+        raise LabelError(f"{what} = {value!r}: expected a list of integers 0..{HIGHEST_ID}")
     return ids
 
 

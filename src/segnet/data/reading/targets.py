@@ -5,20 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.reading.images import open_image, read_class_ids
+from segnet.data.reading.images import ClassIds, is_turned, open_image, read_class_ids
 from segnet.data.sample import Dataset, Image8, Sample
 from segnet.errors import DataError, LabelError, ShapeError
 from segnet.labels import VOID, Colour
 from segnet.palette import colours_to_ids
 
 
-def ids_to_target(class_ids: Image8, ids: Mapping[int, int], path: Path) -> Image8:
+def ids_to_target(class_ids: ClassIds, ids: Mapping[int, int], path: Path, *, snap: bool = False) -> Image8:
     """Converts ids of a file to class ids.
 
     Args:
-        class_ids: uint8 (H, W), as in the file.
+        class_ids: uint8 or uint16 (H, W), as in the file.
         ids: id in the file -> class id or `VOID`.
         path: of the file, for the message.
+        snap: an id that `ids` lacks counts as the nearest one that it has; of two, the smaller.
 
     Returns:
         Class ids or `VOID`, uint8 (H, W).
@@ -26,26 +27,32 @@ def ids_to_target(class_ids: Image8, ids: Mapping[int, int], path: Path) -> Imag
     Raises:
         LabelError: an id that `ids` lacks; names the ids, their numbers of pixels and the file.
     """
+    if snap and ids:
+        known = np.array(sorted(ids))
+        middles = (known[:-1] + known[1:]) / 2
+        class_ids = known[np.searchsorted(middles, class_ids)]
     counts = np.bincount(class_ids.ravel(), minlength=256)
     strange = [i for i in np.flatnonzero(counts).tolist() if i not in ids]
     if strange:
         words = ", ".join(f"{i} ({counts[i]} pixel{'s' if counts[i] != 1 else ''})" for i in strange[:8])
         more = f" and {len(strange) - 8} more" if len(strange) > 8 else ""
         raise LabelError(f"{path}: unknown class id {words}{more}; known: {_ranges(sorted(ids))}")
-    table = np.zeros(256, np.uint8)
+    table = np.zeros(len(counts), np.uint8)
     for file_id, class_id in ids.items():
-        table[file_id] = class_id
+        if file_id < len(counts):
+            table[file_id] = class_id
     target: Image8 = table[class_ids]
     return target
 
 
-def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path) -> Image8:
+def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path, *, snap: bool = False) -> Image8:
     """Converts colours of a file to class ids.
 
     Args:
         rgb: uint8 (H, W, 3), as in the file.
         ids: colour -> class id or `VOID`.
         path: of the file, for the message.
+        snap: a colour that `ids` lacks counts as the nearest one that it has, by squared distance in RGB.
 
     Returns:
         Class ids or `VOID`, uint8 (H, W).
@@ -53,23 +60,30 @@ def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path) -> Ima
     Raises:
         LabelError: a colour that `ids` lacks; names the colours, their numbers of pixels and the file.
     """
+    if snap and ids:
+        colours = np.array(list(ids), np.int64)  # (number of colours, 3)
+        found, places = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
+        distances = ((found[:, None].astype(np.int64) - colours) ** 2).sum(axis=2)
+        nearest = np.array(list(ids.values()), np.uint8)[distances.argmin(axis=1)]
+        snapped: Image8 = nearest[places].reshape(rgb.shape[:2])
+        return snapped
     try:
         return colours_to_ids(rgb, ids)
     except LabelError as cause:
         raise LabelError(f"{path}: {cause}") from None
 
 
-def read_ids_target(path: Path, ids: Mapping[int, int]) -> Image8:
+def read_ids_target(path: Path, ids: Mapping[int, int], *, snap: bool = False, equal_channels: bool = False) -> Image8:
     """Reads a label image of class ids as a target, uint8 (H, W).
 
     Raises:
         DataError: missing or broken.
         LabelError: an image of colours, or an id that `ids` does not have.
     """
-    return ids_to_target(read_class_ids(path), ids, path)
+    return ids_to_target(read_class_ids(path, equal_channels=equal_channels), ids, path, snap=snap)
 
 
-def read_colours_target(path: Path, ids: Mapping[Colour, int]) -> Image8:
+def read_colours_target(path: Path, ids: Mapping[Colour, int], *, snap: bool = False) -> Image8:
     """Reads a label image of colours as a target, uint8 (H, W).
 
     Of a palette image the colours are used, not the indices; transparency is ignored.
@@ -78,7 +92,7 @@ def read_colours_target(path: Path, ids: Mapping[Colour, int]) -> Image8:
         DataError: missing or broken.
         LabelError: a colour that `ids` does not have.
     """
-    return colours_to_target(np.asarray(open_image(path).convert("RGB")), ids, path)
+    return colours_to_target(np.asarray(open_image(path).convert("RGB")), ids, path, snap=snap)
 
 
 def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target_path: Path) -> Sample:
@@ -88,6 +102,12 @@ def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target
         ShapeError: image and labels differ in size; names both files.
     """
     if image.shape[:2] != target.shape:
+        if image.shape[1::-1] == target.shape and is_turned(image_path):
+            raise ShapeError(
+                f"{image_path} is rotated by its EXIF orientation to {image.shape[:2]} (height, width), but its labels "
+                f"{target_path} are {target.shape}: they were drawn on the stored pixels. Remove the EXIF orientation "
+                "from the images (exiftool -Orientation= DIR), or rotate the labels"
+            )
         raise ShapeError(
             f"{target_path} is {target.shape} (height, width) but its image {image_path} is {image.shape[:2]}: "
             "give both the same size"

@@ -13,11 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
+from segnet.data.reading.bands import AS_RGB, ImageReading, choose_bands, eight_bits, require_alpha, require_bands
 from segnet.data.reading.images import PIXEL_LIMIT, header_size_px, is_turned, read_image, require_pixels
 from segnet.data.sample import Image8
 from segnet.errors import DataError
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+_PREVIEW_PX = 256  # side of the small copy in which alpha is examined
 _CACHE_MB = 128  # cache of decoded strips; without a limit GDAL uses a share of the machine's memory
 
 
@@ -35,7 +37,7 @@ class Windows(Protocol):
     note: str
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Image8:
-        """RGB uint8 (bottom - top, right - left, 3).
+        """uint8 (bottom - top, right - left, C); C is 3 unless bands were chosen.
 
         Raises:
             DataError: the file is broken there.
@@ -47,7 +49,7 @@ class WholeImage:
     """Windows of an image in memory.
 
     Args:
-        image: RGB uint8 (H, W, 3).
+        image: uint8 (H, W, C).
     """
 
     note = "decoded whole"
@@ -63,93 +65,108 @@ class WholeImage:
 
 
 class TIFFWindows:
-    """Windows of a TIFF on disk, 8 or 16 bits: RGB, grey, a palette, or the first two with alpha, laid on white.
-
-    Of 16 bits, white is 65535; that all values of an image fit 8 bits is not seen in a window of it.
+    """Windows of a TIFF on disk: RGB, grey or a palette, the first two also with alpha, which is composited on white.
 
     Args:
         path: of the file.
+        reading: bands and range of values; without them 8 or 16 bits are expected.
 
     Raises:
-        DataError: not a TIFF, broken, or of other bands.
+        DataError: not a TIFF, broken, or of bands that would be dropped or taken for transparency.
     """
 
     note = "read by windows"
     bytes_kept = _CACHE_MB * 2**20
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: ImageReading = AS_RGB) -> None:
         rasterio = import_module("rasterio")
         logging.getLogger("rasterio").addHandler(logging.NullHandler())  # what it logs is raised as well
-        self._path = path
+        self._path, self._reading = path, reading
         self._window = rasterio.windows.Window
         self._error = rasterio.errors.RasterioError
         self._environment = rasterio.Env(GDAL_CACHEMAX=_CACHE_MB)
         try:
             with self._environment, warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", rasterio.errors.NotGeoreferencedWarning
-                )  # a TIFF without georeference is fine
+                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # a TIFF without it is fine
                 self._file = rasterio.open(path, driver="GTiff")
         except self._error as cause:
             raise DataError(f"{path} cannot be read as a TIFF: {cause}") from None
         self.size_px = (self._file.height, self._file.width)
         meaning = [band.name for band in self._file.colorinterp]
+        self._has_alpha, self._palette = False, None
+        if reading.bands is not None:
+            require_bands(path, reading.bands, len(meaning))
+            self._bands = list(reading.bands)
+            return
         is_known = meaning[:3] == ["red", "green", "blue"] or meaning[0] in ("gray", "palette")
-        if not is_known or self._file.dtypes[0] not in ("uint8", "uint16"):
+        if not is_known or (self._file.dtypes[0] not in ("uint8", "uint16") and reading.value_range is None):
             raise DataError(
                 f"{path} has bands {', '.join(meaning)} of {self._file.dtypes[0]}; expected red, green, blue, or grey, "
-                "of 8 or 16 bits; choose bands with gdal_translate -b ..."
+                "of 8 or 16 bits; choose others with --bands and --value-range"
             )
         colours = 3 if meaning[0] == "red" else 1
         self._has_alpha = "alpha" in meaning
         self._bands = [*range(1, colours + 1), *([meaning.index("alpha") + 1] if self._has_alpha else [])]
+        if len(self._bands) < len(meaning):
+            raise DataError(f"{path} has {choose_bands(len(meaning))}")
+        if self._has_alpha:
+            shape = (min(self._file.height, _PREVIEW_PX), min(self._file.width, _PREVIEW_PX))
+            preview = self._values(self._bands[-1], out_shape=shape)
+            require_alpha(eight_bits(preview[..., None], ImageReading(bands=(1,)), path), path)
         self._palette = _palette(self._file.colormap(1)) if meaning[0] == "palette" else None
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Image8:
         """As in `Windows`."""
         window = self._window(left, top, right - left, bottom - top)
         try:
-            with self._environment:
-                values = self._file.read(self._bands, window=window).transpose(1, 2, 0)  # (h, w, bands)
+            values = self._values(self._bands, window=window).transpose(1, 2, 0)  # (h, w, bands)
         except self._error as cause:
             cause = cause.__cause__ or cause  # the outer error only refers to the inner one
             raise DataError(f"{self._path} is broken near row {top}, column {left}: {cause}") from None
         if self._palette is not None:
             painted: Image8 = self._palette[values[..., 0]]
             return painted
-        if values.dtype == np.uint16:
-            values = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 is white
-        colours = values[..., :-1] if self._has_alpha else values
-        if self._has_alpha:
-            share = values[..., -1:].astype(np.uint16)  # 0..255
-            colours = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-        rgb: Image8 = np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3)))
-        return rgb
+        if not self._has_alpha:
+            return eight_bits(values, self._reading, self._path)
+        colours = eight_bits(values[..., :-1], self._reading, self._path)  # (h, w, 3)
+        share = eight_bits(values[..., -1:], ImageReading(bands=(1,)), self._path).astype(np.uint16)  # 0..255
+        over_white: Image8 = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+        return over_white
+
+    def _values(self, bands: list[int] | int, **part: object) -> np.ndarray:
+        with self._environment:
+            values: np.ndarray = self._file.read(bands, **part)
+        return values
 
 
-def open_windows(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Windows:
-    """An image to read from: an upright TIFF by windows where the extra is installed, any other whole, turned by EXIF.
+def open_windows(path: Path, pixel_limit: int = PIXEL_LIMIT, reading: ImageReading = AS_RGB) -> Windows:
+    """Opens an image: an upright TIFF by windows where the extra is installed, any other whole, rotated by EXIF.
+
+    Args:
+        path: of the file.
+        pixel_limit: images of more pixels are refused.
+        reading: bands and range of values.
 
     Raises:
         DataError: missing, not an image, broken, or of more pixels than the limit.
     """
     if not _by_windows(path):
-        return WholeImage(read_image(path, pixel_limit))
-    windows = TIFFWindows(path)
+        return WholeImage(read_image(path, pixel_limit, reading))
+    windows = TIFFWindows(path, reading)
     require_pixels(path, windows.size_px, pixel_limit)
     return windows
 
 
-def size_and_kept_bytes(path: Path) -> tuple[tuple[int, int], int]:
+def size_and_kept_bytes(path: Path, reading: ImageReading = AS_RGB) -> tuple[tuple[int, int], int]:
     """(height, width) and what `open_windows` would keep in memory, by the header alone.
 
     Raises:
         DataError: missing, or not an image.
     """
     if _by_windows(path):
-        return TIFFWindows(path).size_px, TIFFWindows.bytes_kept
+        return TIFFWindows(path, reading).size_px, TIFFWindows.bytes_kept
     height, width = header_size_px(path)
-    return (height, width), 3 * height * width
+    return (height, width), reading.num_channels * height * width
 
 
 def _by_windows(path: Path) -> bool:

@@ -59,7 +59,7 @@ CLASS = '[[class]]\nname="a"\ncolour=[1,2,3]\n'
         (CLASS + "color = [1,2,3]", LabelError, "unknown key 'color'; did you mean 'colour'"),
         ('[[class]]\nname = "a"', LabelError, "has no colour"),
         ('labels = "numbers"\n' + CLASS, LabelError, "'numbers': expected 'ids' or 'colours'"),
-        (CLASS + "ids = [256]", LabelError, "id 256: expected 0..255"),
+        (CLASS + "ids = [65536]", LabelError, "id 65536: expected 0..65535"),
         (CLASS + "ids = ['a']", LabelError, "list of integers"),
         (CLASS + "ids = 3", LabelError, "expected a list"),
         ("void_ids = [0]\n" + CLASS, LabelError, "id 0 is used twice"),
@@ -114,7 +114,7 @@ def test_unknown_ids_colours_and_sizes_name_the_file(tmp_path):
     (tmp_path / "train.txt").write_text("a\nb\nc\n")
     save(tmp_path / "labels" / "a.png", [[0, 5, 5, 1]])
     save(tmp_path / "labels" / "b.png", [[0]])
-    save(tmp_path / "labels" / "c.png", np.zeros((1, 4, 3)))
+    save(tmp_path / "labels" / "c.png", [[(1, 2, 3)] * 4])
     dataset = Folder(tmp_path, "train")
     with pytest.raises(LabelError, match=r"a\.png: unknown class id 5 \(2 pixels\); known: 0\.\.1, 7, 9, 255"):
         dataset[0]

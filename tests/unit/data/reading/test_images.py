@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
+from segnet.data.reading.bands import ImageReading
 from segnet.data.reading.images import header_size_px, read_class_ids, read_image
 from segnet.errors import DataError, LabelError
 from segnet.io.png import PNGRows
@@ -54,11 +55,12 @@ def test_cmyk(tmp_path: Path) -> None:
     assert np.abs(read_image(path)[8, 8].astype(int) - [255, 0, 0]).max() <= 4  # JPEG rounds
 
 
-def test_16_bits_are_scaled(tmp_path: Path) -> None:
-    wide = np.array([[0, 257 * 100, 65535]], np.uint16)
-    assert read_image(save(tmp_path / "w.png", Image.fromarray(wide)))[0, :, 1].tolist() == [0, 100, 255]
-    narrow = np.array([[0, 100, 255]], np.uint16)
-    assert read_image(save(tmp_path / "n.png", Image.fromarray(narrow)))[0, :, 1].tolist() == [0, 100, 255]
+@pytest.mark.parametrize("peak", [200, 255, 256, 300, 4095, 60000])
+def test_16_bits_have_one_scale_whatever_the_highest_value_of_an_image(peak: int, tmp_path: Path) -> None:
+    path = save(tmp_path / "w.png", Image.fromarray(np.array([[0, 100, peak]], np.uint16)))
+    assert read_image(path)[0, :, 1].tolist() == [0, 0, round(peak / 257)]
+    tenths = ImageReading(value_range=(0, 2550))
+    assert read_image(path, reading=tenths)[0, :, 1].tolist() == [0, 10, min(round(peak / 10), 255)]
 
 
 def test_exif_turns_the_image(tmp_path: Path) -> None:
@@ -89,8 +91,12 @@ def test_damaged_exif_is_left_aside(damage: bytes, tmp_path: Path) -> None:
 def test_numbers_with_a_fraction(tmp_path: Path) -> None:
     share = np.array([[0, 0.5, 1, np.nan]], np.float32)
     assert read_image(save(tmp_path / "f.tiff", Image.fromarray(share)))[0, :, 1].tolist() == [0, 128, 255, 0]
-    whole = np.array([[0, 1, 255]], np.float32)
-    assert read_image(save(tmp_path / "n.tiff", Image.fromarray(whole)))[0, :, 1].tolist() == [0, 1, 255]
+    for beyond in (255, 70_000, -1):
+        path = save(tmp_path / "n.tiff", Image.fromarray(np.array([[0, 1, beyond]], np.float32)))
+        with pytest.raises(DataError, match=r"n\.tiff holds float32 values .*data\.value_range=\[LOW,HIGH\]"):
+            read_image(path)
+        in_range = read_image(path, reading=ImageReading(value_range=(-1, 254)))
+        assert in_range[0, :, 1].tolist() == [1, 2, min(beyond + 1, 255)]
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"no image at all", b"\x89PNG\r\n\x1a\n"])
@@ -118,7 +124,7 @@ def test_missing_folder_and_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     path = save(tmp_path / "large.png", Image.new("L", (40, 40)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own limit is neither asked nor changed
     assert read_image(path, pixel_limit=1600).shape == (40, 40, 3)
-    with pytest.raises(DataError, match=r"large\.png would unfold to 40x40 = 0 megapixels, the limit is 0\.001599"):
+    with pytest.raises(DataError, match=r"large\.png would decode to 40x40 = 0 megapixels, the limit is 0\.001599"):
         read_image(path, pixel_limit=1599)
     assert Image.MAX_IMAGE_PIXELS == 100
 
@@ -150,6 +156,17 @@ def test_class_ids_from_grey_palette_and_bits(tmp_path: Path) -> None:
     assert np.array_equal(read_class_ids(save(tmp_path / "p.png", palette)), ids)
     bits = read_class_ids(save(tmp_path / "b.png", Image.fromarray(ids > 5)))
     assert (bits > 0).tolist() == (ids > 5).tolist()
+
+
+def test_class_ids_from_16_bits_and_from_equal_channels(tmp_path: Path) -> None:
+    path = save(tmp_path / "w.png", Image.fromarray(np.array([[0, 3, 255]], np.uint16)))
+    assert read_class_ids(path).tolist() == [[0, 3, 255]] and read_class_ids(path).dtype == np.uint8
+    path = save(tmp_path / "w.png", Image.fromarray(np.array([[0, 26001]], np.uint16)))
+    assert read_class_ids(path).tolist() == [[0, 26001]]
+    path = save(tmp_path / "e.png", Image.fromarray(np.dstack([np.array([[0, 1, 2]], np.uint8)] * 3)))
+    assert read_class_ids(path, equal_channels=True).tolist() == [[0, 1, 2]]
+    with pytest.raises(LabelError, match="mode RGB"):
+        read_class_ids(path)
 
 
 def test_class_ids_want_ids(tmp_path: Path) -> None:

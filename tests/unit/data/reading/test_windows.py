@@ -11,6 +11,7 @@ from segnet.data.reading.windows import TIFFWindows, WholeImage, open_windows, s
 from segnet.errors import DataError
 
 RGB = np.random.default_rng(0).integers(0, 256, (53, 71, 3), dtype=np.uint8)
+ALPHA = np.where(RGB[..., 1] < 90, RGB[..., 2], 255).astype(np.uint8)  # opaque but for a third of the pixels
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,8 @@ def palette_image() -> Image.Image:
     [
         lambda: Image.fromarray(RGB),
         lambda: Image.fromarray(RGB[..., 0]),
-        lambda: Image.fromarray(np.dstack([RGB, RGB[..., 1]])),
-        lambda: Image.fromarray(np.dstack([RGB[..., 0], RGB[..., 1]]), "LA"),
+        lambda: Image.fromarray(np.dstack([RGB, ALPHA])),
+        lambda: Image.fromarray(np.dstack([RGB[..., 0], ALPHA]), "LA"),
         lambda: Image.fromarray(RGB[..., 0].astype(np.uint16) * 257),
         palette_image,
     ],

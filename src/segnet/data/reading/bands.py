@@ -1,0 +1,204 @@
+"""How stored values become the uint8 channels of a sample: bands, and one scale for all images of a dataset."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin
+
+from segnet.data.sample import Image8
+from segnet.errors import ConfigError, DataError
+
+_SAMPLES_PER_PIXEL = 277  # TIFF tag
+_CHANNELS_LAST_UP_TO = 64  # an array (C, H, W) is told from (H, W, C) by a first axis no longer than this
+_IMAGE_SHARE = 0.5  # of pixels that are neither clear nor opaque, above which a band is no transparency
+_WHITE = {"uint8": 255.0, "uint16": 65535.0}  # by bit depth; fractions end at 1
+
+
+@dataclass(frozen=True)
+class ImageReading:
+    """How stored values become uint8 channels, the same way for every image of a dataset.
+
+    It is part of what a model was trained on, and so is stored in the card of its weights.
+
+    Attributes:
+        value_range: stored values that become 0 and 255, for images of more than 8 bits; None takes the bit depth:
+            0..65535 of 16 bits, 0..1 of fractions.
+        bands: numbers of the bands to read, counted from 1, in the order of the channels; None reads RGB.
+
+    Raises:
+        ConfigError: an empty range, or a band below 1.
+    """
+
+    value_range: tuple[float, float] | None = None
+    bands: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ConfigError(f"value range {self.value_range}: expected two values, the lower one first")
+        if self.bands is not None and (not self.bands or min(self.bands) < 1):
+            raise ConfigError(f"bands {self.bands}: expected numbers counted from 1, such as 1, 2, 3")
+
+    @property
+    def num_channels(self) -> int:
+        """C of the images."""
+        return 3 if self.bands is None else len(self.bands)
+
+
+AS_RGB = ImageReading()
+
+
+def eight_bits(values: np.ndarray, reading: ImageReading, name: Path | str) -> Image8:
+    """Scales stored values to 8 bits.
+
+    Args:
+        values: (H, W, C), of any number type; uint8 is returned as it is. NaN becomes 0.
+        reading: the range; where it has no bands, one channel becomes RGB.
+        name: of the image, for messages.
+
+    Returns:
+        uint8 (H, W, C), or (H, W, 3) where `reading` has no bands.
+
+    Raises:
+        DataError: no range is given, and the type has no default white: signed or 32-bit integers, and fractions
+            outside 0..1.
+    """
+    if values.dtype != np.uint8:
+        values = _scaled(values, reading.value_range, name)
+    if reading.bands is None and values.shape[2] == 1:
+        values = np.repeat(values, 3, axis=2)
+    return np.ascontiguousarray(values)
+
+
+def _scaled(values: np.ndarray, value_range: tuple[float, float] | None, name: Path | str) -> Image8:
+    kind = str(values.dtype)
+    # float32 holds 16 bits exactly and is half as large
+    numbers: NDArray[np.floating[Any]] = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
+    numbers = np.where(np.isnan(numbers), 0, numbers)
+    if value_range is None:
+        lowest, highest = float(numbers.min(initial=0)), float(numbers.max(initial=0))
+        white = _WHITE.get(kind, 1.0 if values.dtype.kind == "f" and lowest >= 0 and highest <= 1 else 0.0)
+        if not white:
+            expected = "fractions of 0..1" if values.dtype.kind == "f" else "8 or 16 bits without sign"
+            raise DataError(
+                f"{name} holds {kind} values {lowest:g}..{highest:g}; expected {expected}, or a range that becomes "
+                "black..white: data.value_range=[LOW,HIGH] in training, --value-range in prediction"
+            )
+        value_range = (0.0, white)
+    low, high = value_range
+    return np.rint((numbers - low).clip(0, high - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def array_values(path: Path) -> np.ndarray:
+    """Reads a NumPy array (H, W), (H, W, C) or (C, H, W) as (H, W, C).
+
+    Raises:
+        DataError: missing, broken, or of another form.
+    """
+    try:
+        stored: np.ndarray = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist") from None
+    except (OSError, ValueError, EOFError) as cause:
+        raise DataError(f"{path} cannot be read as an array: {cause}") from None
+    if stored.ndim == 2:
+        stored = stored[..., None]
+    if stored.ndim != 3 or 0 in stored.shape or stored.dtype.kind not in "uif":
+        raise DataError(f"{path} holds {stored.dtype} {stored.shape}; expected numbers (height, width, bands)")
+    if stored.shape[2] > _CHANNELS_LAST_UP_TO >= stored.shape[0]:
+        stored = np.moveaxis(stored, 0, 2)
+    return stored
+
+
+def raster_values(path: Path, pixel_limit: int) -> np.ndarray:
+    """Reads all bands of a TIFF, (H, W, C) of the stored type; (H, W, 0) where it has more pixels than the limit.
+
+    Raises:
+        DataError: missing or broken.
+    """
+    rasterio = import_module("rasterio")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # a plain TIFF is fine
+            with rasterio.open(path) as file:
+                if file.height * file.width > pixel_limit:
+                    return np.empty((file.height, file.width, 0), np.uint8)
+                stored: np.ndarray = np.moveaxis(file.read(), 0, 2)
+    except rasterio.errors.RasterioError as cause:
+        raise DataError(f"{path} cannot be read as a TIFF: {cause.__cause__ or cause}") from None
+    return stored
+
+
+def require_bands(path: Path, bands: Sequence[int], count: int) -> None:
+    """Refuses bands that a file of `count` bands does not have.
+
+    Raises:
+        DataError: names the missing band.
+    """
+    if max(bands) > count:
+        raise DataError(f"{path} has {count} bands; expected band {max(bands)} of bands = {list(bands)}")
+
+
+def is_16_bit_colour(image: Image.Image) -> bool:
+    """Whether Pillow would cut the stored values of several bands from 16 to 8 bits; of an image not decoded yet."""
+    tiles = getattr(image, "tile", [])[:1]  # only files that are not decoded yet have some
+    return image.mode not in ("I", "I;16") and any(";16" in str(tile[3]) for tile in tiles)
+
+
+def require_all_bands(image: Image.Image, path: Path) -> None:
+    """Refuses a TIFF of bands that Pillow leaves out.
+
+    Raises:
+        DataError: says how many bands there are, and how to choose.
+    """
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        count = int(image.tag_v2.get(_SAMPLES_PER_PIXEL, 1))
+        if count > len(image.getbands()) and image.mode != "P":
+            raise DataError(f"{path} has {choose_bands(count)}")
+
+
+def require_alpha(alpha: Image8, name: Path | str) -> None:
+    """Refuses a band that is tagged alpha, but holds image values, as near infrared of aerial images often is.
+
+    Transparency is 0 or 255 nearly everywhere. A band with other values in more than half of its pixels is not.
+
+    Args:
+        alpha: uint8 (H, W).
+        name: of the image, for the message.
+
+    Raises:
+        DataError: says how to choose bands.
+    """
+    if ((alpha > 0) & (alpha < 255)).mean() > _IMAGE_SHARE:
+        raise DataError(
+            f"{name}: its last band is tagged alpha, but its values are those of an image (near infrared?). It is not "
+            "used as transparency. Choose the bands: data.bands=[1,2,3] for RGB or [1,2,3,4] for a model of 4 channels "
+            "in training, --bands in prediction"
+        )
+
+
+def count_of_bands(path: Path) -> str:
+    """For the message about a TIFF that Pillow cannot read: its number of bands, where the extra `tiff` is there."""
+    if path.suffix.lower() not in (".tif", ".tiff") or find_spec("rasterio") is None:
+        return ""
+    rasterio: Any = import_module("rasterio")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            with rasterio.open(path) as file:
+                return f"; it has {choose_bands(file.count)}" if file.count > 1 else ""
+    except rasterio.errors.RasterioError:
+        return ""
+
+
+def choose_bands(count: int) -> str:
+    return (
+        f"{count} bands; expected grey or RGB. Choose the bands: data.bands=[1,2,3] in training, --bands in "
+        "prediction; as many as the model has input channels"
+    )
