@@ -22,6 +22,7 @@ BESIDE = {
     "weights": {"models"},
     "training": {"inference"},  # evaluates while it trains
     "compression": {"inference"},
+    "export": {"caffe"},  # one of its targets
     "benchmark": {"export", "report"},
     "cli": {"serve", "video"},
     "__init__": {"version"},

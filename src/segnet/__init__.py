@@ -11,11 +11,13 @@ from segnet.version import __version__ as __version__
 if TYPE_CHECKING:
     from segnet.config import Config, load_config
     from segnet.data import open_dataset
+    from segnet.data.channel_statistics import channel_statistics
     from segnet.device import DeviceSpec, choose_device
     from segnet.errors import SegNetError
     from segnet.inference.evaluate import evaluate
     from segnet.inference.prediction import Prediction
     from segnet.inference.predictor import Predictor
+    from segnet.inference.test_time import TestTimeAugmentation
     from segnet.inference.uncertainty import Uncertainty, sample_uncertainty
     from segnet.labels import VOID, LabelSet
     from segnet.metrics.scores import Scores
@@ -40,8 +42,10 @@ __all__ = [
     "Predictor",
     "Scores",
     "SegNetError",
+    "TestTimeAugmentation",
     "Uncertainty",
     "WeightsCard",
+    "channel_statistics",
     "choose_device",
     "create_model",
     "evaluate",
@@ -58,6 +62,8 @@ __all__ = [
 
 _HOMES = {
     "segnet.config": ("Config", "load_config"),
+    "segnet.data.channel_statistics": ("channel_statistics",),
+    "segnet.inference.test_time": ("TestTimeAugmentation",),
     "segnet.data": ("open_dataset",),
     "segnet.device": ("DeviceSpec", "choose_device"),
     "segnet.inference.evaluate": ("evaluate",),

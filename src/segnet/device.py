@@ -1,5 +1,6 @@
 """Device and precision: chosen in one place for training, evaluation and prediction."""
 
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from segnet.config import DeviceName, PrecisionName
+from segnet.config import DEVICE_PATTERN, PrecisionName
 from segnet.errors import ConfigError, nearest
 
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -38,38 +39,61 @@ class DeviceSpec:
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def __str__(self) -> str:
-        return f"{self.device.type}, {self.precision}"
+        return f"{self.device}, {self.precision}"
 
 
-def choose_device(device: DeviceName = "auto", precision: PrecisionName | Literal["int8"] = "auto") -> DeviceSpec:
+def choose_device(
+    device: str | torch.device = "auto", precision: PrecisionName | Literal["int8"] = "auto"
+) -> DeviceSpec:
     """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively, else float32.
 
+    Args:
+        device: `auto`, `cpu`, `cuda`, `cuda:N` for GPU number N, `mps` (Apple), or a `torch.device` of these.
+        precision: of the arithmetic.
+
     Raises:
-        ConfigError: an unknown name, a device that this machine does not have, or int8, which only quantised files
-            have.
+        ConfigError: an unknown name, a device that this machine does not have, or int8, which only quantised
+            files have.
     """
-    for what, name, known in (
-        ("device", device, get_args(DeviceName)),
-        ("precision", precision, (*get_args(PrecisionName), "int8")),
-    ):
-        if name not in known:
-            raise ConfigError(f"unknown {what} '{name}'; {nearest(str(name), known)}")
+    name = str(device)
+    if not re.fullmatch(DEVICE_PATTERN, name):
+        raise ConfigError(f"unknown device '{name}'; {nearest(name, ('auto', 'cpu', 'cuda', 'cuda:0', 'mps'))}")
+    if precision not in (known := (*get_args(PrecisionName), "int8")):
+        raise ConfigError(f"unknown precision '{precision}'; {nearest(str(precision), known)}")
     if precision == "int8":
         raise ConfigError(
             "precision int8 is that of a quantised file: make one with "
             "segnet quantise --weights W --data DIR --out FILE, and give it as the weights"
         )
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda: this machine or this build of PyTorch has none; use device cpu or auto")
-    chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    chosen = _present(name)
     if precision == "auto":
         precision = "bfloat16" if _multiplies_bfloat16(chosen) else "float32"
     return DeviceSpec(chosen, precision)
 
 
+def _present(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        ConfigError: this machine does not have it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(name)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {name}: this machine or this build of PyTorch has none; use device cpu or auto")
+    if chosen.type == "cuda" and chosen.index is not None and chosen.index >= torch.cuda.device_count():
+        raise ConfigError(f"device {name}: this machine has {torch.cuda.device_count()} GPUs, numbered from 0")
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device mps: this machine or this build of PyTorch has none; use device cpu or auto")
+    return chosen
+
+
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu":
+        return False
     processor = Path("/proc/cpuinfo")
     flags = processor.read_text() if processor.is_file() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -80,6 +80,19 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
     return mapped
 
 
+def displayed(image: np.ndarray) -> Image8:
+    """An image of any number of channels as RGB, to look at.
+
+    Args:
+        image: uint8 (H, W, C).
+
+    Returns:
+        RGB uint8 (H, W, 3): the first three channels, or the first as grey where there are fewer.
+    """
+    rgb: Image8 = image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
+    return rgb
+
+
 def overlay(image: np.ndarray, prediction: np.ndarray, label_set: LabelSet, opacity: float = 0.5) -> Image8:
     """The colours of the classes laid over the image.
 

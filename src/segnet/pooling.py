@@ -13,9 +13,14 @@ The results are exactly those of `max_pool2d(x, 2, 2, ceil_mode=True, return_ind
 `max_unpool2d(..., output_size=...)`: windows are clipped at an odd border, ties go to the first position in raster
 order, a NaN wins its window (the last one, when there are several).
 
-Two formulations give the same numbers. One uses PyTorch's own CPU kernels and converts their flat indices to positions
-at once: the fastest way in eager mode, and the 64-bit tensor is freed before the function returns. The other one uses
-slices, nearest upsampling, comparison and selection only: for other devices, `torch.compile` and `torch.export`.
+Three formulations give the same numbers. The first uses PyTorch's own CPU kernels and converts their flat indices to
+positions at once: the fastest way in eager mode, and the 64-bit tensor is freed before the function returns. The second
+uses slices, nearest upsampling, comparison and selection only: for other devices and `torch.compile`. The third is for
+graphs that leave Python (`torch.export`, `torch.onnx.export`, `torch.jit.trace`) and for forward-mode differentiation:
+it branches on no size, so sizes may be dynamic, and it packs no bits, which few runtimes can do. There a window with a
+NaN unpools to zeros.
+
+The functions also work under `torch.func` (`grad`, `vmap`, `jvp`, and their compositions).
 
 Source:
     Badrinarayanan, Kendall, Cipolla: SegNet, section 3 ("2 bits for each 2x2 pooling window").
@@ -27,6 +32,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from segnet.errors import ShapeError
 from segnet.nn.recompute import Rebuild, again, is_recomputing, remember
@@ -39,6 +45,7 @@ class PoolingIndices(NamedTuple):
 
     Attributes:
         packed: positions, uint8 (N, ceil(C / 4), h, w). Bits 2k and 2k+1 of byte b are channel k * ceil(C / 4) + b.
+            While a graph is exported or traced: one position per byte, uint8 (N, C, h, w).
         channels: C of the pooled map.
         size: (H, W) before pooling; h = ceil(H / 2) and w = ceil(W / 2).
     """
@@ -80,6 +87,8 @@ class PoolingIndices(NamedTuple):
 
     def positions(self) -> Tensor:
         """The positions 0..3, uint8 (N, C, h, w)."""
+        if self.packed.shape[1] == self.channels:  # in a graph, or a single channel: each byte is one position
+            return self.packed
         return _unpack(self.packed, self.channels)
 
     def to_flat(self) -> Tensor:
@@ -109,10 +118,15 @@ def max_pool(image: Tensor) -> tuple[Tensor, PoolingIndices]:
         >>> pooled.shape, indices.packed.shape
         (torch.Size([1, 64, 23, 30]), torch.Size([1, 16, 23, 30]))
     """
-    if image.dim() != 4 or 0 in image.shape[1:]:
+    if image.dim() != 4:
         raise ShapeError(f"max_pool expects a non-empty (N, C, H, W), got {tuple(image.shape)}")
     size = (image.shape[2], image.shape[3])
-    if not torch.is_grad_enabled() or not image.requires_grad:
+    if _needs_plain_operators():
+        pooled, positions = _graph_pool(image)
+        return pooled, PoolingIndices(positions, image.shape[1], size)
+    if 0 in image.shape[1:]:
+        raise ShapeError(f"max_pool expects a non-empty (N, C, H, W), got {tuple(image.shape)}")
+    if not _needs_function(image):
         pooled, packed = _pool(image)
     else:
         pooled, packed = _MaxPool.apply(image)  # type: ignore[no-untyped-call]
@@ -134,13 +148,15 @@ def max_unpool(pooled: Tensor, indices: PoolingIndices) -> Tensor:
     Raises:
         ShapeError: `pooled` is not of the shape the indices were made from.
     """
+    if _needs_plain_operators():
+        return _graph_unpool(pooled, indices.positions(), indices.size)
     expected = (indices.packed.shape[0], indices.channels, *indices.packed.shape[2:])
     if tuple(pooled.shape) != expected:
         raise ShapeError(
             f"max_unpool got a map of {tuple(pooled.shape)} but indices of {expected}; "
             "unpool with the indices of the pooling at the same level"
         )
-    if not torch.is_grad_enabled() or not pooled.requires_grad:
+    if not _needs_function(pooled):
         return _unpool(pooled, indices.packed, indices.size)
     result: Tensor = _MaxUnpool.apply(pooled, indices.packed, indices.size)  # type: ignore[no-untyped-call]
     if is_recomputing():
@@ -194,6 +210,20 @@ def _positions_from_flat(flat: Tensor, width: int) -> Tensor:
 # ------------------------------------------------------------------------------------------------ arithmetic
 
 
+def _needs_plain_operators() -> bool:
+    """Whether the operators are recorded for a program that runs without this module, or differentiated forward."""
+    # PyTorch 2.6 has no is_exporting; its is_compiling is true while exporting too
+    is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    # an autograd function with a jvp of its own would not compile
+    return torch._C._get_tracing_state() is not None or bool(is_exporting()) or forward_ad._current_level >= 0
+
+
+def _needs_function(tensor: Tensor) -> bool:
+    """Whether a pass through autograd, or through a transform of torch.func, has to be recorded."""
+    # under vmap a tensor does not say whether an outer transform differentiates it
+    return (torch.is_grad_enabled() and tensor.requires_grad) or torch._C._are_functorch_transforms_active()
+
+
 def _native(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
@@ -230,6 +260,36 @@ def _unpool(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
     near_position = F.interpolate(positions, scale_factor=2)[:, :, :height, :width]
     near_value = F.interpolate(pooled, scale_factor=2)[:, :, :height, :width]
     return torch.where(near_position == own_position, near_value, pooled.new_zeros(()))
+
+
+def _graph_pool(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Pooled map and positions, uint8 (N, C, h, w), by the ranks 4, 3, 2, 1 of the positions 0, 1, 2, 3."""
+    pooled = F.max_pool2d(image, 2, 2, ceil_mode=True)
+    size = (image.shape[2], image.shape[3])
+    # the largest rank among the maxima of a window is that of its first maximum in raster order
+    rank = torch.where(image == _over_windows(pooled, size), 4.0 - _own_position(size, image), 0.0)
+    return pooled, (4.0 - F.max_pool2d(rank, 2, 2, ceil_mode=True)).to(torch.uint8)
+
+
+def _graph_unpool(pooled: Tensor, positions: Tensor, size: tuple[int, int]) -> Tensor:
+    # compared as floats: ONNX Runtime does not compare uint8
+    is_maximum = _over_windows(positions.to(pooled.dtype), size) == _own_position(size, pooled)
+    return torch.where(is_maximum, _over_windows(pooled, size), 0.0)
+
+
+def _over_windows(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, h, w) -> (N, C, H, W), each value repeated over its window."""
+    # By index, not by upsampling and cropping: a crop that removes nothing at the traced size would fix the parity.
+    rows = torch.arange(size[0], device=features.device) // 2
+    columns = torch.arange(size[1], device=features.device) // 2
+    return features.index_select(2, rows).index_select(3, columns)
+
+
+def _own_position(size: tuple[int, int], like: Tensor) -> Tensor:
+    """The position 0..3 of every pixel in its window, (H, W) in the type of `like`."""
+    rows = torch.arange(size[0], device=like.device) % 2
+    columns = torch.arange(size[1], device=like.device) % 2
+    return (2 * rows[:, None] + columns).to(like.dtype)
 
 
 def _gather(image: Tensor, packed: Tensor) -> Tensor:
@@ -271,14 +331,20 @@ def _unpool_again(pooled: Rebuild, indices: PoolingIndices, images: slice) -> Te
 # under differentiation, and all that any of them saves is the packed indices.
 
 
+# Under vmap the mapped axis is folded into N, which the functions treat image by image: no slow fallback of PyTorch.
+
+
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor) -> tuple[Tensor, Tensor]:
-        pooled, packed = _pool(image)
+    def forward(image: Tensor) -> tuple[Tensor, Tensor]:
+        return _pool(image)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        (image,), (_, packed) = inputs, output
         ctx.save_for_backward(packed)
         ctx.size = (image.shape[2], image.shape[3])
         ctx.mark_non_differentiable(packed)
-        return pooled, packed
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
@@ -286,28 +352,64 @@ class _MaxPool(torch.autograd.Function):
         result: Tensor = _MaxUnpool.apply(gradients[0], packed, ctx.size)  # type: ignore[no-untyped-call]
         return result
 
+    @staticmethod
+    def vmap(info: Any, axes: tuple[int | None], image: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        pooled, packed = _MaxPool.apply(_fold(image, axes[0], info.batch_size))  # type: ignore[no-untyped-call]
+        return (_unfold(pooled, info.batch_size), _unfold(packed, info.batch_size)), (0, 0)
+
 
 class _MaxUnpool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
-        ctx.save_for_backward(packed)
-        ctx.size = size
+    def forward(pooled: Tensor, packed: Tensor, size: tuple[int, int]) -> Tensor:
         return _unpool(pooled, packed, size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, tuple[int, int]], output: Tensor) -> None:
+        _, packed, ctx.size = inputs
+        ctx.save_for_backward(packed)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (packed,) = ctx.saved_tensors
         return _Gather.apply(gradients[0], packed), None, None  # type: ignore[no-untyped-call]
 
+    @staticmethod
+    def vmap(
+        info: Any, axes: tuple[int | None, int | None, None], pooled: Tensor, packed: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, int]:
+        maps, indices = _fold(pooled, axes[0], info.batch_size), _fold(packed, axes[1], info.batch_size)
+        return _unfold(_MaxUnpool.apply(maps, indices, size), info.batch_size), 0  # type: ignore[no-untyped-call]
+
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor, packed: Tensor) -> Tensor:
+    def forward(image: Tensor, packed: Tensor) -> Tensor:
+        return _gather(image, packed)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        image, packed = inputs
         ctx.save_for_backward(packed)
         ctx.size = (image.shape[2], image.shape[3])
-        return _gather(image, packed)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (packed,) = ctx.saved_tensors
         return _MaxUnpool.apply(gradients[0], packed, ctx.size), None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def vmap(info: Any, axes: tuple[int | None, int | None], image: Tensor, packed: Tensor) -> tuple[Tensor, int]:
+        maps, indices = _fold(image, axes[0], info.batch_size), _fold(packed, axes[1], info.batch_size)
+        return _unfold(_Gather.apply(maps, indices), info.batch_size), 0  # type: ignore[no-untyped-call]
+
+
+def _fold(tensor: Tensor, axis: int | None, count: int) -> Tensor:
+    """The mapped axis of `count` in front of N and joined with it: (count * N, C, H, W)."""
+    whole: Tensor = tensor.expand(count, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
+    return whole.flatten(0, 1)
+
+
+def _unfold(tensor: Tensor, count: int) -> Tensor:
+    """(count * N, C, H, W) -> (count, N, C, H, W)."""
+    unfolded: Tensor = tensor.unflatten(0, (count, tensor.shape[0] // count))
+    return unfolded

@@ -88,6 +88,18 @@ def test_other_channels(name: str, channels: int) -> None:
     assert model.normalisation.in_channels == channels
 
 
+def test_other_channels_change_the_first_layer_only(name: str) -> None:
+    with torch.device("meta"):
+        rgb, six = (
+            {key: tuple(value.shape) for key, value in create_model(name, NUM_CLASSES, channels).state_dict().items()}
+            for channels in (3, 6)
+        )
+    first = next(key for key, shape in rgb.items() if len(shape) == 4)
+    assert {key for key in six if six[key] != rgb.get(key)} == {"normalisation.mean", "normalisation.std", first}
+    assert six.keys() - rgb.keys() == {"normalisation.mean", "normalisation.std"}
+    assert (rgb[first][1], six[first][1]) == (3, 6)
+
+
 def test_two_images_together_are_the_two_alone(model: nn.Module) -> None:
     # in float64, where the order of sums changes 1e-16 of a value and no maximum of a window can change hands
     image = images(2, 9, 14).double()
@@ -169,6 +181,7 @@ def test_number_of_parameters(whole: nn.Module, name: str) -> None:
     expected = {
         "segnet": segnet,
         "segnet-basic": basic,
+        "bayesian-segnet-camvid": segnet + 9 * 64 * 64 + 2 * 64,  # one convolution more
         "deeplab-largefov": deeplab,
         "bilinear-interpolation": shared + 64 * 11 + 11,
         "segnet-basic-encoder-addition": basic,
@@ -218,7 +231,11 @@ def dropouts(model: nn.Module) -> dict[str, float]:
 
 
 def test_dropout_stands_at_the_published_places(model: nn.Module, name: str) -> None:
-    central = {"bayesian-segnet": (3, 4, 5), "bayesian-segnet-basic": (3, 4)}.get(name, ())
+    central = {
+        "bayesian-segnet": (3, 4, 5),
+        "bayesian-segnet-camvid": (3, 4, 5),
+        "bayesian-segnet-basic": (3, 4),
+    }.get(name, ())
     expected = {f"{half}.dropout{number}": 0.5 for half in ("encoder", "decoder") for number in central}
     others = {
         "deeplab-largefov": ("dropout6", "dropout7"),

@@ -71,7 +71,7 @@ def test_the_longest_side_that_the_model_sees(run: Run, street: np.ndarray, tmp_
     assert np.array(Image.open(tmp_path / "o/street-classes.png")).shape == (240, 660)
     code, _, err = run("predict", path, "--out", tmp_path / "o2", "--longest-side", 96, "--memory", 0.01)
     assert code == 2
-    assert "the answer at its own size takes 0.019 GiB; allow more --memory, or leave --longest-side out" in err
+    assert "probabilities at its own size take 0.019 GiB; allow more --memory, or leave --longest-side out" in err
     assert not (tmp_path / "o2").exists()
 
 
@@ -144,4 +144,4 @@ def test_hidden_files_and_links_to_nothing(run: Run, tmp_path: Path) -> None:
     assert (code, "1 of 1 images" in text) == (0, True)
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
     code, _, err = run("predict", folder, "--out", tmp_path / "o")
-    assert (code, "gone.png does not exist" in err) == (2, True)
+    assert (code, "nowhere.png, which does not exist" in err) == (2, True)

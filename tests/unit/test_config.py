@@ -7,7 +7,6 @@ import pytest
 from segnet.cli.options import device_name, precision_name
 from segnet.config import (
     Config,
-    DeviceName,
     PrecisionName,
     PretrainConfig,
     load_config,
@@ -136,5 +135,11 @@ def test_what_is_free_to_change_exists(kind: type[Config | PretrainConfig]) -> N
 
 
 def test_the_command_line_knows_every_device_and_precision() -> None:
-    assert [device_name(name) for name in get_args(DeviceName)] == ["auto", "cpu", "cuda"]
+    for name in ("auto", "cpu", "cuda", "cuda:1", "mps"):
+        assert device_name(name) == load_config(None, [f"train.device={name}"]).train.device == name
+    for name in ("gpu", "cuda:", "cuda:x", "cpu:0"):
+        with pytest.raises(ConfigError, match=f"unknown device '{name}'"):
+            device_name(name)
+        with pytest.raises(ConfigError, match=r"train\.device"):
+            load_config(None, [f"train.device={name}"])
     assert [precision_name(name) for name in get_args(PrecisionName)] == ["auto", "float32", "bfloat16", "float16"]

@@ -217,7 +217,9 @@ def test_under_a_default_device_and_type(formulation: str) -> None:
 def test_exported_program_gives_the_same(tmp_path: Path) -> None:
     model, image = PoolAndUnpool().eval(), torch.randn(1, 3, 9, 11)
     program = torch.export.export(model, (image,))
-    assert not any("max_pool2d" in str(node.target) or "unpool" in str(node.target) for node in program.graph.nodes)
+    operators = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    # no packing of bits, no 64-bit indices, no scatter: runtimes rarely have them
+    assert not [name for name in operators if any(word in name for word in ("indices", "unpool", "shift", "scatter"))]
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     buffer.seek(0)

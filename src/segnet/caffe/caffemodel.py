@@ -9,6 +9,7 @@ Source:
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,60 +19,63 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segnet.caffe.layouts import CaffeLayer, CaffeLayout, layout_of
 from segnet.caffe.protobuf import Field, read_fields, read_varints
 from segnet.errors import WeightsError, nearest
-from segnet.models.segnet import SegNet, SegNetBasic
-from segnet.models.vgg import VGG16_STAGES
 from segnet.nn.layers import ConvBN
-from segnet.nn.normalisation import Normalisation, normalisation_of
+from segnet.nn.normalisation import normalisation_of
 
 Blobs = dict[str, list[NDArray[np.floating]]]
 
 # Field numbers. NetParameter: layers of today's form, layers of 2014's form (which Oxford's VGG16 has).
 _LAYER, _V1_LAYER = 100, 2
-_NAME, _BLOBS = 1, 7
+_NAME, _TYPE, _BLOBS = 1, 2, 7
 _V1_NAME, _V1_BLOBS = 4, 6
 # BlobProto, and BlobShape inside it.
 _LEGACY_SHAPE, _DATA, _SHAPE, _DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
 _DIM = 1
 
 
-class CaffeLayer(NamedTuple):
-    """A convolution of the authors' model and its place in ours.
+class CaffeFile(NamedTuple):
+    """The content of a caffemodel.
 
     Attributes:
-        module: path of our ConvBN, or of the bare classifier.
-        names: what the authors call it, any of them.
+        blobs: arrays by layer name, of the layers that have any.
+        types: type of every layer by its name, such as `Convolution`; empty for layers of 2014.
     """
 
-    module: str
-    names: tuple[str, ...]
+    blobs: Blobs
+    types: dict[str, str]
 
 
 def read_caffemodel(path: Path) -> Blobs:
-    """The arrays of every layer that has some.
+    """The arrays of every layer that has some; as `read_caffe_file` without the types."""
+    return read_caffe_file(path).blobs
 
-    Args:
-        path: of a binary caffemodel, of today's form or of 2014's.
+
+def read_caffe_file(path: Path) -> CaffeFile:
+    """Reads a binary caffemodel, of today's form or of 2014's.
 
     Returns:
-        Arrays by layer name, float32 or float64 as stored: for a convolution the filters (out, in, h, w) and the bias
-        (out,); for the authors' BN scale and shift, each (1, C, 1, 1).
+        Arrays float32 or float64 as stored: for a convolution the filters (out, in, h, w) and the bias (out,); for the
+        authors' BN scale and shift, each (1, C, 1, 1).
 
     Raises:
-        WeightsError: the file is missing, cut off, or no caffemodel.
+        WeightsError: the file is missing, truncated, or not a caffemodel; says what else it is where that is known.
     """
     try:
         message = memoryview(path.read_bytes())
     except OSError as cause:
         raise WeightsError(f"{path} cannot be read: {cause.strerror}; give a .caffemodel file") from None
+    _refuse_other_files(message, path)
     try:
-        blobs = dict(_read_layers(message))
+        layers = list(_read_layers(message))
     except WeightsError as cause:
         raise WeightsError(f"{path} is not a complete caffemodel: {cause}; fetch it again") from None
+    blobs = {name: arrays for name, _, arrays in layers if arrays}
     if not blobs:
         raise WeightsError(f"{path} is not a caffemodel with weights: no layer in it has arrays; a prototxt has none")
-    return blobs
+    return CaffeFile(blobs, {name: kind for name, kind, _ in layers if kind})
 
 
 def load_caffemodel(model: nn.Module, path: Path) -> None:
@@ -88,15 +92,34 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
         WeightsError: the file is missing or broken, a layer is missing or of another shape (as with another number of
             classes), or the model is another one or normalises its input otherwise. The model is then untouched.
     """
-    layers, expected = _layers_of(model)
+    layout = layout_of(model)
+    expected = layout.normalisation
     has = normalisation_of(model).name
     if has != expected:
         raise WeightsError(
             f"{path}: the authors' {type(model).__name__} wants the input normalisation '{expected}', the model has "
             f"'{has}'; set model.normalisation to '{expected}'"
         )
-    blobs = read_caffemodel(path)
-    states = [(layer.module, _state(model.get_submodule(layer.module), layer, blobs, path)) for layer in layers]
+    fill(model, layout, read_caffemodel(path), path)
+
+
+def fill(model: nn.Module, layout: CaffeLayout, blobs: Blobs, path: Path) -> None:
+    """Fills a model with the arrays of a caffemodel; errors as `load_caffemodel`.
+
+    A file without any BN layer is taken for one whose BN was merged into the convolutions. Where the model's
+    convolutions have a bias it stays there; else it moves into BN's shift.
+
+    Args:
+        model: that the layout belongs to.
+        layout: the names of the layers.
+        blobs: arrays by layer name.
+        path: of the file, for errors.
+    """
+    merged = not any(name.endswith("_bn") for name in blobs)
+    states = [
+        (layer.module, _state(model.get_submodule(layer.module), layer, blobs, path, merged=merged))
+        for layer in layout.layers()
+    ]
     for module, state in states:
         model.get_submodule(module).load_state_dict(state)
 
@@ -104,16 +127,33 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ the file
 
 
-def _read_layers(message: memoryview) -> Iterator[tuple[str, list[NDArray[np.floating]]]]:
+def _refuse_other_files(message: memoryview, path: Path) -> None:
+    """Raises for files that stand beside a caffemodel and are given by mistake."""
+    start = bytes(message[:400])
+    if start.startswith(b"\x89HDF"):
+        raise WeightsError(
+            f"{path} is an HDF5 file; in Caffe, save the weights with snapshot_format BINARYPROTO and give that file"
+        )
+    # a solver state begins with its iteration, an integer; a caffemodel with its name, or with a layer
+    if path.suffix == ".solverstate" or start[:1] == b"\x08":
+        raise WeightsError(f"{path} is a solver state, not a model; give the .caffemodel of the same iteration")
+    if re.search(rb"(?m)^\s*(layers?\s*\{|name\s*:|input\s*:)", start):
+        raise WeightsError(f"{path} is a prototxt, which has no weights; give the .caffemodel, and this by --prototxt")
+
+
+def _read_layers(message: memoryview) -> Iterator[tuple[str, str, list[NDArray[np.floating]]]]:
+    """Name, type and arrays of each layer."""
     for field in read_fields(message):
         if field.number not in (_LAYER, _V1_LAYER):
             continue
         of_name, of_blobs = (_NAME, _BLOBS) if field.number == _LAYER else (_V1_NAME, _V1_BLOBS)
         parts = list(read_fields(field.content))
-        name = "".join(bytes(part.content).decode(errors="replace") for part in parts if part.number == of_name)
+        name, kind = (
+            "".join(bytes(part.content).decode(errors="replace") for part in parts if part.number == number)
+            for number in (of_name, _TYPE)
+        )
         blobs = [_read_blob(part.content, name) for part in parts if part.number == of_blobs]
-        if blobs:
-            yield name, blobs
+        yield name, kind if field.number == _LAYER else "", blobs
 
 
 def _read_blob(message: memoryview, layer: str) -> NDArray[np.floating]:
@@ -141,31 +181,8 @@ def _sides(dim: Field) -> list[int]:
 # ------------------------------------------------------------------------------------------------ the models
 
 
-def _layers_of(model: nn.Module) -> tuple[list[CaffeLayer], Normalisation]:
-    """Every convolution of the model with the authors' name for it, and the input they fed it.
-
-    Raises:
-        WeightsError: neither SegNet nor SegNet-Basic.
-    """
-    if isinstance(model, SegNetBasic):
-        layers = [CaffeLayer(f"encoder.stage{s}.0", (f"conv{s}",)) for s in range(1, 5)]
-        layers += [CaffeLayer(f"decoder.stage{s}.0", (f"conv_decode{s}",)) for s in range(4, 0, -1)]
-        return [*layers, CaffeLayer("classifier", ("conv_classifier", "dense_softmax_inner_prod"))], "lrn"
-    if isinstance(model, SegNet):
-        layers = []
-        for stage, widths in enumerate(VGG16_STAGES, start=1):
-            for number in range(len(widths)):
-                layers.append(CaffeLayer(f"encoder.stage{stage}.{number}", (f"conv{stage}_{number + 1}",)))
-                # the decoder mirrors the encoder: its first convolution has the last number
-                mirrored = f"conv{stage}_{len(widths) - number}_D"
-                last = (stage, number) == (1, len(widths) - 1)
-                layers.append(CaffeLayer("classifier" if last else f"decoder.stage{stage}.{number}", (mirrored,)))
-        return layers, "raw_bgr"
-    raise WeightsError(f"the authors' weights fit SegNet and SegNet-Basic, not {type(model).__name__}")
-
-
-def _state(module: nn.Module, layer: CaffeLayer, blobs: Blobs, path: Path) -> dict[str, Tensor]:
-    """What `module`, a ConvBN or the bare classifier, has to load; float64."""
+def _state(module: nn.Module, layer: CaffeLayer, blobs: Blobs, path: Path, *, merged: bool) -> dict[str, Tensor]:
+    """What `module`, a ConvBN or the classifier, has to load; float64."""
     name = next((n for n in layer.names if n in blobs), layer.names[0])
     if not isinstance(module, ConvBN):
         shapes = [tuple(module.get_parameter(part).shape) for part in ("weight", "bias")]
@@ -173,15 +190,21 @@ def _state(module: nn.Module, layer: CaffeLayer, blobs: Blobs, path: Path) -> di
         return {"weight": weight, "bias": bias}
     channels = (module.conv.out_channels,)
     weight, bias = _arrays(blobs, name, [tuple(module.conv.weight.shape), channels], path)
-    scale, shift = _arrays(blobs, f"{name}_bn", [channels, channels], path)
-    return {
+    if merged:
+        scale, shift = torch.ones_like(bias), torch.zeros_like(bias)
+    else:
+        scale, shift = _arrays(blobs, f"{name}_bn", [channels, channels], path)
+    state = {
         "conv.weight": weight,
         "norm.weight": scale,
-        "norm.bias": bias * scale + shift,
+        "norm.bias": shift,
         "norm.running_mean": torch.zeros_like(scale),
         "norm.running_var": torch.full_like(scale, 1.0 - module.norm.eps),  # BN divides by sqrt(var + eps): exactly 1
         "norm.num_batches_tracked": torch.tensor(0),
     }
+    if module.conv.bias is None:
+        return state | {"norm.bias": bias * scale + shift}
+    return state | {"conv.bias": bias}
 
 
 def _arrays(blobs: Blobs, name: str, shapes: Sequence[tuple[int, ...]], path: Path) -> list[Tensor]:

@@ -7,7 +7,7 @@ Source:
     protobuf.dev, Encoding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from segnet.errors import WeightsError
@@ -83,3 +83,27 @@ def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
         if byte < 128:
             return value, position
     raise WeightsError(f"an integer of more than 10 bytes at byte {position}: not protocol buffers")
+
+
+def integer_field(number: int, value: int) -> bytes:
+    """The bytes of an integer field; `value` at least 0."""
+    return _varint(number << 3 | VARINT) + _varint(value)
+
+
+def bytes_field(number: int, content: bytes) -> bytes:
+    """The bytes of a field that holds a string, a message or packed numbers."""
+    return _varint(number << 3 | BYTES) + _varint(len(content)) + content
+
+
+def packed_varints(values: Iterable[int]) -> bytes:
+    """The inverse of `read_varints`."""
+    return b"".join(map(_varint, values))
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -12,6 +12,7 @@ import typer
 from segnet.cli.about import doctor, models
 from segnet.cli.benchmark import benchmark_app
 from segnet.cli.blend import blend
+from segnet.cli.caffe import import_caffe
 from segnet.cli.console import complain
 from segnet.cli.crf import crf_app
 from segnet.cli.data import data_app
@@ -53,7 +54,20 @@ def _options(
         raise ConfigError(f"only `segnet train` runs in several processes; start `segnet {command}` without torchrun")
 
 
-for _command in (train, evaluate, predict, serve, export, quantise, tune, pretrain, blend, models, doctor):
+for _command in (
+    import_caffe,
+    train,
+    evaluate,
+    predict,
+    serve,
+    export,
+    quantise,
+    tune,
+    pretrain,
+    blend,
+    models,
+    doctor,
+):
     app.command()(_command)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)

@@ -36,7 +36,7 @@ def blend(
     require_apart([out], [find_weights(first), find_weights(second)])
     model, card = blend_weights(first, second, share)
     if data:
-        dataset = open_dataset(data, split, data_format)
+        dataset = open_dataset(data, split, data_format, reading=card.reading)
         require_same_classes(card.label_set, dataset)
         device_spec = choose_device()
         device_spec.ready(model)

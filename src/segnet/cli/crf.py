@@ -59,7 +59,7 @@ def search(
     from segnet.report.evaluation import require_same_classes
 
     predictor = Predictor(weights, device=device_name(device), precision=precision_name(precision))
-    dataset = open_dataset(data, split, data_format)
+    dataset = open_dataset(data, split, data_format, reading=predictor.reading)
     require_same_classes(predictor.label_set, dataset)
     outputs = model_outputs(predictor.model, dataset, images, predictor.device_spec)
     result = search_crf(

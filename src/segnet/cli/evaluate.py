@@ -13,6 +13,7 @@ from segnet.cli.options import (
     DeviceOption,
     FormatOption,
     PrecisionOption,
+    TTAOption,
     WeightsOption,
     backend_name,
     device_name,
@@ -29,6 +30,7 @@ def evaluate(
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,
     authors_bf: Annotated[bool, typer.Option(help="Also boundary F1 by the authors' script; slow.")] = False,
     uncertainty: Annotated[int, typer.Option(min=0, help="Samples of a Bayesian model; their mean is scored.")] = 0,
+    tta: TTAOption = "",
     crf_file: CRFOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
@@ -47,9 +49,11 @@ def evaluate(
         device=device_name(device),
         precision=precision_name(precision),
         crf=crf,
+        tta=tta,
     )
-    dataset = open_dataset(data, split, data_format)
+    dataset = open_dataset(data, split, data_format, reading=predictor.reading)
     facts = {"Weights": weights, "Data": data, "Split": split} | ({"CRF": str(crf)} if crf else {})
+    facts |= {"Test-time augmentation": tta} if tta else {}
     facts |= {"Samples": str(uncertainty)} if uncertainty else {}
     scores = evaluate_to_folder(
         predictor,

@@ -23,7 +23,10 @@ ImageOption = Annotated[
 
 def export(
     to: Annotated[
-        str, typer.Option(help="onnx, openvino, torch-export, aotinductor, executorch, litert, ncnn, coreml, or web.")
+        str,
+        typer.Option(
+            help="onnx, openvino, torch-export, aotinductor, executorch, litert, ncnn, coreml, caffe, or web."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="File to write, with the target's suffix; for web a folder.")],
     weights: WeightsOption = "segnet-basic-camvid",

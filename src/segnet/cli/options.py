@@ -19,7 +19,8 @@ BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compile
 CRFOption = Annotated[
     Path | None, typer.Option("--crf", help="Dense CRF after the model: a file of `segnet crf search`.")
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N (GPU number N) or mps (Apple).")]
+TTAOption = Annotated[str, typer.Option("--tta", help="Test-time augmentation: flip, or flip,0.75,1,1.25 (slower).")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16 (for a GPU; slow on a CPU).")]
 
 
@@ -41,8 +42,11 @@ def one_of(what: str, value: str, known: Iterable[str]) -> Any:
 
 
 def device_name(value: str) -> Any:
-    """`auto`, `cpu` or `cuda`; errors as in `one_of`."""
-    return one_of("device", value, ("auto", "cpu", "cuda"))
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; errors as in `one_of`."""
+    from segnet.config import DEVICE_PATTERN
+
+    known = ("auto", "cpu", "cuda", "cuda:0", "mps")
+    return value if re.fullmatch(DEVICE_PATTERN, value) else one_of("device", value, known)
 
 
 def precision_name(value: str) -> Any:
@@ -53,6 +57,27 @@ def precision_name(value: str) -> Any:
 def backend_name(value: str) -> Any:
     """`auto`, `eager`, `compiled`, `openvino` or `onnxruntime`; errors as in `one_of`."""
     return one_of("backend", value, ("auto", "eager", "compiled", "openvino", "onnxruntime"))
+
+
+def image_reading(bands: str, value_range: str) -> Any:
+    """`4,3,2` and `0,4095` -> an `ImageReading`; None where both are empty.
+
+    Raises:
+        ConfigError: not whole numbers, not two numbers, or an empty range.
+    """
+    from segnet.data.reading.bands import ImageReading
+
+    if not bands and not value_range:
+        return None
+    try:
+        numbers = tuple(int(name) for name in names_in(bands)) or None
+    except ValueError:
+        raise ConfigError(f"--bands {bands}: expected numbers counted from 1, such as 1,2,3") from None
+    try:
+        low, high = (float(name) for name in names_in(value_range)) if value_range else (0.0, 1.0)
+    except ValueError:
+        raise ConfigError(f"--value-range {value_range}: expected two numbers, such as 0,4095") from None
+    return ImageReading((low, high) if value_range else None, numbers)
 
 
 def names_in(text: str) -> tuple[str, ...]:

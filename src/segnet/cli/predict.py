@@ -14,19 +14,18 @@ from segnet.cli.options import (
     CRFOption,
     DeviceOption,
     PrecisionOption,
+    TTAOption,
     WeightsOption,
     amount,
     backend_name,
     device_name,
+    image_reading,
     precision_name,
 )
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from segnet.inference.predictor import Predictor
-
-
-_BYTES_ENLARGED = 12  # per pixel and class: enlarged logits, their softmax, and one more
 
 
 def predict(
@@ -46,10 +45,17 @@ def predict(
         int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
     ] = 0,
     max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
+    bands: Annotated[
+        str, typer.Option(help="Bands of the files for the model's channels, such as 4,3,2; default: as in training.")
+    ] = "",
+    value_range: Annotated[
+        str, typer.Option(help="Stored values that become black,white, such as 0,4095; default: as in training.")
+    ] = "",
     frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
         float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
     ] = 0,
+    tta: TTAOption = "",
     crf_file: CRFOption = None,
     backend: BackendOption = "auto",
     device: DeviceOption = "auto",
@@ -64,6 +70,7 @@ def predict(
     from segnet.data.reading.listing import find_images, groups_of_one_size, output_stems
     from segnet.inference.prediction import result_paths, save_prediction
     from segnet.inference.predictor import Predictor
+    from segnet.inference.tiles import tile_px_of
     from segnet.io.files import require_apart
     from segnet.video import is_video, overlay_suffix
 
@@ -89,12 +96,14 @@ def predict(
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
         longest_side_px=longest_side or None,
+        tta=tta,
+        reading=image_reading(bands, value_range),
     )
     failed = 0
     for path, target in targets.items():
         frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
         failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder)
-    tile_px = {path: _tile_px(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
+    tile_px = {path: tile_px_of(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
     for path in [path for path in tile_px if tile_px[path]]:
         if probabilities:
             raise ConfigError(f"{path} goes in tiles, and has no --probabilities then; allow more --memory")
@@ -105,7 +114,7 @@ def predict(
     whole = [path for path in tile_px if not tile_px[path]]
     with Progress(console=out_console, transient=True) as progress:
         task = progress.add_task(f"predicting on {predictor}", total=len(whole))
-        for group, images, broken in groups_of_one_size(whole, batch_size, pixel_limit):
+        for group, images, broken in groups_of_one_size(whole, batch_size, pixel_limit, predictor.reading):
             for error in broken:
                 _skipped(error)
             failed += len(broken)
@@ -121,30 +130,6 @@ def predict(
     say(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}")
     if failed:
         raise typer.Exit(2)
-
-
-def _tile_px(path: Path, predictor: "Predictor", memory_gib: float, expected_px: int, pixel_limit: int) -> int:
-    """Side of the tiles that an image goes in; 0 for an image that goes whole, or cannot be read."""
-    from segnet.data.reading.images import require_pixels
-    from segnet.data.reading.windows import size_and_kept_bytes
-    from segnet.inference.tiles import tile_px_within
-
-    try:
-        size_px, kept_bytes = size_and_kept_bytes(path)
-        require_pixels(path, size_px, pixel_limit)
-    except DataError:
-        return 0  # reading it whole says so
-    if predictor.longest_side_px:
-        if (gib := size_px[0] * size_px[1] * predictor.label_set.num_classes * _BYTES_ENLARGED / 2**30) > memory_gib:
-            raise ConfigError(
-                f"{path}: the answer at its own size takes {gib:.2g} GiB; allow more --memory, or leave --longest-side "
-                "out: it then goes in tiles"
-            )
-        return 0
-    if expected_px:
-        return expected_px if max(size_px) > expected_px else 0
-    side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes)
-    return side_px if size_px[0] * size_px[1] > side_px**2 else 0
 
 
 def _predict_large(
@@ -164,7 +149,7 @@ def _predict_large(
 
     with Progress(console=out_console, transient=True) as progress:
         try:
-            image = open_windows(path, pixel_limit)
+            image = open_windows(path, pixel_limit, predictor.reading)
             tiling = Tiling(image.size_px, tile_px)
             height, width = image.size_px
             say(f"{path}: {width}x{height} pixels, {image.note}, in {tiling}")

@@ -25,11 +25,13 @@ def quantise(
     """Quantise a model to int8 with calibration images; the file holds its scores before and after."""
     from segnet.compression.quantise import quantise as quantise_weights
     from segnet.data import open_dataset
+    from segnet.weights.file import find_weights, read_card
 
+    reading = read_card(find_weights(weights)).reading
     card = quantise_weights(
         weights,
-        open_dataset(data, split, data_format),
-        open_dataset(data, score_split, data_format),
+        open_dataset(data, split, data_format, reading=reading),
+        open_dataset(data, score_split, data_format, reading=reading),
         out,
         num_images=images,
         num_scored=score_images or None,

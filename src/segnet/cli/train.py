@@ -29,6 +29,7 @@ def train(
     from segnet.report.evaluation import evaluate_to_folder, score_table
     from segnet.training.distributed import join_processes
     from segnet.training.run_context import chosen_config, config_of_run
+    from segnet.training.start import reading_of
     from segnet.training.train import fit
     from segnet.weights.file import save_weights
 
@@ -47,7 +48,7 @@ def train(
     if not processes.is_first:
         return
     predictor = Predictor(weights, device=config.train.device, precision=config.train.precision)
-    dataset = open_dataset(config.data.path, config.data.val_split, config.data.format)
+    dataset = open_dataset(config.data.path, config.data.val_split, config.data.format, reading=reading_of(config.data))
     facts = {"Weights": str(weights), "Data": config.data.path, "Split": config.data.val_split}
     scores = evaluate_to_folder(predictor, dataset, out, facts=facts, log=out / "log.jsonl", console=out_console)
     card = replace(predictor.card, scores=scores.summary(), class_iou=scores.class_iou())

@@ -7,6 +7,7 @@ The resolved settings are printed at the start of a run and stored beside its we
 from segnet.config.resolve import load_config, load_pretrain_config, recipe_names
 from segnet.config.runs import Config, FitConfig, PretrainConfig, Settings
 from segnet.config.sections import (
+    DEVICE_PATTERN,
     Augmentation,
     DataSettings,
     DeviceName,
@@ -17,6 +18,7 @@ from segnet.config.sections import (
 )
 
 __all__ = [
+    "DEVICE_PATTERN",
     "Augmentation",
     "Config",
     "DataSettings",

@@ -1,12 +1,14 @@
 """The sections of a run's settings: each setting once, with its type, default, unit and meaning."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segnet.errors import ConfigError
 
-DeviceName = Literal["auto", "cpu", "cuda"]
+DEVICE_PATTERN = r"auto|cpu|cuda(:\d+)?|mps"
+DeviceName = Annotated[str, Field(pattern=f"^({DEVICE_PATTERN})$")]
+"""`auto`, `cpu`, `cuda`, `cuda:N` for GPU number N, or `mps` (Apple)."""
 PrecisionName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -37,6 +39,11 @@ class DataSettings(Section):
     """Folder of the dataset; `street` is the embedded drawn scenes."""
     format: Literal["auto", "camvid", "camvid32", "folder", "street", "sunrgbd", "voc", "cityscapes"] = "auto"
     """Layout of the folder; `auto` detects it."""
+    bands: tuple[int, ...] | None = None
+    """Bands of the image files, counted from 1, in the order of the model's channels; none reads RGB. The model gets as
+    many input channels."""
+    value_range: tuple[float, float] | None = None
+    """Stored values that become 0 and 255, for images of more than 8 bits; none takes the bit depth."""
     train_split: str = "train"
     """Name of the split to train on."""
     val_split: str = "val"
@@ -121,9 +128,12 @@ class ModelSettings(Section):
     bn_shift: float = 0.0
     """Initial shift of batch normalisation; the released prototxts have 0.001."""
     vgg16: str = ""
-    """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none."""
+    """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none. For other
+    than three channels the first layer's filters are repeated over the channels and scaled."""
     start: str = ""
     """Weights of an earlier run to start from: a name or a file; tensors that fit are taken. Empty for none."""
+    carry_first_layer: bool = False
+    """Accept `start` weights of another number of channels: the first layer's filters are repeated and scaled."""
     licence: str = ""
     """Of the weights, written into their file."""
 

@@ -141,6 +141,22 @@ class DenseCRF:
         return _mean_field(unary, self._filters, self.parameters, compatibility, self.size).astype(np.float32)
 
 
+def refined(
+    probability: Float, images: Sequence[Image8], parameters: CRFParameters | None = None
+) -> NDArray[np.float32]:
+    """Mean field for each image of a batch: what evaluation and prediction do after the model.
+
+    Args:
+        probability: of each class, float (N, K, H, W), as for `DenseCRF`.
+        images: N of RGB uint8 (H, W, 3).
+        parameters: weights, widths and iterations.
+
+    Returns:
+        Probability of each class, float32 (N, K, H, W). Errors as in `DenseCRF`.
+    """
+    return np.stack([DenseCRF(image, parameters)(one) for image, one in zip(images, probability, strict=True)])
+
+
 def dense_crf_exact(
     probability: Float,
     image: Image8,

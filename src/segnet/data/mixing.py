@@ -47,8 +47,8 @@ def mix(sample: Sample, other: Sample, kind: Literal["cutmix", "classmix"], rng:
             f"augment.{kind}: '{sample.name}' is {sample.image.shape} but '{other.name}' is {other.image.shape}; "
             "set augment.crop_px, so that all are of one size"
         )
-    pasted = np.zeros(sample.target.shape, bool)
-    height, width = pasted.shape
+    height, width = sample.image.shape[:2]
+    pasted = np.zeros((height, width), bool)
     if kind == "cutmix":
         share, aspect = rng.uniform(0.1, 0.5), np.exp(rng.uniform(-np.log(2), np.log(2)))
         rows = min(max(round(height * np.sqrt(share * aspect)), 1), height)

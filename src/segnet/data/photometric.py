@@ -67,7 +67,7 @@ def _colours(image: Array, augmentation: Augmentation, rng: np.random.Generator)
         return np.float32(1 + rng.uniform(-spread, spread))
 
     num_channels = image.shape[2]
-    result = image * factor(augmentation.brightness)
+    result: Array = image * factor(augmentation.brightness)
     mean = result.mean(dtype=np.float32)
     result = (result - mean) * factor(augmentation.contrast) + mean
     weights = _LUMINANCE if num_channels == 3 else np.full(num_channels, 1 / num_channels, np.float32)

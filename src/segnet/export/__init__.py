@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segnet.errors import ConfigError, DataError, ExportError, nearest
-from segnet.export import aotinductor, coreml, executorch, litert, ncnn, onnx, openvino, torch_export
+from segnet.export import aotinductor, caffe, coreml, executorch, litert, ncnn, onnx, openvino, torch_export
 from segnet.export.comparison import compare, example_images
 from segnet.export.record import Exported, Request, Written
 from segnet.io.files import whole_files
@@ -41,6 +41,7 @@ TARGETS: dict[str, Target] = {
     "litert": Target(".tflite", litert.write, dynamic=False),
     "ncnn": Target(".param", ncnn.write, dynamic=False),
     "coreml": Target(".mlpackage", coreml.write, dynamic=False),
+    "caffe": Target(".caffemodel", caffe.write, dynamic=False),
 }
 
 _PACKAGE_MANIFEST = "Manifest.json"  # every Core ML package folder contains it
@@ -90,8 +91,8 @@ def export_weights(
         )
     if quantised and target != "openvino":
         raise ConfigError(f"{quantised} is an OpenVINO model; only --to openvino exports it, {target} exports float32")
-    images = example_images(size_px, image)
     model, card = load_weights(weights)
+    images = example_images(size_px, image, card.in_channels)
     if quantised:
         card = replace(card, scores=read_quantised(quantised, find_weights(weights))[1].scores_after)
     request = Request(model, card, size_px, answer, quantised)

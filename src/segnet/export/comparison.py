@@ -22,21 +22,24 @@ INT8_CLASSES_LIMIT = 0.2
 DYNAMIC_SIZES_PX = ((75, 101), (96, 128))
 
 
-def example_images(size_px: tuple[int, int] | None, image: Path | None = None) -> dict[str, Image]:
+def example_images(
+    size_px: tuple[int, int] | None, image: Path | None = None, in_channels: int = 3
+) -> dict[str, Image]:
     """Returns the images to compare on: noise and a street scene.
 
     Args:
         size_px: (height, width) of each image; None uses two sizes, one of them odd.
         image: used instead of the drawn scene; resized to `size_px`, if given.
+        in_channels: C; other than three repeat the channels of the RGB image, which suffices for a comparison.
 
     Returns:
-        RGB float32 (1, 3, H, W) in [0, 1], contiguous, by name.
+        float32 (1, C, H, W) in [0, 1], contiguous, by name.
 
     Raises:
         DataError: the image is missing or broken.
     """
     noise_px, scene_px = (size_px, size_px) if size_px else DYNAMIC_SIZES_PX
-    noise = np.random.default_rng(0).random((1, 3, *noise_px), np.float32)
+    noise = np.random.default_rng(0).random((1, in_channels, *noise_px), np.float32)
     if image is None:
         drawn = Street(1, (max(scene_px[0], 16), max(scene_px[1], 16)))[0].image[: scene_px[0], : scene_px[1]]
         name = f"drawn street {scene_px[0]}x{scene_px[1]}"
@@ -46,6 +49,7 @@ def example_images(size_px: tuple[int, int] | None, image: Path | None = None) -
             fitted = Pillow.fromarray(drawn).resize((size_px[1], size_px[0]), Pillow.Resampling.BILINEAR)
             drawn = np.asarray(fitted)
         name = f"{image.name} {drawn.shape[0]}x{drawn.shape[1]}"
+    drawn = drawn[..., np.arange(in_channels) % 3]
     scene = np.ascontiguousarray(image_to_tensor(drawn)[None].numpy())  # some runtimes ignore strides
     return {f"noise {noise_px[0]}x{noise_px[1]}": noise, name: scene}
 
@@ -56,7 +60,7 @@ def compare(request: Request, run: Run, images: dict[str, Image]) -> tuple[Diffe
     Args:
         request: what was exported, with PyTorch's model.
         run: runs the exported file in its runtime.
-        images: RGB float32 (1, 3, H, W) in [0, 1], by name.
+        images: float32 (1, C, H, W) in [0, 1], by name.
 
     Raises:
         ExportError: the output has another shape, the mean difference of the logits exceeds 0.1 % of their mean

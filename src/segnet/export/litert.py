@@ -28,7 +28,7 @@ def write(request: Request, path: Path) -> Written:
     assert request.size_px is not None  # `export_weights` has refused dynamic sizes
     model = inference_model(request.model, answer=request.answer)
     with quiet(), contextlib.redirect_stdout(io.StringIO()):  # the converter prints its stages
-        converter.convert(model, (torch.zeros(1, 3, *request.size_px),)).export(str(path))
+        converter.convert(model, (torch.zeros(1, request.card.in_channels, *request.size_px),)).export(str(path))
     path.with_suffix(".json").write_text(json.dumps(request.metadata(), indent=1))
     plain = interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # otherwise the list shows only DELEGATE
     listed = interpreter.Interpreter(str(path), experimental_op_resolver_type=plain)

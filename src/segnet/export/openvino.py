@@ -28,7 +28,7 @@ def write(request: Request, path: Path) -> Written:
     """
     openvino = require("openvino", "openvino")
     model = _floating(request) if request.quantised is None else quantised_model(request.quantised, request.answer)
-    model.reshape([1, 3, *(request.size_px or (-1, -1))])
+    model.reshape([1, request.card.in_channels, *(request.size_px or (-1, -1))])
     model.inputs[0].set_names({"image"})
     model.outputs[0].set_names({request.answer})
     for key, value in request.metadata().items():

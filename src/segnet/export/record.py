@@ -39,11 +39,13 @@ class Request:
         """Returns the metadata to store in the file; lists and dictionaries are JSON."""
         labels = self.card.label_set.to_dict()
         size = "HxW" if self.size_px is None else f"{self.size_px[0]}x{self.size_px[1]}"
-        pixels = "RGB in [0, 1], float32" if self.quantised is None else "RGB, uint8"
+        channels = self.card.in_channels
+        kind = "RGB" if channels == 3 else f"{channels} channels"
+        pixels = f"{kind} in [0, 1], float32" if self.quantised is None else f"{kind}, uint8"
         outputs = {"logits": "float32 (1, K, H, W)", "classes": "class ids (1, H, W)"}
         return {
             "segnet.model": self.card.model,
-            "segnet.input": f"{pixels} (1, 3, H, W), {size}; normalisation is part of the model",
+            "segnet.input": f"{pixels} (1, {channels}, H, W), {size}; normalisation is part of the model",
             "segnet.answer": f"{self.answer}, {outputs[self.answer]}",
             "segnet.label_set": str(labels["name"]),
             "segnet.class_names": json.dumps(labels["names"]),
@@ -62,7 +64,7 @@ class Written(NamedTuple):
         runtime: name of the runtime.
         version: of that runtime.
         operators: number of uses of each operator in the file.
-        run: runs the loaded file: RGB float32 (1, 3, H, W) in [0, 1] -> output. None where the runtime does not
+        run: runs the loaded file: float32 (1, C, H, W) in [0, 1] -> output. None where the runtime does not
             exist for this platform.
     """
 

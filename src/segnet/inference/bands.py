@@ -43,9 +43,9 @@ def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path,
                     writers[name] = _opened(files, out / f"{stem}-{name}.png", size_px, "grey")
                 legend = _widened(legend, overlay_px[1])
             writers["classes"].write(band.classes)
-            for top in range(0, len(band.image), _ROWS):
+            for top in range(0, len(band.classes), _ROWS):
                 rows = slice(top, top + _ROWS)
-                mixed = palette.overlay(band.image[rows], band.classes[rows], band.label_set, opacity)
+                mixed = palette.overlay(band.rgb[rows], band.classes[rows], band.label_set, opacity)
                 writers["overlay"].write(_widened(mixed, legend.shape[1]))
             for name, grey in band.grey_maps().items():
                 writers[name].write(grey)

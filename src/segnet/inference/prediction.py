@@ -1,7 +1,9 @@
 """The prediction for one image: classes, shares, overlay, maps of confidence and uncertainty, and their files."""
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +17,12 @@ from segnet.labels import LabelSet
 Float2D = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """The prediction for one image, at the image's own size.
 
     Attributes:
-        image: the image as the model saw it, RGB uint8 (H, W, 3).
+        image: the image that was given to the model, RGB uint8 (H, W, 3); for a model of other channels (H, W, C).
         classes: class ids, uint8 (H, W).
         label_set: of the class ids.
         confidence: probability of the class that was chosen, float32 (H, W) in [0, 1], where asked for.
@@ -35,6 +37,28 @@ class Prediction:
     probability: NDArray[np.float16] | None = None
     uncertainty: dict[str, Float2D] | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """Whether image, label set and all maps are equal; maps of different size or kind are not."""
+        if not isinstance(other, Prediction):
+            return NotImplemented
+        return self.label_set == other.label_set and all(
+            _equal(getattr(self, name), getattr(other, name))
+            for name in ("image", "classes", "confidence", "probability", "uncertainty")
+        )
+
+    __hash__ = None  # type: ignore[assignment] # its arrays can be changed
+
+    def _repr_png_(self) -> bytes:
+        """The overlay with its legend, which notebooks show."""
+        file = BytesIO()
+        self.overlay().save(file, format="PNG")
+        return file.getvalue()
+
+    @property
+    def rgb(self) -> Image8:
+        """The image to look at, uint8 (H, W, 3): of a model of other channels as `palette.displayed` shows it."""
+        return palette.displayed(self.image)
+
     def shares(self) -> dict[str, float]:
         """Share of the image's pixels that each class has, 0..1, largest first; classes without pixels left out."""
         counts = np.bincount(self.classes.ravel(), minlength=self.label_set.num_classes) / self.classes.size
@@ -42,7 +66,7 @@ class Prediction:
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
         """The image with class colours laid over it and a legend of its classes below."""
-        coloured = palette.overlay(self.image, self.classes, self.label_set, opacity)
+        coloured = palette.overlay(self.rgb, self.classes, self.label_set, opacity)
         present = np.unique(self.classes).tolist()
         return Image.fromarray(palette.with_legend(coloured, self.label_set, present))
 
@@ -67,6 +91,14 @@ class Prediction:
             DataError: the file cannot be written; no partial file is left.
         """
         save_image(palette.to_palette_image(self.classes, self.label_set), Path(path))
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_equal(ours[name], theirs[name]) for name in ours)
+    if ours is None or theirs is None:
+        return ours is theirs
+    return bool(np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"))
 
 
 def save_image(image: Image.Image, path: Path) -> None:

@@ -16,21 +16,26 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from segnet.config import DeviceName, PrecisionName
-from segnet.crf.dense_crf import CRFParameters, DenseCRF
+from segnet import palette
+from segnet.config import PrecisionName
+from segnet.crf.dense_crf import CRFParameters, refined
 from segnet.data.datasets.unlabelled import RGB
+from segnet.data.reading.bands import ImageReading
 from segnet.data.reading.images import as_rgb, read_image
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
-from segnet.device import choose_device
+from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, ShapeError, WeightsError
 from segnet.inference.prediction import Float2D, Prediction
+from segnet.inference.test_time import TestTimeAugmentation, as_augmentation
 from segnet.inference.tune import folder_of, remembered
 from segnet.inference.uncertainty import UNCERTAINTIES, DropoutSampler, Uncertainty
 from segnet.labels import LabelSet
+from segnet.nn.normalisation import InputNormalisation, normalisation_of
 from segnet.runtime.backend import Backend, BackendName
 from segnet.runtime.create import choose_backend
 from segnet.runtime.openvino import OpenVINOBackend
+from segnet.runtime.plain import PlainBackend
 from segnet.runtime.quantised import is_quantised, read_quantised
 from segnet.weights.file import WeightsCard, find_weights, load_weights
 
@@ -41,8 +46,10 @@ class Predictor:
     """A model ready to predict.
 
     Args:
-        weights: name of weights that ship, such as `segnet-basic-camvid`, or path of a `.safetensors` file,
-            plain or quantised.
+        weights: name of weights, such as `segnet-basic-camvid`; path of a `.safetensors` file, plain or quantised; or a
+            module (N, C, H, W) in [0, 1] -> logits (N, K, H, W), of this package or any other, which is moved to the
+            device and put in eval mode.
+        label_set: names and colours of the classes, for a module only: weights have their own.
         backend: a runtime; `auto` takes the fastest that `segnet tune` found for these weights here, else PyTorch's own
             operators.
         device: `auto` takes a GPU where there is one.
@@ -50,10 +57,13 @@ class Predictor:
         crf: parameters of a fully connected CRF that refines the model's probabilities; None uses them as they are.
         longest_side_px: larger images are resized to it before the model sees them, and the logits are resized back to
             their own size: a model recognises objects at the scale it was trained at. None never resizes.
+        tta: test-time augmentation, such as `flip` or `flip,0.75,1,1.25`; None predicts each image once.
+        reading: bands and range of values of image files; None reads them as the weights were trained.
 
     Raises:
         WeightsError: unknown name, file missing or broken, or of a model that reconstructs images.
-        ConfigError: a device, a backend or a precision that is not available, or a longest side below 1.
+        ConfigError: a device, a backend or a precision that is not available, a longest side below 1, a test-time
+            augmentation that cannot be read, or a module without a label set.
 
     Example:
         >>> from segnet import Predictor
@@ -67,20 +77,30 @@ class Predictor:
 
     def __init__(
         self,
-        weights: str | Path,
+        weights: str | Path | nn.Module,
+        label_set: LabelSet | None = None,
         *,
         backend: BackendName = "auto",
-        device: DeviceName = "auto",
+        device: str | torch.device = "auto",
         precision: PrecisionName | Literal["int8"] = "auto",
         crf: CRFParameters | None = None,
         longest_side_px: int | None = None,
+        tta: str | TestTimeAugmentation | None = None,
+        reading: ImageReading | None = None,
     ) -> None:
         if longest_side_px is not None and longest_side_px < 1:
             raise ConfigError(f"longest_side_px {longest_side_px}: expected at least 1, or None for images as they are")
         self.crf = crf
         self.longest_side_px = longest_side_px
+        self.tta = as_augmentation(tta)
+        self._reading = reading
         self._model: nn.Module | None = None
         self._sampler: DropoutSampler | None = None
+        if isinstance(weights, nn.Module):
+            self._open_module(weights, label_set, backend, choose_device(device, precision))
+            return
+        if label_set is not None:
+            raise ConfigError(f"label_set is for a module; the weights {weights} have their own, leave it out")
         if (path := find_weights(weights)) and is_quantised(path):
             self._open_quantised(path, backend, device, precision)
             return
@@ -96,8 +116,30 @@ class Predictor:
             self._model, backend, self.device_spec.device, self.device_spec.precision, kept=folder_of(path)
         )
 
-    def _open_quantised(self, path: Path, backend: BackendName, device: DeviceName, precision: str) -> None:
-        if backend not in ("auto", "openvino") or device == "cuda" or precision not in ("auto", "int8"):
+    def _open_module(
+        self, model: nn.Module, label_set: LabelSet | None, backend: BackendName, device_spec: DeviceSpec
+    ) -> None:
+        if label_set is None:
+            raise ConfigError(
+                f"{type(model).__name__}: a module does not know its classes; give a label set, for example "
+                "Predictor(model, LabelSet('mine', ('road', 'other'), ((128, 64, 128), (0, 0, 255))))"
+            )
+        self.device_spec = device_spec
+        self._model = device_spec.ready(model.eval())
+        is_own = isinstance(getattr(model, "normalisation", None), InputNormalisation)
+        name, in_channels = type(model).__name__, normalisation_of(model).in_channels if is_own else _channels(model)
+        self.card = WeightsCard(name, label_set, in_channels=in_channels)
+        if not is_own and backend == "auto":
+            self.backend = PlainBackend(self._model, device_spec)
+        else:
+            self.backend = choose_backend(self._model, backend, device_spec.device, device_spec.precision)
+
+    def _open_quantised(self, path: Path, backend: BackendName, device: str | torch.device, precision: str) -> None:
+        if (
+            backend not in ("auto", "openvino")
+            or str(device) not in ("auto", "cpu")
+            or precision not in ("auto", "int8")
+        ):
             raise ConfigError(
                 f"{path} is quantised: it runs on openvino, on the CPU, in int8; leave backend, device and "
                 "precision at auto"
@@ -122,7 +164,17 @@ class Predictor:
 
     def __str__(self) -> str:
         """Backend, device and precision, for messages."""
-        return f"{self.backend.name}, {self.device_spec.device.type}, {self.backend.precision}"
+        return f"{self.backend.name}, {self.device_spec.device}, {self.backend.precision}"
+
+    @property
+    def in_channels(self) -> int:
+        """C, the number of channels of an image."""
+        return self.card.in_channels
+
+    @property
+    def reading(self) -> ImageReading:
+        """How image files are read: bands and range of values."""
+        return self._reading or self.card.reading
 
     @property
     def label_set(self) -> LabelSet:
@@ -168,8 +220,13 @@ class Predictor:
 
         Raises:
             ShapeError: the images differ in size.
+
+        Returns:
+            A prediction for each image, in their order; an empty list for none.
         """
-        images = [_as_image(source) for source in sources]
+        images = [self._as_image(source) for source in sources]
+        if not images:
+            return []
         sizes = {image.shape[:2] for image in images}
         if len(sizes) != 1:
             raise ShapeError(f"a batch needs images of one size, got {sorted(sizes)}; predict them one by one")
@@ -177,7 +234,7 @@ class Predictor:
         if uncertainty_samples:
             sampled = self.sample(images, uncertainty_samples)
             probability = self._after_crf(sampled.probability.cpu(), images)
-        elif confidence or probabilities or self.crf is not None or self._is_large(images):
+        elif confidence or probabilities or self._needs_probability(images):
             probability = self.probability(images)
         else:
             classes = self.backend.classes(_batch(images)).numpy()  # (N, H, W)
@@ -198,8 +255,12 @@ class Predictor:
     @torch.inference_mode()
     def probability(self, images: Sequence[Image8]) -> Tensor:
         """Of every class, after the CRF if there is one: N images of one size -> float32 (N, K, H, W) on the CPU."""
-        logits = self.backend.logits(_batch(self._seen(images)))
-        return self._after_crf(_at_size(logits, images[0].shape[:2]).softmax(1), images)
+        batch, size = _batch(self._seen(images)), images[0].shape[:2]
+        if self.tta is None:
+            probability = _at_size(self.backend.logits(batch), size).softmax(1)
+        else:
+            probability = _at_size(self.tta.probability(self.backend.logits, batch), size)
+        return self._after_crf(probability, images)
 
     @torch.inference_mode()
     def sample(self, images: Sequence[Image8], num_samples: int) -> Uncertainty:
@@ -208,6 +269,8 @@ class Predictor:
         Raises:
             ConfigError: a model without dropout, or a quantised one.
         """
+        if self.tta is not None:
+            raise ConfigError("uncertainty and test-time augmentation cannot be combined; leave one of them out")
         if self._sampler is None:
             self._sampler = DropoutSampler(self.model)
         batch = torch.stack([image_to_tensor(image) for image in self._seen(images)])
@@ -227,16 +290,55 @@ class Predictor:
         height, width = images[0].shape[:2]
         factor = self.longest_side_px / max(height, width)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        return [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)) for image in images]
+        return [_resized(image, size) for image in images]
 
     def _after_crf(self, probability: Tensor, images: Sequence[Image8]) -> Tensor:
         if self.crf is None:
             return probability
-        return torch.stack([_refined(*pair, self.crf) for pair in zip(probability, images, strict=True)])
+        rgb = [palette.displayed(image) for image in images]
+        return torch.from_numpy(refined(probability.cpu().numpy(), rgb, self.crf))
+
+    def _needs_probability(self, images: Sequence[Image8]) -> bool:
+        return self.crf is not None or self.tta is not None or self._is_large(images)
+
+    def _as_image(self, source: ImageInput) -> Image8:
+        """The image that the model is given, uint8 (H, W, C)."""
+        if isinstance(source, str | Path):
+            return self._of_its_channels(read_image(Path(source), reading=self.reading))
+        if isinstance(source, Image.Image) and self.in_channels == 3:
+            return as_rgb(source)
+        if isinstance(source, Image.Image):
+            source = np.asarray(source)
+        if not isinstance(source, np.ndarray):
+            raise ShapeError(
+                f"expected a path, an image of Pillow, or an array uint8 (H, W, C), got {type(source).__name__}"
+            )
+        return self._of_its_channels(source[..., None] if source.ndim == 2 and self.in_channels == 1 else source).copy()
+
+    def _of_its_channels(self, image: np.ndarray) -> Image8:
+        """The same image.
+
+        Raises:
+            ShapeError: it is not uint8 (H, W, C) with the C of the model.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != self.in_channels or 0 in image.shape:
+            kind = "an RGB image" if self.in_channels == 3 else f"an image of the model's {self.in_channels} channels"
+            raise ShapeError(f"expected {kind}, uint8 (H, W, {self.in_channels}), got {image.dtype} {image.shape}")
+        return image
+
+
+def _resized(image: Image8, size: tuple[int, int]) -> Image8:
+    """An image (H, W, C) of `size` = (width, height); Pillow resizes RGB at once, and other channels one by one."""
+    if image.shape[2] == 3:
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    bands = [
+        Image.fromarray(image[..., band]).resize(size, Image.Resampling.BILINEAR) for band in range(image.shape[2])
+    ]
+    return np.stack([np.asarray(band) for band in bands], axis=2)
 
 
 def _batch(images: Sequence[Image8]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, 3, H, W)
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # uint8 (N, C, H, W)
 
 
 def _at_size(maps: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -252,22 +354,10 @@ def _require_classes(card: WeightsCard, path: Path) -> None:
         )
 
 
-def _refined(probability: Tensor, image: Image8, crf: CRFParameters) -> Tensor:
-    return torch.from_numpy(DenseCRF(image, crf)(probability.cpu().numpy()))  # (K, H, W)
-
-
-def _as_image(source: ImageInput) -> Image8:
-    if isinstance(source, str | Path):
-        return read_image(Path(source))
-    if isinstance(source, Image.Image):
-        return as_rgb(source)
-    if not isinstance(source, np.ndarray):
-        raise ShapeError(
-            f"expected a path, an image of Pillow, or an array uint8 (H, W, 3), got {type(source).__name__}"
-        )
-    if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or 0 in source.shape:
-        raise ShapeError(f"expected an RGB image, uint8 (H, W, 3), got {source.dtype} {source.shape}")
-    return source.copy()
+def _channels(model: nn.Module) -> int:
+    """Input channels of the first convolution of a module that is not of this package; 3 where it has none."""
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return first.in_channels if first else 3
 
 
 def _numpy(tensor: Tensor) -> Float2D:

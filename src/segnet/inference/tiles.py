@@ -13,13 +13,15 @@ Source:
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isqrt
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from segnet.data.reading.windows import Windows
-from segnet.errors import ConfigError, ShapeError
+from segnet.data.reading.images import PIXEL_LIMIT, require_pixels
+from segnet.data.reading.windows import Windows, size_and_kept_bytes
+from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.inference.prediction import Prediction
 from segnet.inference.predictor import Predictor
 from segnet.inference.uncertainty import UNCERTAINTIES
@@ -30,6 +32,7 @@ MEMORY_GIB = 4.0
 
 _PROGRAM_BYTES = 10**9  # PyTorch, a backend, the weights twice
 _MODEL_BYTES = 1100  # per pixel of a tile; U-Net's 1030 is the most of all models in float32 (segnet benchmark memory)
+_RESIZED_BYTES = 3 * 4  # per class and pixel: resized logits, their softmax, and a temporary
 _PLANE_BYTES = 5 * 4  # per class and pixel: logits, probabilities, blended, and temporaries of softmax and max
 
 
@@ -103,6 +106,43 @@ def tile_px_within(memory_gib: float, size_px: tuple[int, int], num_classes: int
             f"allow at least {needed / 2**30 + 0.05:.1f}"
         )
     return isqrt(int(memory_gib * 2**30 - fixed_bytes) // per_pixel) // GRID_PX * GRID_PX
+
+
+def tile_px_of(
+    path: Path, predictor: Predictor, memory_gib: float, tile_px: int = 0, pixel_limit: int = PIXEL_LIMIT
+) -> int:
+    """Side of the tiles in which an image file has to be predicted.
+
+    Args:
+        path: of the image; only its header is read.
+        predictor: the model.
+        memory_gib: for the whole program, in GiB.
+        tile_px: side of the tiles that is preferred; 0 uses the largest that the memory allows.
+        pixel_limit: as in `read_image`.
+
+    Returns:
+        Side in pixels; 0 for an image that fits whole, or whose header cannot be read: reading it then raises.
+
+    Raises:
+        ConfigError: the memory is too small for the smallest tile, or for an image that `longest_side_px` resizes.
+    """
+    try:
+        size_px, kept_bytes = size_and_kept_bytes(path, predictor.reading)
+        require_pixels(path, size_px, pixel_limit)
+    except DataError:
+        return 0
+    if predictor.longest_side_px:
+        gib = size_px[0] * size_px[1] * predictor.label_set.num_classes * _RESIZED_BYTES / 2**30
+        if gib > memory_gib:
+            raise ConfigError(
+                f"{path}: probabilities at its own size take {gib:.2g} GiB; allow more --memory, or leave "
+                "--longest-side out: it is then predicted in tiles"
+            )
+        return 0
+    if tile_px:
+        return tile_px if max(size_px) > tile_px else 0
+    side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes)
+    return side_px if size_px[0] * size_px[1] > side_px**2 else 0
 
 
 @torch.inference_mode()

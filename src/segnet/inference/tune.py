@@ -62,7 +62,7 @@ def try_ways(
 
     Args:
         weights: name or path, not quantised.
-        image: RGB uint8 (1, 3, H, W).
+        image: uint8 (1, C, H, W); its channels are repeated for a model of another number.
         device_spec: device and precision; None chooses. ONNX Runtime is tried in float32.
         repeats: timed runs of each, after the first run.
 
@@ -80,7 +80,9 @@ def try_ways(
     ways = [("eager", "float32"), ("eager", device_spec.precision), ("compiled", device_spec.precision)]
     if device_spec.device.type == "cpu":
         ways += [("openvino", device_spec.precision), ("onnxruntime", "float32")]
-    model, _ = load_weights(path)
+    model, card = load_weights(path)
+    if image.shape[1] != card.in_channels:  # for its time, any values will do
+        image = image[:, torch.arange(card.in_channels) % image.shape[1]].contiguous()
     expected = choose_backend(model, "eager", device_spec.device, "float32").classes(image)
     trials, refused = [], []
     for backend, precision in dict.fromkeys(ways):

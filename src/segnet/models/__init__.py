@@ -19,7 +19,7 @@ from segnet.models.deconvnet import DeconvNet
 from segnet.models.deeplab import DeepLabLargeFOV
 from segnet.models.enet import ENet
 from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
-from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, SegNet, SegNetBasic
+from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, BayesianSegNetCamVid, SegNet, SegNetBasic
 from segnet.models.tent import init_tent
 from segnet.models.unet import UNet
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, create_normalisation
@@ -38,6 +38,7 @@ MODELS: dict[str, _Model] = {
     "segnet-basic": SegNetBasic,
     "bayesian-segnet": BayesianSegNet,
     "bayesian-segnet-basic": BayesianSegNetBasic,
+    "bayesian-segnet-camvid": BayesianSegNetCamVid,
     "bilinear-interpolation": BilinearInterpolation,
     "segnet-basic-encoder-addition": SegNetBasicEncoderAddition,
     "segnet-basic-single-channel-decoder": SegNetBasicSingleChannelDecoder,

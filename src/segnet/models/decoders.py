@@ -177,7 +177,8 @@ class DeconvolutionDecoder(nn.Module):
         """
         for number in (4, 3, 2, 1):
             scale = 2 ** (number - 1)
-            expected = (-(-size[0] // scale), -(-size[1] // scale))
+            # rounded up without a negative number: ONNX divides integers towards zero
+            expected = ((size[0] + scale - 1) // scale, (size[1] + scale - 1) // scale)
             features = crop(self.get_submodule(f"upsample{number}")(features), expected)
             features = self.get_submodule(f"norm{number}")(features)
             if number - 1 in maps:

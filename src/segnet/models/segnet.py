@@ -8,6 +8,7 @@ Source:
 """
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -89,6 +90,8 @@ class SegNet(nn.Module):
         Convolutions before BN have no bias (the released prototxt has one; BN's shift makes it redundant).
     """
 
+    decoder_stages: ClassVar[Sequence[Sequence[int]]] = SEGNET_DECODER
+
     def __init__(
         self,
         num_classes: int,
@@ -101,7 +104,7 @@ class SegNet(nn.Module):
         deep = (0.0, 0.0, dropout, dropout, dropout)
         self.normalisation = create_normalisation(normalisation, in_channels)
         self.encoder = PoolingEncoder(in_channels, VGG16_STAGES, 3, deep)
-        self.decoder = UnpoolingDecoder(512, SEGNET_DECODER, 3, deep[::-1], relu=True)
+        self.decoder = UnpoolingDecoder(512, self.decoder_stages, 3, deep[::-1], relu=True)
         self.classifier = nn.Conv2d(64, num_classes, 3, padding=1)
         init_he(self)
 
@@ -155,6 +158,22 @@ class BayesianSegNet(SegNet):
 
     def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "caffe_bgr") -> None:
         super().__init__(num_classes, in_channels=in_channels, normalisation=normalisation, dropout=0.5)
+
+
+class BayesianSegNetCamVid(BayesianSegNet):
+    """Bayesian SegNet as the authors released it for CamVid: one more 3x3 convolution before the classifier.
+
+    Args:
+        num_classes: K.
+        in_channels: C of the image.
+        normalisation: of the input.
+
+    Source:
+        The authors' bayesian_segnet_camvid prototxt: `conv1_1_D` has 64 maps with BN and ReLU, and a convolution called
+        `camvid` gives the classes.
+    """
+
+    decoder_stages = (*SEGNET_DECODER[:-1], (64, 64))
 
 
 class BayesianSegNetBasic(SegNetBasic):

@@ -7,6 +7,8 @@ Source:
     Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 3.3.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +16,11 @@ from torch import Tensor, nn
 
 def crop(features: Tensor, size: tuple[int, ...]) -> Tensor:
     """The top left (H, W) = `size` of a map (N, C, >= H, >= W)."""
+    sides: tuple[Any, ...] = (size[0], size[1])
+    if any(isinstance(side, torch.SymInt) for side in sides):
+        # an exporter would take a slice that removes nothing at the example's size to remove nothing at any size
+        rows, columns = (torch.arange(side, device=features.device) for side in sides)
+        return features.index_select(2, rows).index_select(3, columns)
     return features[:, :, : size[0], : size[1]]
 
 

@@ -61,7 +61,7 @@ def best_and_worst(
     Args:
         scores: of `dataset`; images without any labelled pixel are passed over.
         dataset: only the chosen images are read.
-        predict: RGB uint8 (H, W, 3) -> class ids uint8 (H, W).
+        predict: uint8 (H, W, C) -> class ids uint8 (H, W).
         count: of each kind, at most; no image is shown twice.
 
     Returns:
@@ -82,7 +82,8 @@ def best_and_worst(
             if score.name not in places:
                 raise DataError(f"the scores name '{score.name}', which the dataset lacks; evaluate this dataset")
             sample = dataset[places[score.name]]
-            panels.append(Panel(score.name, sample.image, predict(sample.image), sample.target, group, score))
+            shown = palette.displayed(sample.image)
+            panels.append(Panel(score.name, shown, predict(sample.image), sample.target, group, score))
     return panels
 
 

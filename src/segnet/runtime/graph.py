@@ -25,20 +25,22 @@ class InferenceModel(nn.Module):
     """A model and the kind of output to return.
 
     Args:
-        graph_model: RGB (N, 3, H, W) in [0, 1] -> logits (N, K, H, W).
+        graph_model: (N, C, H, W) in [0, 1] -> logits (N, K, H, W).
         answer: `logits` or `classes`.
+        in_channels: C of the image.
     """
 
-    def __init__(self, graph_model: nn.Module, answer: Answer) -> None:
+    def __init__(self, graph_model: nn.Module, answer: Answer, in_channels: int = 3) -> None:
         super().__init__()
         self.model = graph_model
         self.answer = answer
+        self.in_channels = in_channels
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns the output for a batch of images.
 
         Args:
-            image: RGB (N, 3, H, W), floating in [0, 1] or uint8; any size from 1x1.
+            image: (N, C, H, W), floating in [0, 1] or uint8; any size from 1x1.
 
         Returns:
             Logits (N, K, H, W), or class ids uint8 (N, H, W); the first class wins ties.
@@ -75,7 +77,8 @@ def inference_model(model: nn.Module, *, answer: Answer = "logits") -> Inference
     normalisation = graph_model.get_submodule("normalisation")
     with tracing():
         graph_model.normalisation = _without_flip(fx.GraphModule(normalisation, Tracer().trace(normalisation)))
-    return InferenceModel(graph_model, answer).eval()
+    in_channels = getattr(model.get_submodule("normalisation"), "in_channels", 3)  # other packages' models are RGB
+    return InferenceModel(graph_model, answer, in_channels).eval()
 
 
 def exported(
@@ -88,7 +91,7 @@ def exported(
         size_px: fixed (height, width); None keeps both dynamic, for images of two pixels or more.
         dtype: image type, floating or uint8.
     """
-    image = torch.zeros(1, 3, *(size_px or (45, 61)), dtype=dtype, device="cpu")
+    image = torch.zeros(1, graph_model.in_channels, *(size_px or (45, 61)), dtype=dtype, device="cpu")
     open_axes = None if size_px else ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
     # without this, a slice that crops nothing at the traced size would be removed for all sizes
     oblivious = _config.patch(backed_size_oblivious=size_px is None)  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ class OpenVINOBackend:
     """Runs a model on OpenVINO's CPU plugin.
 
     Args:
-        model: a model of `MODELS`, which is not changed; or a quantised OpenVINO model, uint8 (1, 3, H, W) -> logits.
+        model: a model of `MODELS`, which is not changed; or a quantised OpenVINO model, uint8 (1, C, H, W) -> logits.
         precision: `float32` or `bfloat16`; `int8` for a quantised model.
         kept: folder of this model alone, where the converted model is cached; None caches nothing.
 
@@ -78,7 +78,9 @@ class OpenVINOBackend:
                 self._converted[answer] = self._convert(answer)
             fixed = self._converted[answer].clone()
             try:
-                fixed.reshape([1, 3, *size])
+                channels = fixed.inputs[0].partial_shape[1]
+                # files of before other channels were possible are open there, and RGB
+                fixed.reshape([1, channels.get_length() if channels.is_static else 3, *size])
             except RuntimeError as cause:
                 if "MaxPool" not in str(cause):
                     raise
@@ -124,15 +126,18 @@ def openvino_core(precision: Precision) -> Any:
 
 
 def convert(model: nn.Module, answer: Answer) -> Any:
-    """Converts a model to OpenVINO with dynamic height and width: uint8 (1, 3, H, W) -> logits or class ids."""
+    """Converts a model to OpenVINO with dynamic height and width: uint8 (1, C, H, W) -> logits or class ids."""
     openvino = require("openvino", "openvino")
-    program = exported(inference_model(model, answer=answer), None, torch.uint8)
+    made = inference_model(model, answer=answer)
+    program = exported(made, None, torch.uint8)
     with quiet():
-        return openvino.convert_model(program)
+        converted = openvino.convert_model(program)
+    converted.reshape([1, made.in_channels, -1, -1])  # the conversion leaves the number of channels open
+    return converted
 
 
 def quantised_model(path: Path, answer: Answer) -> Any:
-    """The OpenVINO model in a file of `segnet quantise`: uint8 (1, 3, H, W) -> logits or class ids.
+    """The OpenVINO model in a file of `segnet quantise`: uint8 (1, C, H, W) -> logits or class ids.
 
     Raises:
         ConfigError: OpenVINO is not installed.

@@ -15,6 +15,7 @@ from segnet.device import choose_device
 from segnet.errors import DataError, WeightsError
 from segnet.io.text import read_text, toml_value
 from segnet.training.auto_config import DataFacts, MachineFacts, Start, choose_settings
+from segnet.training.start import reading_of
 from segnet.weights.file import WEIGHTS, find_weights, read_card
 
 _LOOKED_AT = 8
@@ -35,7 +36,7 @@ def chosen_config(overrides: list[str]) -> tuple[Config, tuple[str, ...]]:
         DataError, LabelError or ShapeError: what opening or reading the training images raises.
     """
     given = load_config(None, overrides)
-    dataset = open_dataset(given.data.path, given.data.train_split, given.data.format)
+    dataset = open_dataset(given.data.path, given.data.train_split, given.data.format, reading=reading_of(given.data))
     device = choose_device(given.train.device).device
     choice = choose_settings(given, look_at_data(dataset), look_at_machine(device), starts_at_hand())
     chosen = [f"{key}={toml_value(value)}" for key, value in choice.settings.items()]

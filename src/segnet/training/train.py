@@ -33,7 +33,6 @@ from segnet.inference.evaluate import evaluate
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
-from segnet.models import create_model
 from segnet.models.released_form import set_released_form
 from segnet.nn.losses import counted, cross_entropy, dice, lovasz
 from segnet.nn.recompute import recomputing
@@ -45,6 +44,7 @@ from segnet.training.log import LOG_EVERY, RunLog, tensorboard_writer
 from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.progress import steps_shown
 from segnet.training.schedules import lr_multiplier
+from segnet.training.start import create_for_dataset, reading_of
 from segnet.training.sync_batch_norm import normalise_over
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching, save_weights
@@ -109,7 +109,7 @@ def fit(
         parts=processes.count,
     )
     plan = _Plan(settings, loader.steps_per_epoch)
-    run = _Run.begin(config, state, train_set.label_set, device_spec, processes)
+    run = _Run.begin(config, state, train_set, device_spec, processes)
     class_weights = _class_weights(config.loss, train_set, device_spec)
     if processes.is_first:
         with whole_file(out / "config.toml") as temporary:
@@ -197,19 +197,22 @@ class _Run:
 
     @classmethod
     def begin(
-        cls, config: Config, state: State | None, label_set: LabelSet, device_spec: DeviceSpec, processes: Processes
+        cls, config: Config, state: State | None, train_set: Dataset, device_spec: DeviceSpec, processes: Processes
     ) -> "_Run":
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
-        settings = config.model
-        model = create_model(
-            settings.name, label_set.num_classes, normalisation=settings.normalisation, init=settings.init
-        )
+        settings, label_set = config.model, train_set.label_set
+        model = create_for_dataset(config, train_set, measure=state is None)
         set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
         if config.model.start and state is None:
-            load_matching(model, find_weights(config.model.start), label_set)
+            load_matching(
+                model,
+                find_weights(config.model.start),
+                label_set,
+                carry_first_layer=config.model.carry_first_layer,
+            )
         normalise_over(processes, model)
         device_spec.ready(model)
         average = _moving_average(model, config.train.average) if config.train.average else None
@@ -276,6 +279,8 @@ class _Run:
             normalisation=self.config.model.normalisation,
             conv_bias=self.config.model.conv_bias,
             bn_eps=self.config.model.bn_eps,
+            bands=self.config.data.bands or (),
+            value_range=self.config.data.value_range,
             label_set=self.label_set,
             recipe=self.config.to_toml(),
             scores=scores.summary(),
@@ -340,7 +345,7 @@ class _Run:
 
 
 def _open(data: DataSettings, split: str) -> Dataset:
-    dataset = open_dataset(data.path, split, data.format)
+    dataset = open_dataset(data.path, split, data.format, reading=reading_of(data))
     require_labelled(dataset)
     return dataset
 

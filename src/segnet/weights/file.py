@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from segnet.data.reading.bands import ImageReading
 from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
 from segnet.labels import LabelSet
@@ -51,6 +52,7 @@ class WeightsCard:
         in_channels: C of the image; files of before it was written are RGB.
         statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
         bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
+        value_range: stored values that become 0 and 255; None takes the bit depth.
     """
 
     model: str
@@ -67,6 +69,13 @@ class WeightsCard:
     in_channels: int = 3
     statistics: ChannelStatistics | None = None
     bands: tuple[int, ...] = ()
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def reading(self) -> ImageReading:
+        """How image files are read for these weights: bands and range of values."""
+        bands = self.bands or (None if self.in_channels == 3 else tuple(range(1, self.in_channels + 1)))
+        return ImageReading(self.value_range, bands)
 
     def to_json(self) -> str:
         """The card as JSON text."""
@@ -299,6 +308,11 @@ def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
         raise WeightsError(f"no weights file at {path}; check the path")
     if path.suffix in _PICKLES:
         raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors expected")
+    if path.suffix == ".caffemodel":
+        raise WeightsError(
+            f"{path} is a Caffe model; convert it first: segnet import-caffe {path} --label-set camvid11 "
+            f"--out {path.stem}.safetensors (or camvid12, sun37, or a labels.toml file)"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)

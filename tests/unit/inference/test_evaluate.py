@@ -92,7 +92,24 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="device cuda"):
         choose_device("cuda")
+    with pytest.raises(ConfigError, match="device cuda:1: this machine or this build of PyTorch has none"):
+        choose_device("cuda:1")
     assert choose_device("auto").device.type == "cpu"
+
+
+def test_devices_by_name_and_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device(torch.device("cpu"), "float32").device == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert str(choose_device("cuda:1", "float32")) == "cuda:1, float32"
+    assert choose_device(torch.device("cuda", 0), "float32").device.index == 0
+    with pytest.raises(ConfigError, match="device cuda:2: this machine has 2 GPUs, numbered from 0"):
+        choose_device("cuda:2", "float32")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps").precision == "float32"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="device mps: this machine or this build of PyTorch has none"):
+        choose_device("mps")
 
 
 def test_the_authors_boundary_f1_is_a_score_of_its_own_when_asked_for() -> None:

@@ -1,4 +1,6 @@
+import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,9 @@ from segnet.crf.dense_crf import CRFParameters, DenseCRF
 from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.inference.prediction import save_prediction
 from segnet.inference.predictor import Predictor
-from segnet.labels import CAMVID_11
+from segnet.labels import CAMVID_11, LabelSet
 from segnet.models import create_model
-from segnet.weights.file import WeightsCard, save_weights
+from segnet.weights.file import WeightsCard, load_weights, save_weights
 
 
 def write_weights(path: Path, name: str) -> Path:
@@ -135,8 +137,10 @@ def test_bad_input(weights: Path, image: np.ndarray, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"device": "cuda:1"}, "unknown device 'cuda:1'; did you mean 'cuda'?"),
-        ({"device": torch.device("cpu")}, "unknown device 'cpu'"),
+        ({"device": "gpu"}, "unknown device 'gpu'; did you mean 'cpu'?"),
+        ({"device": torch.device("meta")}, "unknown device 'meta'"),
+        ({"tta": "flop"}, "test-time augmentation 'flop': expected flip and factors"),
+        ({"label_set": CAMVID_11}, "label_set is for a module"),
         ({"precision": "fp16"}, "unknown precision 'fp16'"),
         ({"precision": torch.bfloat16}, "unknown precision 'torch.bfloat16'"),
         ({"longest_side_px": 0}, "longest_side_px 0: expected at least 1"),
@@ -185,3 +189,88 @@ def test_a_crf_stands_between_model_and_prediction(weights: Path, image: np.ndar
     assert np.array_equal(refined.classes, expected.argmax(0))
     assert not np.array_equal(refined.classes, alone.argmax(0))
     np.testing.assert_allclose(refined.confidence, expected.max(0), atol=1e-6)
+
+
+def test_predictions_compare(weights: Path, image: np.ndarray) -> None:
+    predictor = Predictor(weights, device="cpu", precision="float32")
+    one, same = predictor(image, confidence=True), predictor(image, confidence=True)
+    assert one == same
+    assert one != predictor(image)  # without confidence
+    assert one != predictor(image[:-1], confidence=True)
+    changed = replace(one, classes=one.classes.copy())
+    changed.classes[0, 0] = (one.classes[0, 0] + 1) % 11
+    assert one != changed
+    assert one != "street"
+    full = predictor(image, probabilities=True)
+    assert full == predictor(image, probabilities=True)
+    assert full.probability is not None
+    assert full != replace(full, probability=full.probability + 1)
+    maps = {"variance": np.full((21, 33), np.nan, np.float32)}
+    assert replace(one, uncertainty=maps) == replace(one, uncertainty={"variance": maps["variance"].copy()})
+    assert replace(one, uncertainty=maps) != replace(one, uncertainty={"entropy": maps["variance"]})
+
+
+def test_an_empty_batch_is_an_empty_list(weights: Path) -> None:
+    assert Predictor(weights, device="cpu").batch([]) == []
+
+
+def test_a_notebook_shows_the_overlay(weights: Path, image: np.ndarray) -> None:
+    result = Predictor(weights, device="cpu")(image)
+    shown = Image.open(io.BytesIO(result._repr_png_()))
+    assert shown.format == "PNG"
+    assert np.array_equal(np.asarray(shown), np.asarray(result.overlay()))
+
+
+def test_a_module_of_ours_predicts_like_its_weights(weights: Path, image: np.ndarray) -> None:
+    model, card = load_weights(weights)
+    by_module = Predictor(model, card.label_set, device=torch.device("cpu"), precision="float32")
+    by_name = Predictor(weights, device="cpu", precision="float32")
+    assert by_module(image) == by_name(image)
+    assert by_module.label_set == CAMVID_11
+    with pytest.raises(ConfigError, match="SegNetBasic: a module does not know its classes; give a label set"):
+        Predictor(model)
+
+
+class Brightness(torch.nn.Module):
+    """Somebody else's model: two classes by brightness, with a control flow that cannot be traced."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if image.max() > 2:
+            raise AssertionError("images come in [0, 1]")
+        mean = image.mean(1)
+        return torch.stack([0.5 - mean, mean - 0.5], dim=1)
+
+
+def test_a_module_of_anybody_predicts(image: np.ndarray) -> None:
+    labels = LabelSet("light", ("dark", "bright"), ((0, 0, 1), (255, 255, 255)))
+    predictor = Predictor(Brightness(), labels, device="cpu", precision="float32")
+    result = predictor(image, confidence=True)
+    assert np.array_equal(result.classes, (image.mean(2) > 127.5).astype(np.uint8))
+    half = torch.nn.AvgPool2d(2)
+    with pytest.raises(ShapeError, match=r"expected logits \(N, K, H, W\) at the size of the image"):
+        Predictor(half, labels, device="cpu")(image)
+
+
+def test_other_channels_from_arrays(image: np.ndarray) -> None:
+    labels = LabelSet("two", ("a", "b"), ((255, 0, 0), (0, 255, 0)))
+    six = np.concatenate([image, image[::-1]], axis=2)
+    predictor = Predictor(create_model("segnet-basic", 2, 6), labels, device="cpu", precision="float32")
+    assert predictor.in_channels == 6
+    result = predictor(six)
+    assert np.array_equal(result.image, six)
+    assert np.array_equal(result.rgb, image)
+    assert result.overlay().size[0] >= image.shape[1]
+    with pytest.raises(ShapeError, match=r"an image of the model's 6 channels, uint8 \(H, W, 6\), got uint8"):
+        predictor(image)
+    grey = Predictor(create_model("segnet-basic", 2, 1), labels, device="cpu", precision="float32", longest_side_px=16)
+    assert grey(image[..., 0]) == grey(image[..., :1])
+
+
+def test_test_time_augmentation_is_the_mean_over_the_mirror_image(weights: Path, image: np.ndarray) -> None:
+    plain = Predictor(weights, device="cpu", precision="float32")
+    flipped = Predictor(weights, device="cpu", precision="float32", tta="flip")
+    expected = (plain.probability([image]) + plain.probability([image[:, ::-1]]).flip(3)) / 2
+    torch.testing.assert_close(flipped.probability([image]), expected)
+    assert np.array_equal(flipped(image).classes, expected[0].argmax(0).numpy())
+    with pytest.raises(ConfigError, match="cannot be combined"):
+        flipped(image, uncertainty_samples=2)

@@ -74,7 +74,7 @@ def test_every_way_there_is_gets_its_turn(weights: Path, monkeypatch: pytest.Mon
     assert trials[-1].same > 0.998  # float32 in another order of sums
     assert all(t.size_px == (33, 47) and 0.8 < t.same <= 1 and t.median_ms > 0 for t in trials)  # random filters
     (line,) = refused
-    assert "compiling needs a C++ compiler and finds none; install g++" in line
+    assert "compiling needs a C++ compiler and found none; install g++" in line
     assert sorted(p.name for p in folder_of(weights).iterdir()) == ["classes.bin", "classes.xml"]
 
     def convert_again(*_: object) -> None:

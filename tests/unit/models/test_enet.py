@@ -129,3 +129,10 @@ def test_any_size(model: ENet, size: tuple[int, int]) -> None:
         logits = model(random_image(*size))
     assert logits.shape == (1, 12, *size)
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize(("channels", "maps"), [(1, 15), (3, 13), (6, 10), (8, 8), (9, 16), (20, 16)])
+def test_the_initial_block_of_other_channels_has_16_maps(channels: int, maps: int) -> None:
+    block = InitialBlock(channels)
+    assert block.conv.out_channels == maps
+    assert block(torch.rand(1, channels, 7, 9)).shape == (1, 16, 4, 5)

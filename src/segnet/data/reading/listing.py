@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.reading.images import PIXEL_LIMIT, read_image
 from segnet.data.sample import Image8
 from segnet.errors import ConfigError, DataError
@@ -55,14 +56,14 @@ def output_stems(paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def groups_of_one_size(
-    paths: Iterable[Path], batch_size: int, pixel_limit: int = PIXEL_LIMIT
+    paths: Iterable[Path], batch_size: int, pixel_limit: int = PIXEL_LIMIT, reading: ImageReading = AS_RGB
 ) -> Iterator[tuple[list[Path], list[Image8], list[DataError]]]:
     """Reads images and groups neighbours of equal size, at most `batch_size` together.
 
     An image of more pixels than the limit is reported like one that cannot be read.
 
     Yields:
-        Paths, their images RGB uint8 (H, W, 3), and the errors of files that could not be read since the last group;
+        Paths, their images uint8 (H, W, C), and the errors of files that could not be read since the last group;
         a group may consist of errors alone.
     """
     group: list[Path] = []
@@ -70,7 +71,7 @@ def groups_of_one_size(
     broken: list[DataError] = []
     for path in paths:
         try:
-            image = read_image(path, pixel_limit)
+            image = read_image(path, pixel_limit, reading)
         except DataError as error:
             broken.append(error)
             continue
