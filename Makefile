@@ -6,7 +6,7 @@ DEMO := demo
 # Two test processes of one thread each: two processes of two threads on two cores slow each other down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-long test-all check format install clean
+.PHONY: demo test test-long test-all mutants check format install clean
 
 install: $(VENV)/.installed
 
@@ -37,6 +37,12 @@ test-long: install
 	$(PYTEST) -m "slow or browser"
 
 test-all: test test-long
+
+# Wrong changes in the parts that everything rests on; which of them no test notices (CONTRIBUTING.md has the score).
+mutants: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check mutmut
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run --max-children 2
+	$(BIN)/python -m mutmut results
 
 check: install
 	$(BIN)/ruff format --check src tests tools

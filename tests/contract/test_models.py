@@ -88,6 +88,18 @@ def test_other_channels(name: str, channels: int) -> None:
     assert model.normalisation.in_channels == channels
 
 
+def test_other_channels_change_the_first_layer_only(name: str) -> None:
+    with torch.device("meta"):
+        rgb, six = (
+            {key: tuple(value.shape) for key, value in create_model(name, NUM_CLASSES, channels).state_dict().items()}
+            for channels in (3, 6)
+        )
+    first = next(key for key, shape in rgb.items() if len(shape) == 4)
+    assert {key for key in six if six[key] != rgb.get(key)} == {"normalisation.mean", "normalisation.std", first}
+    assert six.keys() - rgb.keys() == {"normalisation.mean", "normalisation.std"}
+    assert (rgb[first][1], six[first][1]) == (3, 6)
+
+
 def test_two_images_together_are_the_two_alone(model: nn.Module) -> None:
     # in float64, where the order of sums changes 1e-16 of a value and no maximum of a window can change hands
     image = images(2, 9, 14).double()

@@ -60,3 +60,21 @@ def test_three_commands_lead_from_an_export_to_training(
     assert commands[-1] == ["train", "--data", "mine"]
     for command in commands[:-1]:
         assert run(*command)[0] == 0
+
+
+def test_every_problem_has_a_line_and_skip_broken_goes_on(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    SAMPLES["yolo"](tmp_path / "export")
+    path = tmp_path / "export" / "labels" / "train" / "a.txt"
+    path.write_text(path.read_text() + "0 0.5 0.5 0.1 0.1\n7 0 0 1 0 1 1\n")
+    code, out, err = run("data", "import", tmp_path / "export", "--out", tmp_path / "mine")
+    assert code == 2
+    lines = err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["problem", "problem", "segnet"]
+    assert "line 3 is a box" in lines[0] and "line 4 has the unknown class 7" in lines[1]
+    assert "2 problems, the first: " in lines[2] and lines[2].endswith("with --skip-broken")
+    assert not (tmp_path / "mine").exists()
+    code, out, err = run("data", "import", tmp_path / "export", "--out", tmp_path / "mine", "--skip-broken")
+    assert (code, err) == (0, "")
+    assert out.count("left out: ") == 2
+    assert f"next: segnet data check {tmp_path / 'mine'}, then segnet train --data {tmp_path / 'mine'}" in out

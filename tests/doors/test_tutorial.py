@@ -41,10 +41,3 @@ def test_the_way_from_labels_to_predictions(
     with Image.open("predictions/street-0-0000-overlay.png") as overlay:
         assert overlay.width >= 128
     assert Path("runs/street/report.html").is_file() and Path("runs/street/validation/scores.json").is_file()
-
-
-def test_every_format_of_the_page_is_one_of_the_importers() -> None:
-    from segnet.data.importers import IMPORT_FORMATS
-
-    named = set(re.findall(r"^\| `([a-z][\w-]*)` \|", PAGE, flags=re.MULTILINE))
-    assert named and named <= set(IMPORT_FORMATS)

@@ -62,30 +62,24 @@ def data_split(
     root: FolderArgument,
     val: Annotated[float, typer.Option(min=0, max=1, help="Share of the images to validate on.")] = 0.2,
     test: Annotated[float, typer.Option(min=0, max=1, help="Share of the images for a test; 0 makes none.")] = 0.0,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Pattern of names whose first bracket is the group; none takes names less their number."),
-    ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="auto, sequence (runs of consecutive frames), image, or a regular expression whose first bracket is "
+            "the group."
+        ),
+    ] = "auto",
+    compare: Annotated[bool, typer.Option(help="Compare the pixels, and keep near-duplicates in one split.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing lists.")] = False,
 ) -> None:
-    """Write random train.txt and val.txt; groups, such as the frames of one sequence, stay together."""
-    from segnet.data import splitting
+    """Write random train.txt and val.txt; similar images, such as the frames of one sequence, stay together."""
+    from segnet.data.splitting import split_folder
 
     shares = {split: share for split, share in (("val", val), ("test", test)) if split == "val" or share}
-    names = splitting.names_to_split(root)
-    grouping = splitting.group(names, group) if group else splitting.usual_groups(names, least=len(shares) + 1)
-    splits = splitting.part(grouping, shares, seed)
-    splitting.write_splits(root, splits, overwrite)
-    largest = sorted(grouping.groups.items(), key=lambda pair: -len(pair[1]))[:3]
-    named = (
-        f"; the largest: {', '.join(f'{key} {len(found)}' for key, found in largest)}" if len(largest[0][1]) > 1 else ""
-    )
-    told = f"{len(names)} images in {len(grouping.groups)} groups ({grouping.rule}){named}"
-    say(told)
-    for split, members in splits.items():
-        share = f"{len(members)} images, {len(members) / len(names):.0%}"
-        say(f"{split}: {share}, in {root / split}.txt")
+    for line in split_folder(root, shares, by=by, compare=compare, seed=seed, overwrite=overwrite):
+        say(line)
+    say(f"Next: segnet data check {root}, then segnet train --data {root}")
 
 
 @data_app.command("show")
@@ -113,22 +107,27 @@ def data_show(
 @data_app.command("check")
 def data_check(root: FolderArgument, split: SplitOption = None, data_format: FormatOption = "auto") -> None:
     """Report missing and broken files, different sizes, unknown ids, class frequencies, images without labels."""
-    from segnet.data.checking import check
+    from segnet.data.checking import check, leaks_between
     from segnet.data.splits import open_splits
+    from segnet.data.value_range import read_alike
 
     splits, broken = open_splits(root, split, data_format, allow_missing=True)
-    ok = not broken
+    read_alike(splits)
+    checks = {}
     for name, dataset in splits.items():
-        result = check(dataset)
+        checks[name] = result = check(dataset, is_train=name == "train")
         if split is None:
             say(f"{name}:")
         for line in result.lines():
             say(line)
-        ok &= result.ok
+    for line in leaks_between(splits, checks):
+        say(f"leak: {line}; segnet data split keeps similar images together")
     for name, cause in broken.items():
         say(f"{name}: not ok: {cause}")
-    if not ok:
+    if broken or not all(result.ok for result in checks.values()):
         raise typer.Exit(2)
+    if split is None:
+        say(f"Next: segnet data show {root}, then segnet train --data {root}")
 
 
 @data_app.command("init")

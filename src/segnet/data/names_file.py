@@ -1,6 +1,6 @@
 """Class names that lie beside a dataset: a table of colours, or a list of names with or without ids.
 
-    classes.csv, class_dict.csv, label_colors.txt, labelmap.txt      colours (see `importers/colour_table.py`)
+    classes.csv, class_dict.csv, label_colors.txt, labelmap.txt      colours (see `reading/colour_table.py`)
     classes.txt, labels.txt, names.txt, class_names.txt              `NAME`, `ID NAME`, `ID: NAME` or `NAME,ID` a line
 
 A line without an id has that of its position, counted from 0; a first line `__ignore__` has -1, as LabelMe writes it.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from segnet.data.importers.classes import means_void
-from segnet.data.importers.colour_table import read_colour_table
+from segnet.data.reading.class_names import means_void
+from segnet.data.reading.colour_table import read_colour_table
 from segnet.errors import LabelError
 from segnet.io.text import read_text
 from segnet.labels import Colour

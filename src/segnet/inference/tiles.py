@@ -79,7 +79,9 @@ class Tiling:
         return f"{len(self.rows)} x {len(self.columns)} tiles of {self.tile_px} px that overlap by {self.overlap_px} px"
 
 
-def tile_px_within(memory_gib: float, size_px: tuple[int, int], num_classes: int, kept_bytes: int) -> int:
+def tile_px_within(
+    memory_gib: float, size_px: tuple[int, int], num_classes: int, kept_bytes: int, largest_scale: float = 1.0
+) -> int:
     """The largest tile with which the whole program stays within a memory limit.
 
     Args:
@@ -87,6 +89,7 @@ def tile_px_within(memory_gib: float, size_px: tuple[int, int], num_classes: int
         size_px: (height, width) of the image.
         num_classes: K.
         kept_bytes: memory of the opened image.
+        largest_scale: of test-time augmentation, which enlarges a tile by it before the model sees it.
 
     Returns:
         Side in pixels, a multiple of `GRID_PX`.
@@ -98,14 +101,14 @@ def tile_px_within(memory_gib: float, size_px: tuple[int, int], num_classes: int
     overlap_bytes = 2 * planes * 4 * OVERLAP_PX * size_px[1]  # of this row of tiles and of the next
     fixed_bytes = _PROGRAM_BYTES + kept_bytes + overlap_bytes
     smallest_px = 2 * OVERLAP_PX + GRID_PX
-    per_pixel = _MODEL_BYTES + _PLANE_BYTES * planes
+    per_pixel = (_MODEL_BYTES + _PLANE_BYTES * planes) * max(largest_scale, 1.0) ** 2
     needed = fixed_bytes + per_pixel * smallest_px**2
     if not needed <= memory_gib * 2**30 < 2**63:
         raise ConfigError(
             f"an image of {size_px[1]}x{size_px[0]} cannot be predicted within {memory_gib:g} GiB of memory; "
             f"allow at least {needed / 2**30 + 0.05:.1f}"
         )
-    return isqrt(int(memory_gib * 2**30 - fixed_bytes) // per_pixel) // GRID_PX * GRID_PX
+    return isqrt(int((memory_gib * 2**30 - fixed_bytes) / per_pixel)) // GRID_PX * GRID_PX
 
 
 def tile_px_of(
@@ -141,7 +144,8 @@ def tile_px_of(
         return 0
     if tile_px:
         return tile_px if max(size_px) > tile_px else 0
-    side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes)
+    scale = max(predictor.tta.scales) if predictor.tta else 1.0
+    side_px = tile_px_within(memory_gib, size_px, predictor.label_set.num_classes, kept_bytes, scale)
     return side_px if size_px[0] * size_px[1] > side_px**2 else 0
 
 

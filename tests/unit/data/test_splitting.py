@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.splitting import group, names_to_split, part, usual_groups, write_splits
+from segnet.data.splitting import group, images_to_split, part, usual_groups, write_splits
 from segnet.errors import ConfigError, DataError
 
 FRAMES = [f"{place}-{i:03}" for place, n in (("a", 10), ("b", 30), ("c", 20), ("d", 15), ("e", 25)) for i in range(n)]
@@ -20,7 +20,7 @@ def test_usual_groups_are_names_without_their_number() -> None:
 def test_one_group_alone_makes_each_image_its_own() -> None:
     found = usual_groups(["IMG_1", "IMG_2", "IMG_30"], 2)
     assert list(found.groups) == ["IMG_1", "IMG_2", "IMG_30"]
-    assert found.rule == "each image by itself; frames of a video want --group"
+    assert found.rule == "each image by itself; frames of a video want --by sequence"
 
 
 def test_a_pattern_groups_by_its_first_bracket_or_by_all_it_fits() -> None:
@@ -96,7 +96,7 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / os.fsdecode(b"caf\xe9.png")).touch()
     with pytest.raises(DataError, match=r"images/caf\\udce9\.png': the name is not valid UTF-8; rename it"):
-        names_to_split(tmp_path)
+        images_to_split(tmp_path)
 
 
 def test_lists_are_written_and_not_replaced_unless_asked(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_lists_are_written_and_not_replaced_unless_asked(tmp_path: Path) -> None
 def test_what_is_split_already_or_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match="no image"):
-        names_to_split(tmp_path)
+        images_to_split(tmp_path)
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "images" / "x.png")
-    assert names_to_split(tmp_path) == ("x",)
+    assert list(images_to_split(tmp_path)) == ["x"]
     (tmp_path / "images" / "train").mkdir()
     with pytest.raises(DataError, match="is a split already"):
-        names_to_split(tmp_path)
+        images_to_split(tmp_path)

@@ -15,7 +15,7 @@ from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.inference.bands import save_bands
 from segnet.inference.prediction import Prediction
 from segnet.inference.predictor import Predictor
-from segnet.inference.tiles import GRID_PX, OVERLAP_PX, Tiling, predict_in_tiles, tile_px_within
+from segnet.inference.tiles import GRID_PX, OVERLAP_PX, Tiling, predict_in_tiles, tile_px_of, tile_px_within
 from segnet.inference.uncertainty import Uncertainty
 from segnet.labels import CAMVID_11
 from segnet.models import create_model
@@ -115,8 +115,27 @@ def test_memory_chooses_the_tile() -> None:
     assert sides == sorted(set(sides))
     assert all(side % GRID_PX == 0 and side > 2 * OVERLAP_PX for side in sides)
     assert tile_px_within(4, (10_000, 10_000), 37, 300_000_000) < sides[1]
+    assert (
+        sides[1] > tile_px_within(4, (10_000, 10_000), 11, 300_000_000, largest_scale=1.5) >= sides[1] // 1.5 - GRID_PX
+    )
+    assert tile_px_within(4, (10_000, 10_000), 11, 300_000_000, largest_scale=0.5) == sides[1]
     with pytest.raises(ConfigError, match=r"10000x10000 cannot be predicted within 1 GiB .* allow at least 1\.\d"):
         tile_px_within(1, (10_000, 10_000), 11, 300_000_000)
+
+
+def test_a_file_goes_whole_where_it_fits(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((500, 700, 3), np.uint8)).save(tmp_path / "p.png")
+    predictor = Predictor(save_basic(tmp_path / "w.safetensors"), device="cpu")
+    assert tile_px_of(tmp_path / "p.png", predictor, 4.0) == 0
+    assert tile_px_of(tmp_path / "p.png", predictor, 4.0, tile_px=416) == 416
+    assert tile_px_of(tmp_path / "p.png", predictor, 4.0, tile_px=704) == 0
+    assert tile_px_of(tmp_path / "none.png", predictor, 4.0) == 0  # reading it says why
+    side_px = tile_px_of(tmp_path / "p.png", predictor, 1.3)
+    assert 416 <= side_px < 592 and side_px % GRID_PX == 0  # 592 squared is all its pixels
+    resized = Predictor(tmp_path / "w.safetensors", device="cpu", longest_side_px=64)
+    assert tile_px_of(tmp_path / "p.png", resized, 4.0) == 0
+    with pytest.raises(ConfigError, match=r"probabilities at its own size take 0\.043 GiB"):
+        tile_px_of(tmp_path / "p.png", resized, 0.04)
 
 
 def test_wrong_tilings(tmp_path: Path) -> None:

@@ -3,21 +3,10 @@
 from collections.abc import Mapping
 from colorsys import hsv_to_rgb
 
+from segnet.data.reading.class_names import BACKGROUND, means_void, plain_name
 from segnet.labels import CAMVID_11, VOID, Colour, LabelSet
 
-BACKGROUND = "background"
-_VOID_NAMES = ("void", "__ignore__")
-
-
-def means_void(class_name: str) -> bool:
-    """Whether tools give this name to ignored pixels."""
-    return class_name.lower() in _VOID_NAMES
-
-
-def plain_name(class_name: str) -> str:
-    """A class name without white space around it; LabelMe's `_background_` is `background`, in every format."""
-    text = class_name.strip()
-    return BACKGROUND if text == "_background_" else text
+__all__ = ["BACKGROUND", "label_set_of", "means_void", "plain_name"]
 
 
 def label_set_of(name: str, classes: Mapping[str, Colour | None], rest: str) -> LabelSet:

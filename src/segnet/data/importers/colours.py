@@ -10,10 +10,10 @@ error, unless it lies within `--colour-tolerance` of one; the colour of ignored 
 from pathlib import Path
 
 from segnet.data.importers.annotations import Annotations, MaskImage
-from segnet.data.importers.colour_table import read_colour_table, with_near_colours
 from segnet.data.importers.listing import Listing
 from segnet.data.importers.pairs import image_folders, pairs_in
 from segnet.data.importers.problems import ImportContext
+from segnet.data.reading.colour_table import read_colour_table, with_near_colours
 from segnet.errors import DataError
 
 TABLES = ("classes.csv", "class_dict.csv", "label_colors.txt", "labelmap.txt")

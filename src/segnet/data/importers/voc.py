@@ -15,9 +15,9 @@ from pathlib import Path
 from segnet.data.datasets.voc import voc_folder
 from segnet.data.importers.annotations import Annotations, MaskImage
 from segnet.data.importers.classes import means_void, plain_name
-from segnet.data.importers.colour_table import read_colour_table, with_near_colours
 from segnet.data.importers.listing import Listing
 from segnet.data.importers.problems import ImportContext
+from segnet.data.reading.colour_table import read_colour_table, with_near_colours
 from segnet.data.reading.targets import require_files
 from segnet.errors import DataError
 from segnet.io.text import read_lines

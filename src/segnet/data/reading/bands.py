@@ -185,16 +185,26 @@ def require_alpha(alpha: Image8, name: Path | str) -> None:
 
 def count_of_bands(path: Path) -> str:
     """For the message about a TIFF that Pillow cannot read: its number of bands, where the extra `tiff` is there."""
+    count, _ = _raster_header(path)
+    return f"; it has {choose_bands(count)}" if count > 1 else ""
+
+
+def raster_dtype(path: Path) -> str:
+    """Type of the values of a TIFF by its header; empty where it cannot be read."""
+    return _raster_header(path)[1]
+
+
+def _raster_header(path: Path) -> tuple[int, str]:
     if path.suffix.lower() not in (".tif", ".tiff") or find_spec("rasterio") is None:
-        return ""
+        return 0, ""
     rasterio: Any = import_module("rasterio")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             with rasterio.open(path) as file:
-                return f"; it has {choose_bands(file.count)}" if file.count > 1 else ""
+                return file.count, str(file.dtypes[0])
     except rasterio.errors.RasterioError:
-        return ""
+        return 0, ""
 
 
 def choose_bands(count: int) -> str:

@@ -18,6 +18,7 @@ from segnet.data.reading.bands import (
     count_of_bands,
     eight_bits,
     is_16_bit_colour,
+    raster_dtype,
     raster_values,
     require_all_bands,
     require_alpha,
@@ -102,6 +103,31 @@ def is_turned(path: Path) -> bool:
         return False
 
 
+def orientation_of(path: Path) -> int:
+    """EXIF orientation by the header of a file, 1..8.
+
+    Raises:
+        DataError: missing, or not an image.
+    """
+    with _opened(path) as image:
+        return orientation(image)
+
+
+def is_more_than_8_bits(path: Path) -> bool:
+    """Whether a file stores more than 8 bits per value, by its header; False where it cannot be read."""
+    if path.suffix.lower() == ".npy":
+        try:
+            return array_values(path).dtype != np.uint8
+        except DataError:
+            return False
+    try:
+        with _opened(path) as image:
+            return image.mode.startswith("I") or image.mode == "F" or is_16_bit_colour(image)
+    except DataError:
+        # Pillow does not know TIFFs of many bands
+        return path.suffix.lower() in (".tif", ".tiff") and raster_dtype(path) not in ("", "uint8")
+
+
 def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> None:
     """Refuses an image of more pixels than the limit.
 
@@ -161,13 +187,28 @@ def read_image(path: Path, pixel_limit: int = PIXEL_LIMIT, reading: ImageReading
         return as_rgb(image, reading, path)
 
 
-def read_bands(path: Path, pixel_limit: int, bands: Sequence[int] | None) -> np.ndarray:
+@contextmanager
+def opened_small(path: Path, least_px: int = 64) -> Iterator[Image.Image]:
+    """Opens an image for a small copy: a JPEG is decoded at a reduced size, not below `least_px` if it was larger.
+
+    Raises:
+        DataError: missing, not an image, truncated, or of more pixels than the limit.
+    """
+    with _opened(path) as image:
+        require_pixels(path, (image.height, image.width), PIXEL_LIMIT)
+        image.draft("L", (least_px, least_px))
+        image.load()
+        yield upright(image)
+
+
+def read_bands(path: Path, pixel_limit: int, bands: Sequence[int] | None, *, of_any_number: bool = False) -> np.ndarray:
     """Reads bands with their stored values.
 
     Args:
         path: a TIFF (extra `tiff`), a NumPy array (H, W), (H, W, C) or (C, H, W), or any image that Pillow opens.
         pixel_limit: images of more pixels are refused.
         bands: counted from 1; None means 1 or 3 bands, as many as there are.
+        of_any_number: read all bands instead, whatever their number.
 
     Returns:
         (H, W, C) of the stored type.
@@ -185,6 +226,8 @@ def read_bands(path: Path, pixel_limit: int, bands: Sequence[int] | None) -> np.
     height, width, count = stored.shape
     if height * width > pixel_limit:
         raise DataError(f"{path} has {height * width / 1e6:.0f} megapixels, the limit is {pixel_limit / 1e6:g}")
+    if of_any_number:
+        return stored
     if bands is None:
         if count not in (1, 3):
             raise DataError(f"{path} has {choose_bands(count)}")

@@ -13,9 +13,9 @@ from importer_files import save_image, save_json, save_mask, save_text
 from segnet.data.datasets.folder import Folder
 from segnet.data.importers import ImportProblemsError, import_dataset
 from segnet.data.importers.coco import read_coco
-from segnet.data.importers.colour_table import read_colour_table
 from segnet.data.importers.cvat import read_cvat
 from segnet.data.importers.labelme import read_labelme
+from segnet.data.reading.colour_table import read_colour_table
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID
 
@@ -91,6 +91,54 @@ def test_all_problems_are_reported_at_once_and_can_be_skipped(tmp_path: Path) ->
     assert counts(tmp_path / "out")["window"] == 64
 
 
+def test_an_image_outside_the_folder_is_never_read(read: Read, tmp_path: Path) -> None:
+    save_image(tmp_path / "secret.png", SIZE_PX)
+    src = facade(tmp_path / "src", "../secret.png")
+    for name in ("../secret.png", str(tmp_path / "secret.png"), "images/../../secret.png"):
+        path = src / "annotations.json"
+        record = json.loads(path.read_text())
+        record["images"][0]["file_name"] = name
+        save_json(path, record)
+        with pytest.raises(DataError, match=r"secret\.png', but there is none of that name below"):
+            read(read_coco, src)
+
+
+def test_objects_of_an_image_that_is_itself_broken_are_not_reported_again(read: Read, tmp_path: Path) -> None:
+    image = {"id": 2, "file_name": "p1.png", "width": "wide", "height": 48}
+    shape = {"id": 9, "image_id": 2, "category_id": 1, "segmentation": square(1, 1, 8)}
+    with pytest.raises(DataError, match="image number 1 cannot be used: width"):  # the only problem, so raised itself
+        read(read_coco, facade(tmp_path, images=[image], annotations=[shape]))
+
+
+def test_objects_of_one_image_in_two_files_are_taken_together(read: Read, tmp_path: Path) -> None:
+    facade(tmp_path)
+    record = json.loads((tmp_path / "annotations.json").read_text())
+    for number, shape in enumerate(record["annotations"]):
+        save_json(tmp_path / f"part-{number}.json", record | {"annotations": [shape]})
+    (tmp_path / "annotations.json").unlink()
+    source = read(read_coco, tmp_path)
+    assert np.bincount(source.images[0].target.ravel()).tolist() == [48 * 64 - 1600, 64, 1536]
+    assert source.notes == ("1 images stand in several records; their objects are taken together",)
+
+
+def test_formats_with_an_order_of_their_own_keep_it(read: Read, tmp_path: Path) -> None:
+    """A large shape that comes after a small one covers it."""
+    small, large = [[0, 0], [2, 0], [2, 2], [0, 2]], [[0, 0], [6, 0], [6, 4], [0, 4]]
+    save_image(tmp_path / "x.png")
+    shapes = [{"label": n, "points": p, "shape_type": "polygon"} for n, p in (("a", small), ("b", large))]
+    save_json(tmp_path / "x.json", {"shapes": shapes, "imagePath": "x.png"})
+    assert (read(read_labelme, tmp_path).images[0].target == 2).all()
+    assert (read(read_labelme, tmp_path, order="area").images[0].target == 1).sum() == 4
+    polygons = "".join(
+        f'<polygon label="{n}" z_order="{z}" points="{";".join(f"{x},{y}" for x, y in p)}"/>'
+        for n, z, p in (("b", 1, large), ("a", 0, small))
+    )
+    image = f'<image id="0" name="x.png" width="6" height="4">{polygons}</image>'
+    save_text(tmp_path / "annotations.xml", f"<annotations>{image}</annotations>")
+    data = read(read_cvat, tmp_path).images
+    assert (data[0].target == data.ids["b"]).all()
+
+
 def test_images_that_cannot_be_decoded_are_left_out_of_the_splits_too(tmp_path: Path) -> None:
     for split in ("train", "val"):
         facade(tmp_path / "src" / split)
@@ -146,6 +194,13 @@ def test_categories_that_only_look_like_classes_are_none(read: Read, tmp_path: P
     )
     assert read(read_coco, src, "void").images.label_set.names == ("window", "facade", "door")
     assert read(read_coco, src).images.label_set.names == ("background", "window", "facade", "door")
+    record = json.loads((src / "annotations.json").read_text())
+    record["annotations"] += [
+        {"id": 8 + c, "image_id": 1, "category_id": c, "segmentation": square(1, 1, 2)} for c in (0, 4)
+    ]
+    save_json(src / "annotations.json", record)
+    names = read(read_coco, src, "void").images.label_set.names
+    assert names == ("window", "facade", "houses", "door", "background")
 
 
 def test_the_image_inside_a_labelme_file(read: Read, tmp_path: Path) -> None:
@@ -192,6 +247,15 @@ def test_tables_with_any_heading(text: str, tmp_path: Path) -> None:
     table = read_colour_table(save_text(tmp_path / "classes.csv", text))
     assert table.classes == {"road": (228, 0, 144), "car": (64, 0, 128)}
     assert {colour for colour, name in table.colours.items() if name.lower() == "void"} == {(0, 0, 0), (1, 1, 1)}
+
+
+def test_a_colour_beyond_the_tolerance_is_an_error(tmp_path: Path) -> None:
+    save_image(tmp_path / "src" / "images" / "p0.png", (1, 1))
+    save_mask(tmp_path / "src" / "labels" / "p0.png", [[[2, 0, 0]]])
+    save_text(tmp_path / "src" / "classes.csv", "a,0,0,0\nb,200,0,0\n")
+    with pytest.raises(LabelError, match=r"unknown colour \(2, 0, 0\)"):
+        import_dataset(tmp_path / "src", tmp_path / "out", colour_tolerance=1)
+    import_dataset(tmp_path / "src", tmp_path / "out", colour_tolerance=2)
 
 
 def test_a_colour_between_two_classes_stays_unknown(tmp_path: Path) -> None:

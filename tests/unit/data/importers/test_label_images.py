@@ -12,9 +12,9 @@ from PIL import Image
 from segnet.data.datasets.folder import Folder
 from segnet.data.importers import import_dataset
 from segnet.data.importers.cityscapes import read_cityscapes
-from segnet.data.importers.colour_table import read_colour_table
 from segnet.data.importers.colours import read_colours
 from segnet.data.importers.voc import read_voc
+from segnet.data.reading.colour_table import read_colour_table
 from segnet.errors import DataError, LabelError, ShapeError
 from segnet.labels import CITYSCAPES_19, VOC_21, VOID
 

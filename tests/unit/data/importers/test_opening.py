@@ -8,6 +8,7 @@ from export_samples import SAMPLES, image
 
 from segnet.data.datasets.folder import Folder
 from segnet.data.importers import import_dataset
+from segnet.data.importers.listing import Listing
 from segnet.data.importers.opening import open_exports
 from segnet.errors import DataError
 
@@ -88,5 +89,6 @@ def test_a_folder_of_no_known_format_is_described(tmp_path: Path) -> None:
 def test_a_link_to_a_folder_above_does_not_end_in_a_circle(tmp_path: Path) -> None:
     root = sample(tmp_path / "x")
     (root / "images" / "again").symlink_to(root, target_is_directory=True)
+    assert len(Listing(root).files) == 3
     (export,) = open_exports([root], None, tmp_path)
     assert export.data_format == "coco"

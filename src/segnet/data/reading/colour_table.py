@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.importers.classes import means_void, plain_name
+from segnet.data.reading.class_names import means_void, plain_name
 from segnet.data.reading.images import open_image
 from segnet.errors import DataError, LabelError
 from segnet.io.text import read_text

@@ -1,0 +1,15 @@
+"""What class names mean, whichever tool or person wrote them."""
+
+BACKGROUND = "background"
+_VOID_NAMES = ("void", "__ignore__")
+
+
+def means_void(class_name: str) -> bool:
+    """Whether tools give this name to ignored pixels."""
+    return class_name.lower() in _VOID_NAMES
+
+
+def plain_name(class_name: str) -> str:
+    """A class name without white space around it; LabelMe's `_background_` is `background`, in every format."""
+    text = class_name.strip()
+    return BACKGROUND if text == "_background_" else text
