@@ -62,7 +62,7 @@ def test_it_predicts_nearly_as_the_model(
 
 
 def test_options_that_int8_does_not_support(quantised: tuple[Path, QuantisedCard]) -> None:
-    with pytest.raises(ConfigError, match="is quantised: it runs on openvino, on the processor, in int8"):
+    with pytest.raises(ConfigError, match="is quantised: it runs on openvino, on the CPU, in int8"):
         Predictor(quantised[0], precision="bfloat16")
     assert Predictor(quantised[0], precision="int8").backend.precision == "int8"
     with pytest.raises(ConfigError, match="precision int8 is that of a quantised file: make one with segnet quantise"):
