@@ -67,7 +67,7 @@ def test_options_that_int8_does_not_support(quantised: tuple[Path, QuantisedCard
     assert Predictor(quantised[0], precision="int8").backend.precision == "int8"
     with pytest.raises(ConfigError, match="precision int8 is that of a quantised file: make one with segnet quantise"):
         Predictor("segnet-basic-camvid", precision="int8")
-    with pytest.raises(ConfigError, match="a quantised file has no model to sample"):
+    with pytest.raises(ConfigError, match="a quantised file has no PyTorch model to sample"):
         Predictor(quantised[0])(np.zeros((9, 13, 3), np.uint8), uncertainty_samples=2)
 
 
