@@ -52,7 +52,7 @@ def test_serve_refuses_in_one_line(run: Run, arguments: list[str], words: str) -
     [
         (["--to", "web", "--size", "360x480"], "--size has no effect with --to web"),
         (["--to", "web", "--answer", "classes"], "--answer has no effect with --to web"),
-        (["--to", "onnx", "--runtime", "npm"], "--runtime says nothing to --to onnx"),
+        (["--to", "onnx", "--runtime", "npm"], "--runtime has no effect with --to onnx"),
         (["--to", "web", "--runtime", "nowhere"], f"give --runtime npm to fetch {VERSION} by npm"),
     ],
 )
