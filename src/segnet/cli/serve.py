@@ -22,7 +22,7 @@ from segnet.errors import ConfigError
 RuntimeOption = Annotated[
     str, typer.Option(help="Folder with onnxruntime-web's files; npm fetches them once; empty looks in the cache.")
 ]
-SamplesOption = Annotated[Path | None, typer.Option(help="Folder of images to offer beside the drawn streets.")]
+SamplesOption = Annotated[Path | None, typer.Option(help="Folder of images to offer before the drawn streets.")]
 
 
 def serve(
@@ -84,7 +84,6 @@ def serve(
             offers,
             samples=samples,
             runtime=browser_runtime,
-            why_no_browser=why_no_browser,
             max_pixels=limits.max_pixels,
         )
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
