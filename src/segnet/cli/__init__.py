@@ -20,6 +20,7 @@ from segnet.cli.evaluate import evaluate
 from segnet.cli.export import benchmark_export, export
 from segnet.cli.measure import benchmark_latency, benchmark_memory, benchmark_profile
 from segnet.cli.predict import predict
+from segnet.cli.prune import prune
 from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
@@ -62,6 +63,7 @@ for _command in (
     serve,
     export,
     quantise,
+    prune,
     tune,
     pretrain,
     blend,

@@ -34,7 +34,8 @@ from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
 from segnet.models.released_form import set_released_form
-from segnet.nn.losses import counted, cross_entropy, dice, lovasz
+from segnet.models.widths import widths_of
+from segnet.nn.losses import counted, cross_entropy, dice, distillation, lovasz
 from segnet.nn.recompute import recomputing
 from segnet.training.batch_norm_statistics import recompute_statistics
 from segnet.training.checkpoint import State, save_checkpoint, state_to_begin_with
@@ -44,8 +45,9 @@ from segnet.training.log import LOG_EVERY, RunLog, tensorboard_writer
 from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.progress import steps_shown
 from segnet.training.schedules import lr_multiplier
-from segnet.training.start import create_for_dataset, reading_of
+from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.sync_batch_norm import normalise_over
+from segnet.training.teacher import Teacher
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching, save_weights
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
@@ -150,6 +152,7 @@ def fit(
             if stopped and run.step < plan.num_steps:
                 interrupt.stop(out / "checkpoint.pt", run.step, plan.num_steps)
 
+    run.keep_unscored(out / "best.safetensors")
     if settings.statistics_pass == "last":  # in every process, since their BN layers meet
         recompute_statistics(run.kept_model, train_set, device_spec, settings.batch_size)
         if processes.is_first:
@@ -167,17 +170,21 @@ class _Plan:
 
     @property
     def num_steps(self) -> int:
-        return self.settings.epochs * self.steps_per_epoch
+        steps = self.settings.epochs * self.steps_per_epoch
+        return min(steps, self.settings.max_steps) if self.settings.max_steps else steps
 
     def lr(self, step: int) -> float:
         warmup_steps = round(self.settings.warmup * self.num_steps)
         return self.settings.lr * lr_multiplier(self.settings.schedule, step, self.num_steps, warmup_steps)
 
     def evaluation_is_due(self, step: int) -> bool:
+        if not self.settings.evaluate_every:
+            return False
         return step % (self.settings.evaluate_every * self.steps_per_epoch) == 0 or step == self.num_steps
 
     def checkpoint_is_due(self, step: int) -> bool:
-        return step % self.settings.checkpoint_every == 0 or self.evaluation_is_due(step)
+        is_last = step == self.num_steps
+        return step % self.settings.checkpoint_every == 0 or is_last or self.evaluation_is_due(step)
 
 
 @dataclass
@@ -192,6 +199,7 @@ class _Run:
     average: AveragedModel | None
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    teacher: Teacher | None = None
     step: int = 0
     best_score: float = -1.0
 
@@ -202,7 +210,8 @@ class _Run:
         """A new run, or the one whose checkpoint `state` is; weights to start from are then not read again."""
         torch.manual_seed(config.train.seed)
         settings, label_set = config.model, train_set.label_set
-        model = create_for_dataset(config, train_set, measure=state is None)
+        widths = widths_to_start_with(config) if state is None else state.get("widths", {})
+        model = create_for_dataset(config, train_set, measure=state is None, widths=widths)
         set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
         if config.model.vgg16 and state is None:
             load_vgg16(model, find_vgg16(config.model.vgg16))
@@ -225,6 +234,7 @@ class _Run:
             average,
             optimiser=_create_optimiser(model, config.train),
             scaler=loss_scaler(device_spec),
+            teacher=_teacher(config, train_set, device_spec),
         )
         if state is not None:
             run.take(state)
@@ -251,6 +261,7 @@ class _Run:
             "best_score": self.best_score,
             "config": self.config.to_toml(),
             "classes": list(self.label_set.names),
+            "widths": widths_of(self.model),
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "optimiser": self.optimiser.state_dict(),
@@ -270,10 +281,16 @@ class _Run:
         score = float(self.step) if keep == "last" else summary[keep]
         if score >= self.best_score:
             self.best_score = score
-            self._save(path, scores)
+            self.save_weights(path, scores)
         return {name: round(value, 5) for name, value in summary.items()}
 
-    def _save(self, path: Path, scores: Scores) -> None:
+    def keep_unscored(self, path: Path) -> None:
+        """Keeps the last weights of a run that is never evaluated."""
+        if not self.config.train.evaluate_every and self.processes.is_first:
+            self.save_weights(path)
+
+    def save_weights(self, path: Path, scores: Scores | None = None) -> None:
+        """Writes the kept model with its card; without scores where it was not evaluated."""
         card = WeightsCard(
             model=self.config.model.name,
             normalisation=self.config.model.normalisation,
@@ -283,8 +300,8 @@ class _Run:
             value_range=self.config.data.value_range,
             label_set=self.label_set,
             recipe=self.config.to_toml(),
-            scores=scores.summary(),
-            class_iou=scores.class_iou(),
+            scores=scores.summary() if scores else {},
+            class_iou=scores.class_iou() if scores else {},
             trained_on=f"{self.config.data.train_split} of {self.label_set.name}",
             licence=self.config.model.licence,
             version=__version__,
@@ -308,6 +325,9 @@ class _Run:
         with self.device_spec.autocast(), recomputing(self.config.train.low_memory):
             logits = self._logits(image)
         loss = _loss(logits.float(), target, class_weights, self.config.loss, self.processes)
+        if self.teacher is not None:
+            factor = self.config.loss.distillation / self.processes.count
+            loss = loss + factor * distillation(logits, self.teacher.logits(image), self.config.loss.temperature)
         del logits  # else kept through the backward pass
         value = self.processes.sum(loss.detach()).item()
         if not math.isfinite(value):
@@ -368,6 +388,12 @@ def _loss(
     if settings.lovasz:
         loss = loss + settings.lovasz * lovasz(logits, target) / processes.count
     return loss
+
+
+def _teacher(config: Config, train_set: Dataset, device_spec: DeviceSpec) -> Teacher | None:
+    if not config.train.teacher or not config.loss.distillation:
+        return None
+    return Teacher(config.train.teacher, train_set.label_set, train_set[0].image.shape[2], device_spec)
 
 
 def _create_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
