@@ -6,8 +6,8 @@ from io import StringIO
 
 import pytest
 import torch
-
 from documents import ROOT, anchors, commands_in, require_known_command
+
 from segnet.models import MODELS, create_model
 
 DOCS = ROOT / "docs"

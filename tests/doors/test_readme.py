@@ -1,4 +1,4 @@
-"""What the README says is true: its Python runs, its commands exist, its links lead somewhere, its numbers are measured."""
+"""What the README says: its Python runs, its commands exist, its links lead somewhere, its numbers are measured."""
 
 import json
 import re
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from documents import ROOT, anchors, blocks, commands_in, require_known_command
 from PIL import Image
 
-from documents import ROOT, anchors, blocks, commands_in, require_known_command
 from segnet.data.street.scenes import Street
 from segnet.weights.file import find_weights, read_card
 
