@@ -36,8 +36,8 @@ def group_scores(
         class_weights: factor of each class in the cross entropy, (K,).
 
     Returns:
-        Group that can be removed -> at least 0: the mean over the batches of the squared change of the loss that the removal of the group
-        would make, to first order.
+        Group that can be removed -> at least 0: the mean over the batches of the squared change of the loss that its
+            removal would make, to first order.
 
     Raises:
         DataError: no batch has a labelled pixel.
