@@ -1,4 +1,4 @@
-"""Commands `segnet benchmark latency, memory, peak, profile, pooling, training, initialisation`: single measurements."""
+"""Commands `segnet benchmark latency, memory, peak, profile, pooling, training, initialisation`."""
 
 import json
 import os

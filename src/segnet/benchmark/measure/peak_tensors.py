@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -135,4 +134,3 @@ def weight_bytes(model: nn.Module) -> int:
     """Bytes of parameters and buffers as they are stored."""
     tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
     return sum(t.numel() * t.element_size() for t in {t.untyped_storage()._cdata: t for t in tensors}.values())
-
