@@ -186,7 +186,7 @@ def test_a_transform_of_others_acts_on_training_samples_only(tmp_path: Path) -> 
 
     train(tmp_path / "a", settings(epochs=1), transform=cut)
     assert sizes == [(3, *SIZE)] * 6
-    with pytest.raises(ShapeError, match="image .*and target .* differ in size; a transform that changes the image"):
+    with pytest.raises(ShapeError, match=r"image .*and target .* differ in size; a transform that changes the image"):
         train(tmp_path / "b", settings(epochs=1), transform=lambda image, target: (image[:, :8, :8], target))
 
 
@@ -319,7 +319,7 @@ def test_states_of_callbacks_are_kept_by_name(tmp_path: Path) -> None:
     watch = Watch()
     train(tmp_path, settings(epochs=1), EarlyStopping(9), watch, resume=True)
     assert watch.kept == 5  # start, three steps, evaluation
-    with pytest.raises(ConfigError, match="objects of a class that extends segnet.Callback"):
+    with pytest.raises(ConfigError, match=r"objects of a class that extends segnet\.Callback"):
         train(tmp_path / "b", settings(), Watch)  # type: ignore[arg-type]
 
 
@@ -434,20 +434,20 @@ def test_a_dataset_of_another_form(tmp_path: Path, change: Any, error: type[SegN
 
 
 def test_what_is_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="DataLoader.*pass its dataset"):
+    with pytest.raises(DataError, match=r"DataLoader.*pass its dataset"):
         fit(model(), DataLoader(Squares()), Squares(2), settings(), out=tmp_path, classes=3)
     with pytest.raises(DataError, match="holds no sample"):
         fit(model(), [], Squares(2), settings(), out=tmp_path, classes=3)
     with pytest.raises(LabelError, match="pass classes="):
         fit(model(), Squares(), Squares(2), settings(), out=tmp_path)
     unlabelled = Items(lambda x, y: (x, torch.full_like(y, 255)))
-    with pytest.raises(LabelError, match="mean_iou is undefined: no labelled pixel in the validation images"):
+    with pytest.raises(LabelError, match=r"mean_iou is undefined: no labelled pixel in the validation images"):
         fit(model(), Squares(), unlabelled, settings(), out=tmp_path, classes=3)
 
 
 def test_sizes_that_differ_need_a_crop(tmp_path: Path) -> None:
     wide = [(torch.rand(3, 12, 16 + i), torch.zeros(12, 16 + i, dtype=torch.int64)) for i in range(4)]
-    with pytest.raises(ShapeError, match="a batch needs one size; set augment.crop_px, or a batch size of 1"):
+    with pytest.raises(ShapeError, match=r"a batch needs one size; set augment\.crop_px, or a batch size of 1"):
         fit(model(), wide, wide, settings(), out=tmp_path / "a", classes=3)
     config = settings(epochs=1).model_copy(update={"augment": Augmentation(crop_px=(8, 8))})
     fit(model(), wide, wide, config, out=tmp_path / "b", classes=3)

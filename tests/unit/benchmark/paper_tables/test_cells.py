@@ -249,7 +249,7 @@ def test_a_table_of_scores_is_as_it_was_when_a_cell_is_refused_or_stopped(
         assert made(tmp_path) == before
     (tmp_path / "cells" / "table4" / "bilinear-interpolation-natural" / "cell.json").unlink()
     (tmp_path / "cells" / "table4" / "bilinear-interpolation-natural" / "stage1" / "scores.json").unlink()
-    monkeypatch.setattr(cells, "fit", stop)
+    monkeypatch.setattr(cells, "train_from_config", stop)
     with pytest.raises(KeyboardInterrupt):
         run_table("table4", options)
     assert made(tmp_path) == before
