@@ -1,4 +1,4 @@
-"""`fit` trains a module and datasets that are not of this package, shows callbacks its moments, and refuses what fails."""
+"""`fit` trains a module and datasets of other packages, shows callbacks its moments, and refuses what fails."""
 
 import io
 from pathlib import Path
