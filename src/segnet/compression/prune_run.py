@@ -28,7 +28,7 @@ from segnet.data.sample import Dataset
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, WeightsError
 from segnet.io.files import require_apart, sha256_of, whole_file
-from segnet.training.train import fit
+from segnet.training.recipe import train_from_config
 from segnet.weights.file import WeightsCard, find_weights, load_weights, save_weights
 
 
@@ -128,7 +128,7 @@ def prune_weights(
         if settings.steps:
             of_round = _config_of_round(config, lean, settings, number)
             begun = (folder / "train" / "checkpoint.pt").exists()
-            current = fit(of_round, folder / "train", resume=begun, console=console)
+            current = train_from_config(of_round, folder / "train", resume=begun, console=console)
     made, made_card = load_weights(current)
     note = (
         f"\n# pruned from weights with sha256 {sha256_of(path)[:16]} to {settings.budget.share:g} of the "

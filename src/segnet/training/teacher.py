@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from segnet.config import Config, FitConfig
+from segnet.data.sample import Dataset
 from segnet.device import DeviceSpec
 from segnet.errors import WeightsError
 from segnet.labels import LabelSet
@@ -48,3 +50,14 @@ class Teacher:
         with torch.no_grad(), torch.autocast(self._device.type, enabled=False):
             result: Tensor = self._model(image)
         return result.float()
+
+
+def teacher_of(config: Config | FitConfig, train_set: Dataset, device_spec: DeviceSpec) -> Teacher | None:
+    """The teacher that settings name; None where they name none, or give it no weight.
+
+    Raises:
+        WeightsError: as in `Teacher`.
+    """
+    if not config.train.teacher or not config.loss.distillation:
+        return None
+    return Teacher(config.train.teacher, train_set.label_set, train_set[0].image.shape[2], device_spec)

@@ -26,6 +26,7 @@ from segnet.errors import ConfigError, WeightsError
 from segnet.inference.predictor import Predictor
 from segnet.labels import CAMVID_11, SUN_37
 from segnet.models import MODELS, create_model
+from segnet.training.run import Run
 from segnet.weights.file import WeightsCard, load_weights, save_weights
 
 SIZE = (64, 96)
@@ -183,11 +184,9 @@ def test_a_lean_model_is_a_model_like_any_other(lean: Path, weights: Path, tiny_
 def test_resumed_pruning_equals_unbroken_pruning(
     lean: Path, weights: Path, tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segnet.training import train
+    learn, learnt = Run.learn, []
 
-    learn, learnt = train._Run.learn, []
-
-    def learn_until(run: train._Run, *args: object) -> float:
+    def learn_until(run: Run, *args: object) -> float:
         if len(learnt) == 3:  # in the middle of the second round's training
             raise KeyboardInterrupt
         learnt.append(1)
@@ -195,7 +194,7 @@ def test_resumed_pruning_equals_unbroken_pruning(
 
     out = tmp_path / "lean.safetensors"
     how = PruneSettings(Budget("macs", 0.3), 2, 2, 2)
-    monkeypatch.setattr(train._Run, "learn", learn_until)
+    monkeypatch.setattr(Run, "learn", learn_until)
     with pytest.raises(KeyboardInterrupt):
         prune_weights(weights, settings(tiny_camvid), out, how)
     monkeypatch.undo()

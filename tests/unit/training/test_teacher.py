@@ -12,8 +12,8 @@ from segnet.errors import ConfigError, WeightsError
 from segnet.labels import CAMVID_11, SUN_37
 from segnet.nn.losses import distillation
 from segnet.training.log import read_log
+from segnet.training.recipe import train_from_config
 from segnet.training.teacher import Teacher
-from segnet.training.train import fit
 from segnet.weights.file import WeightsCard, save_weights
 
 CPU = choose_device("cpu", "float32")
@@ -65,7 +65,7 @@ def test_a_run_learns_from_its_teacher(weights: str, tiny_camvid: Path, tmp_path
         "taught": [f"train.teacher={weights}", "loss.distillation=10.0"],
         "off": [f"train.teacher={weights}", "loss.distillation=0.0"],
     }.items():
-        kept = fit(load_config(None, [*common, *more]), tmp_path / name)
+        kept = train_from_config(load_config(None, [*common, *more]), tmp_path / name)
         assert kept.exists()
         losses[name] = [r["loss"] for r in read_log(tmp_path / name / "log.jsonl")]
         assert len(losses[name]) == 1  # ten steps: max_steps ends it before the fourth epoch
