@@ -28,7 +28,7 @@ def test_serve_says_a_port_in_use_before_it_loads_a_model(run: Run, tmp_path: Pa
     [
         (["--weights", "segnet-basic-camvit"], "did you mean 'segnet-basic-camvid'?"),
         (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "expected weights, each once"),
-        (["--places", "0"], "places: expected more than 0, and finite, got 0"),
+        (["--slots", "0"], "slots: expected more than 0, and finite, got 0"),
         (["--max-megapixels", "-1"], "--max-megapixels -1: expected a number above 0"),
         (["--max-megapixels", "nan"], "--max-megapixels nan: expected a number above 0"),
         (["--max-megapixels", "1e-7"], "max_pixels: expected more than 0"),

@@ -1,4 +1,4 @@
-"""The service when much comes at once, slowly, or at its end: places, batches, time-outs, shutdown."""
+"""The service when much comes at once, slowly, or at its end: slots, batches, time-outs, shutdown."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def post(address: str, data: bytes) -> httpx.Response:
 
 
 def waiting(address: str) -> int:
-    found = re.search(r"^segnet_places_taken (\d+)", httpx.get(f"{address}/metrics").text, flags=re.MULTILINE)
+    found = re.search(r"^segnet_slots_taken (\d+)", httpx.get(f"{address}/metrics").text, flags=re.MULTILINE)
     assert found
     return int(found[1])
 
@@ -78,6 +78,7 @@ def until(condition: Any) -> None:
 
 
 def slow_app(slow: Slow, **limits: Any) -> Any:
+    limits = {"per_client": 1.0, **limits}
     return create_app({"slow": Loaded("slow", "", slow, False, False)}, Limits(**limits), {})  # type: ignore[arg-type]
 
 
@@ -114,15 +115,15 @@ def test_a_batch_has_no_more_pixels_than_one_image_may() -> None:
     assert [len(batch) for batch in slow.batches] == [1, 2, 2]
 
 
-def test_who_finds_no_place_is_told_when_to_come_again_and_health_answers() -> None:
+def test_who_finds_no_slot_is_told_when_to_come_again_and_health_answers() -> None:
     slow = Slow()
-    with live_server(slow_app(slow, places=2)) as address, ThreadPoolExecutor(8) as clients:
+    with live_server(slow_app(slow, slots=2)) as address, ThreadPoolExecutor(8) as clients:
         taken = [clients.submit(post, address, png(4, 4)) for _ in range(2)]
         until(lambda: waiting(address) == 2)
         for _ in range(3):
             refused = post(address, png(4, 4))
             assert refused.status_code == 429
-            assert refused.json()["error"] == "busy"
+            assert refused.json()["type"].removeprefix("urn:segnet:error:") == "busy"
             assert int(refused.headers["Retry-After"]) >= 1
         assert httpx.get(f"{address}/healthz").json() == {"status": "ok"}
         slow.go.set()
@@ -136,7 +137,7 @@ def test_a_client_that_is_still_sending_sees_the_refusal() -> None:
         connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
         connection.request("POST", "/v1/segment", bytes(20_000_000), {"Content-Type": "image/png"})
         answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["error"]) == (413, "too_many_bytes")
+        assert (answer.status, json.loads(answer.read())["type"].removeprefix("urn:segnet:error:")) == (413, "too_many_bytes")
         connection.close()
 
 
@@ -145,7 +146,7 @@ def test_a_model_that_takes_too_long_is_503_and_its_image_is_dropped() -> None:
     with live_server(slow_app(slow, answer_s=0.3)) as address, ThreadPoolExecutor(8) as clients:
         running, waits = clients.submit(post, address, png(4, 4)), clients.submit(post, address, png(5, 5))
         for answer in (running.result(), waits.result()):
-            assert (answer.status_code, answer.json()["error"]) == (503, "too_slow")
+            assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (503, "too_slow")
             assert int(answer.headers["Retry-After"]) >= 1
         slow.go.set()
         assert post(address, png(6, 6)).status_code == 200
@@ -158,7 +159,7 @@ def test_an_error_of_the_model_is_500_and_the_service_lives() -> None:
     with live_server(slow_app(slow)) as address:
         slow.error = RuntimeError("out of memory at /secret/path")
         answer = post(address, png(4, 4))
-        assert (answer.status_code, answer.json()["error"]) == (500, "failed")
+        assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (500, "failed")
         assert "secret" not in answer.text
         slow.error = None
         assert post(address, png(4, 4)).status_code == 200
@@ -174,7 +175,7 @@ def test_a_body_that_comes_too_slowly_is_408() -> None:
             while chunk := connection.recv(4096):  # ends: the connection is closed
                 answer += chunk
         assert answer.startswith(b"HTTP/1.1 408")
-        assert b"slow_upload" in answer and b"4 bytes in that time" in answer
+        assert b"slow_upload" in answer and b"4 bytes in 0.3 s" in answer
         assert waiting(address) == 0
 
 
@@ -187,7 +188,7 @@ def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
         answer = httpx.post(
             f"{address}/v1/segment", content=endless(), headers={"Content-Type": "image/png"}, timeout=60
         )
-        assert (answer.status_code, answer.json()["error"]) == (413, "too_many_bytes")
+        assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (413, "too_many_bytes")
 
 
 def test_an_end_in_order_answers_what_was_taken() -> None:
@@ -229,8 +230,8 @@ def test_a_port_in_use_is_said() -> None:
 
 
 def test_limits_that_let_nothing_through_are_refused() -> None:
-    with pytest.raises(ConfigError, match="places: expected more than 0, and finite, got 0"):
-        Limits(places=0)
+    with pytest.raises(ConfigError, match="slots: expected more than 0, and finite, got 0"):
+        Limits(slots=0)
     for seconds in (float("nan"), float("inf")):
         with pytest.raises(ConfigError, match=f"answer_s: expected more than 0, and finite, got {seconds}"):
             Limits(answer_s=seconds)
@@ -238,7 +239,7 @@ def test_limits_that_let_nothing_through_are_refused() -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
-    results = measure_load("segnet-basic-camvid", (1, 3), 1.0, (32, 48), ("--places", "1"))
+    results = measure_load("segnet-basic-camvid", (1, 3), 1.0, (32, 48), ("--slots", "1"))
     assert [load.clients for load in results] == [1, 3]
     alone, crowd = results
     assert (alone.refused, alone.errors, crowd.errors) == (0, {}, {})
