@@ -12,9 +12,7 @@ from segnet.serve.run import ServiceServer, listen
 
 
 @contextmanager
-def live_server(
-    app: FastAPI, *, grace_s: float = 60, connections: ConnectionLimits | None = None
-) -> Iterator[str]:
+def live_server(app: FastAPI, *, grace_s: float = 60, connections: ConnectionLimits | None = None) -> Iterator[str]:
     """Gives its address; ends as the command does: what was taken is answered first."""
     with listen("127.0.0.1", 0) as listener:
         server = ServiceServer(app, grace_s=grace_s, connections=connections)

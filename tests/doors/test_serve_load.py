@@ -137,7 +137,10 @@ def test_a_client_that_is_still_sending_sees_the_refusal() -> None:
         connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
         connection.request("POST", "/v1/segment", bytes(20_000_000), {"Content-Type": "image/png"})
         answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["type"].removeprefix("urn:segnet:error:")) == (413, "too_many_bytes")
+        assert (answer.status, json.loads(answer.read())["type"].removeprefix("urn:segnet:error:")) == (
+            413,
+            "too_many_bytes",
+        )
         connection.close()
 
 

@@ -19,6 +19,7 @@ from segnet.serve.problem import MEDIA_TYPE, problem_of
 from segnet.serve.refusal import RefusalError
 from segnet.serve.slots import client_name
 
+
 @dataclass
 class ConnectionLimits:
     """The connections of one server.

@@ -3,8 +3,8 @@
     request    length and JSON of the limits; length and bytes of the file
     answer     kind (1 byte): `I`, height, width and pixels, or `R`, length and JSON of a refusal
 
-The parent kills it when an image takes too long, which no thread allows. Started by `decoders.py`; it imports Pillow and
-NumPy, not PyTorch: 30 MB and a quarter of a second.
+The parent kills it when an image takes too long, which no thread allows. Started by `decoders.py`; it imports Pillow
+and NumPy, not PyTorch: 30 MB and a quarter of a second.
 """
 
 import json

@@ -59,12 +59,24 @@ SEGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "No model of that name."},
     406: {"model": Problem, "description": "No such form of answer."},
     408: {"model": Problem, "description": "The body came too slowly."},
-    413: {"model": Problem, "description": "Too many bytes, pixels, scans or chunks, too long a side, or too many samples for it."},
+    413: {
+        "model": Problem,
+        "description": "Too many bytes, pixels, scans or chunks, too long a side, or too many samples for it.",
+    },
     415: {"model": Problem, "description": "Another content type."},
-    422: {"model": Problem, "description": "An unknown parameter, one outside its range, or parameters that do not fit."},
-    429: {"model": Problem, "description": "Too many images or uploads, of this client or of all; `Retry-After` says when to try again."},
+    422: {
+        "model": Problem,
+        "description": "An unknown parameter, one outside its range, or parameters that do not fit.",
+    },
+    429: {
+        "model": Problem,
+        "description": "Too many images or uploads, of this client or of all; `Retry-After` says when to try again.",
+    },
     500: {"model": Problem, "description": "The model failed."},
-    503: {"model": Problem, "description": "No answer in time, models that are loading, or a service that is shutting down; `Retry-After` as above."},
+    503: {
+        "model": Problem,
+        "description": "No answer in time, models still loading, or a service shutting down; `Retry-After` as above.",
+    },
 }
 
 

@@ -1,9 +1,9 @@
 """The path of one image through the service, and the state that all requests share.
 
-    upload      bytes counted, a pace kept, a slot among the uploads
-    decoders    a process decodes it, within its deadline
-    worker      of the model: the line, the batch
-    answer      written in a thread; the slot is held until the last byte is sent
+upload      bytes counted, a pace kept, a slot among the uploads
+decoders    a process decodes it, within its deadline
+worker      of the model: the line, the batch
+answer      written in a thread; the slot is held until the last byte is sent
 """
 
 import asyncio
