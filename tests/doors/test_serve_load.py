@@ -64,10 +64,14 @@ def post(address: str, data: bytes) -> httpx.Response:
     return httpx.post(f"{address}/v1/segment", content=data, headers={"Content-Type": "image/png"}, timeout=60)
 
 
-def waiting(address: str) -> int:
-    found = re.search(r"^segnet_slots_taken (\d+)", httpx.get(f"{address}/metrics").text, flags=re.MULTILINE)
+def gauge(address: str, name: str) -> int:
+    found = re.search(rf"^segnet_{name} (\d+)", httpx.get(f"{address}/metrics").text, flags=re.MULTILINE)
     assert found
     return int(found[1])
+
+
+def at_model(address: str) -> int:
+    return gauge(address, "waiting") + gauge(address, "running")
 
 
 def until(condition: Any) -> None:
@@ -91,7 +95,7 @@ def test_images_of_one_size_run_together_and_each_gets_its_own_answer() -> None:
         answers = []
         for number, size in enumerate(sizes):
             answers.append(clients.submit(post, address, png(*size, number)))
-            until(lambda number=number: waiting(address) == number + 2)
+            until(lambda number=number: at_model(address) == number + 2)
         slow.go.set()
         assert first.result().status_code == 200
         names = [answer.result().json()["classes"][0]["id"] for answer in answers]
@@ -109,7 +113,7 @@ def test_a_batch_has_no_more_pixels_than_one_image_may() -> None:
         first = clients.submit(post, address, png(2, 2))
         slow.begun.wait(30)
         answers = [clients.submit(post, address, png(10, 10)) for _ in range(4)]
-        until(lambda: waiting(address) == 5)
+        until(lambda: at_model(address) == 5)
         slow.go.set()
         assert [answer.result().status_code for answer in [first, *answers]] == [200] * 5
     assert [len(batch) for batch in slow.batches] == [1, 2, 2]
@@ -119,7 +123,7 @@ def test_who_finds_no_slot_is_told_when_to_come_again_and_health_answers() -> No
     slow = Slow()
     with live_server(slow_app(slow, slots=2)) as address, ThreadPoolExecutor(8) as clients:
         taken = [clients.submit(post, address, png(4, 4)) for _ in range(2)]
-        until(lambda: waiting(address) == 2)
+        until(lambda: gauge(address, "slots_taken") == 2)
         for _ in range(3):
             refused = post(address, png(4, 4))
             assert refused.status_code == 429
@@ -146,7 +150,7 @@ def test_a_client_that_is_still_sending_sees_the_refusal() -> None:
 
 def test_a_model_that_takes_too_long_is_503_and_its_image_is_dropped() -> None:
     slow = Slow()
-    with live_server(slow_app(slow, answer_s=0.3)) as address, ThreadPoolExecutor(8) as clients:
+    with live_server(slow_app(slow, answer_s=3)) as address, ThreadPoolExecutor(8) as clients:
         running, waits = clients.submit(post, address, png(4, 4)), clients.submit(post, address, png(5, 5))
         for answer in (running.result(), waits.result()):
             assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (503, "too_slow")
@@ -179,7 +183,7 @@ def test_a_body_that_comes_too_slowly_is_408() -> None:
                 answer += chunk
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"slow_upload" in answer and b"4 bytes in 0.3 s" in answer
-        assert waiting(address) == 0
+        assert gauge(address, "uploads") == 0
 
 
 def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
@@ -199,7 +203,7 @@ def test_an_end_in_order_answers_what_was_taken() -> None:
     with ThreadPoolExecutor(8) as clients:
         with live_server(slow_app(slow, batch_size=1)) as address:
             answers = [clients.submit(post, address, png(4, 4, number)) for number in range(3)]
-            until(lambda: waiting(address) == 3)
+            until(lambda: at_model(address) == 3)
             threading.Timer(0.3, slow.go.set).start()
         assert [answer.result().json()["classes"][0]["id"] for answer in answers] == [0, 1, 2]
 
@@ -216,7 +220,7 @@ def test_the_command_stops_on_a_signal_after_what_it_took() -> None:
         assert found
         with ThreadPoolExecutor(4) as clients:
             answers = [clients.submit(post, found[0], png(200, 300 + i)) for i in range(3)]
-            until(lambda: waiting(found[0]) == 3)
+            until(lambda: gauge(found[0], "slots_taken") == 3)
             os.kill(process.pid, signal.SIGTERM)
             assert [answer.result().status_code for answer in answers] == [200] * 3
         _, complaints = process.communicate(timeout=60)

@@ -1,5 +1,6 @@
 """What `segnet serve` does: listen, load the models while the service answers 503, serve until it is stopped."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
@@ -60,6 +61,7 @@ def run_service(command: Command, say: Callable[..., None]) -> None:
         models: dict[str, Loaded] = {}
         assets: dict[str, Asset] = {}
         failure: list[BaseException] = []
+        warming: list[asyncio.Future[None]] = []  # a task that nobody holds may vanish
         scheme, host = "https" if command.tls else "http", f"[{command.host}]" if ":" in command.host else command.host
         address = f"{scheme}://{host}:{listener.getsockname()[1]}"
 
@@ -75,6 +77,7 @@ def run_service(command: Command, say: Callable[..., None]) -> None:
                 failure.append(error)
                 server.should_exit = True
                 return
+            warming.append(asyncio.ensure_future(server.service.decoders.warm()))
             say(f"{', '.join(models)} at {address} (Ctrl-C stops)")
             if why_no_browser:
                 say(f"the model does not run in the browser: {why_no_browser}", "dim")

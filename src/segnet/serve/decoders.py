@@ -81,6 +81,11 @@ class Decoders:
             finally:
                 self._running.discard(process)
 
+    async def warm(self) -> None:
+        """Starts the processes before they are needed."""
+        while len(self._idle) + len(self._running) < self._limits.decoders and not self._closed:
+            self._idle.append(await self._start())
+
     async def close(self) -> None:
         """Ends all processes."""
         self._closed = True
