@@ -20,6 +20,7 @@ from segnet.cli.evaluate import evaluate
 from segnet.cli.export import benchmark_export, export
 from segnet.cli.measure import benchmark_latency, benchmark_memory, benchmark_profile
 from segnet.cli.predict import predict
+from segnet.cli.push import push
 from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
@@ -65,6 +66,7 @@ for _command in (
     tune,
     pretrain,
     blend,
+    push,
     models,
     doctor,
 ):

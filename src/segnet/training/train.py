@@ -48,6 +48,7 @@ from segnet.training.start import create_for_dataset, reading_of
 from segnet.training.sync_batch_norm import normalise_over
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching, save_weights
+from segnet.weights.named import DATA_TERMS
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
 
 
@@ -287,6 +288,7 @@ class _Run:
             class_iou=scores.class_iou(),
             trained_on=f"{self.config.data.train_split} of {self.label_set.name}",
             licence=self.config.model.licence,
+            data_terms=DATA_TERMS.get(self.label_set.name, ""),
             version=__version__,
         )
         save_weights(path, self.kept_model, card)
