@@ -86,7 +86,7 @@ def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path:
         (["table6", "--device", "gpu"], ["unknown device 'gpu'"]),
         (["table6", "--models", "fcn-32s", "--size", "20x20"], ["model 'fcn-32s'", "smallest square is 33x33"]),
         (["table1", "--data", "nowhere"], ["nowhere does not exist"]),
-        (["table3", "--data", "street", "--val-split", "tset"], ["no split 'tset'"]),
+        (["table3", "--data", "street", "--report-split", "tset"], ["no split 'tset'"]),
         (["table3", "--data", "street", "--set", "train.lrr=1"], ["did you mean 'lr'?"]),
         (["table3", "--data", "street", "--crf", "no.toml"], ["no.toml", "segnet crf search"]),
         (["table7"], ["table7"]),

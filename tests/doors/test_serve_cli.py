@@ -50,9 +50,9 @@ def test_serve_refuses_in_one_line(run: Run, arguments: list[str], words: str) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--to", "web", "--size", "360x480"], "--size says nothing to --to web"),
-        (["--to", "web", "--answer", "classes"], "--answer says nothing to --to web"),
-        (["--to", "onnx", "--runtime", "npm"], "--runtime says nothing to --to onnx"),
+        (["--to", "web", "--size", "360x480"], "--size has no effect with --to web"),
+        (["--to", "web", "--answer", "classes"], "--answer has no effect with --to web"),
+        (["--to", "onnx", "--runtime", "npm"], "--runtime has no effect with --to onnx"),
         (["--to", "web", "--runtime", "nowhere"], f"give --runtime npm to fetch {VERSION} by npm"),
     ],
 )
@@ -90,7 +90,7 @@ def test_the_runtime_is_missing_file_by_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segnet.serve import site
+    from segnet.serve import assets
 
     out = tmp_path / "site"
     out.mkdir()
@@ -101,7 +101,7 @@ def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monke
     def fails(_: str) -> bytes:
         raise ValueError("no model")
 
-    monkeypatch.setattr(site, "_exported", fails)
+    monkeypatch.setattr(assets, "_exported", fails)
     with pytest.raises(ValueError, match="no model"):
         write_site("segnet-basic-camvid", out, runtime=str(tmp_path))
     assert [path.name for path in out.iterdir()] == ["site.json"]

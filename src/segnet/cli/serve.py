@@ -48,11 +48,11 @@ def serve(
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         require(module, "serve")
     from segnet.serve.app import create_app
+    from segnet.serve.assets import Offer, require_exporter, site_assets
     from segnet.serve.browser_runtime import find_runtime
     from segnet.serve.limits import Limits
     from segnet.serve.models import load_models
     from segnet.serve.run import listen, serve_until_stopped
-    from segnet.serve.site import Offer, require_exporter, site_assets
 
     limits = Limits(
         max_bytes=_millions("--max-megabytes", max_megabytes),

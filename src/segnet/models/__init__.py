@@ -63,6 +63,7 @@ TENT_MODELS = (
     "segnet",
     "segnet-basic",
     "bayesian-segnet",
+    "bayesian-segnet-camvid",
     "bayesian-segnet-basic",
     "segnet-basic-encoder-addition",
     "segnet-basic-single-channel-decoder",

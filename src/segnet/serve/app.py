@@ -7,11 +7,11 @@ from fastapi import FastAPI, Response
 from starlette.concurrency import run_in_threadpool
 
 from segnet.serve.api import api_router
+from segnet.serve.assets import Asset
 from segnet.serve.batches import Batches
 from segnet.serve.counters import Counters
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
-from segnet.serve.site import Asset
 from segnet.serve.wrapping import Watched, answer_errors_as_json
 from segnet.version import __version__
 

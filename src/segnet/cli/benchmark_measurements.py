@@ -1,5 +1,6 @@
-"""Commands `segnet benchmark latency`, `memory` and `profile`."""
+"""Commands `segnet benchmark latency, memory, profile, pooling, training, initialisation`: single measurements."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,13 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from segnet.cli.console import out_console, say
-from segnet.cli.options import DeviceOption, command_line, device_name, names_in, one_of, precision_name, size_px
+from segnet.cli.options import (
+    DataOption,
+    DeviceOption,
+    FormatOption,
+    PrecisionOption,
+    command_line,
+    device_name,
+    names_in,
+    one_of,
+    precision_name,
+    size_px,
+)
 from segnet.errors import ConfigError
 
 SizeOption = Annotated[str, typer.Option(help="HEIGHTxWIDTH of the input, in pixels.")]
 ModelsOption = Annotated[str, typer.Option(help="Comma-separated names; default: those of the table.")]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images per batch.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")]
+JSONOption = Annotated[Path | None, typer.Option("--out", help="JSON file for the results; default: none is written.")]
 
 
 def benchmark_latency(
@@ -91,7 +104,7 @@ def benchmark_profile(
 ) -> None:
     """Profile models by operator: the naive port and our backend, with the device's rate of matrix products."""
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when torch is imported; silences its log lines
-    from segnet.benchmark.measure.profile import matrix_rates, measure_profile, profile_table
+    from segnet.benchmark.measure.operator_times import matrix_rates, measure_profile, profile_table
     from segnet.benchmark.paper_tables.results import show_and_write
     from segnet.device import choose_device
     from segnet.models import MODELS
@@ -112,3 +125,95 @@ def benchmark_profile(
     show_and_write(
         text, [{"matrix_gflop_per_s": rates}, *(r.to_dict() for r in results)], out, out_console, command_line()
     )
+
+
+def benchmark_pooling(
+    repeats: Annotated[int, typer.Option(min=1, help="Timed calls of each.")] = 9,
+    out: JSONOption = None,
+) -> None:
+    """Time and memory of pooling + unpooling, forward and backward, against PyTorch's own pair."""
+    from segnet.benchmark.measure import pooling
+    from segnet.benchmark.paper_tables.tables import print_whole
+
+    results = pooling.compare_all(repeats)
+    text = pooling.pooling_table(results)
+    print_whole(text.to_rich(), out_console)
+    for note in text.notes:
+        say(note)
+    _write_results(out, [r.to_dict() for r in results])
+
+
+def benchmark_training(
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="Name; repeatable; default: segnet and segnet-basic.")
+    ] = None,
+    size: SizeOption = "180x240",
+    batch_size: BatchSizeOption = 4,
+    steps: Annotated[int, typer.Option(min=1, help="Timed steps, after one warm-up step.")] = 5,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+    out: JSONOption = None,
+) -> None:
+    """Images per second and peak memory of a training step: the naive port, our model, and our model in low memory."""
+    from segnet.benchmark.measure.training_step import measure_all_forms, training_table
+    from segnet.benchmark.paper_tables.tables import print_whole
+    from segnet.device import choose_device
+
+    device_spec = choose_device(device_name(device), precision_name(precision))
+    results = measure_all_forms(models or ["segnet", "segnet-basic"], batch_size, size_px(size), device_spec, steps)
+    print_whole(training_table(results).to_rich(), out_console)
+    _write_results(out, [r.to_dict() for r in results])
+
+
+def benchmark_initialisation(
+    data: DataOption,
+    out: OutOption = Path("results"),
+    models: Annotated[str, typer.Option(help="Comma-separated names; default: segnet-basic,segnet.")] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 1.")] = 3,
+    data_format: FormatOption = "auto",
+    train_split: Annotated[str, typer.Option(help="Split to train on.")] = "train",
+    val_split: Annotated[str, typer.Option(help="Split to score on.")] = "val",
+    vgg16: Annotated[
+        str, typer.Option("--vgg16", help="ImageNet weights for models based on VGG16: oxford, torchvision or a file.")
+    ] = "oxford",
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = "auto",
+) -> None:
+    """Learning curves of random and tent initialisation of the decoder (model.init), over seeds.
+
+    Results of models that were measured before stay in the table and the plot.
+    """
+    from segnet.benchmark.measure.initialisation import (
+        SCHEDULES,
+        curves_table,
+        learning_curves,
+        plot_curves,
+        with_stored,
+    )
+    from segnet.benchmark.paper_tables.results import show_and_write
+    from segnet.data import open_dataset
+    from segnet.device import choose_device
+
+    names = names_in(models) or tuple(SCHEDULES)
+    for name in names:
+        one_of("model", name, SCHEDULES)
+    device_spec = choose_device(device_name(device), precision_name(precision))
+    splits = (open_dataset(data, train_split, data_format), open_dataset(data, val_split, data_format))
+    records: list[dict[str, Any]] = []
+    for name in names:
+        numbers = range(1, seeds + 1)
+        records += learning_curves(name, splits, device_spec, out, seeds=numbers, vgg16=vgg16, console=out_console)
+    records = with_stored(records, out / "initialisation.json")
+    plot_curves(records, out / "initialisation.png")
+    show_and_write(curves_table(records), records, out, out_console, command_line())
+
+
+def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
+    if path is None:
+        return
+    from segnet.io.files import whole_file
+    from segnet.machine import machine_facts
+
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))
+    say(str(path), "dim")
