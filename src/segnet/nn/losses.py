@@ -50,13 +50,21 @@ def counted(
     return class_weights[target[labelled]].sum()
 
 
-def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
+def focal(
+    logits: Tensor,
+    target: Tensor,
+    gamma: float = 2.0,
+    class_weights: Tensor | None = None,
+    normalise_by: Literal["pixels", "weights"] = "pixels",
+) -> Tensor:
     """Cross entropy times `(1 - p) ** gamma`: pixels that are already right count less. Mean over labelled pixels.
 
     Args:
         logits: (N, K, H, W).
         target: class ids or `VOID`, int64 (N, H, W).
         gamma: at least 0, which is plain cross entropy.
+        class_weights: factor of each class, (K,); None is 1 for all.
+        normalise_by: as in `cross_entropy`.
 
     Raises:
         ConfigError: a gamma below 0.
@@ -68,7 +76,10 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
         raise ConfigError(f"focal loss: gamma {gamma}: expected at least 0")
     pixelwise = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="none")  # (N, H, W); void is 0
     wrong = (1 - torch.exp(-pixelwise)).clamp_min(torch.finfo(torch.float32).eps)  # at 0 a root has no slope
-    return (wrong**gamma * pixelwise).sum() / (target != VOID).sum().clamp_min(1)
+    weighted = wrong**gamma * pixelwise
+    if class_weights is not None:
+        weighted = weighted * class_weights[torch.where(target != VOID, target, 0)]  # void pixels are 0 already
+    return weighted.sum() / counted(target, class_weights, normalise_by).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def dice(logits: Tensor, target: Tensor) -> Tensor:

@@ -17,10 +17,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from segnet.data.reading.bands import ImageReading
-from segnet.errors import ConfigError, WeightsError
+from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
-from segnet.models import create_model
+from segnet.models import MODELS, create_model
 from segnet.models.released_form import set_released_form
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
@@ -103,8 +103,9 @@ def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: t
 
     Args:
         path: of the `.safetensors` file.
-        model: a model of `MODELS`.
-        card: its description; the normalisation is replaced by the model's own.
+        model: a model of `MODELS`, or another module, whose parameters then keep their type.
+        card: its description; the normalisation is replaced by the model's own. For another module, `card.model` is no
+            key of `MODELS`.
         dtype: of filters (parameters of more than one axis); everything else keeps its type.
 
     Raises:
@@ -115,22 +116,25 @@ def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: t
     path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"{path}: weights are saved as .safetensors; give the file that suffix")
-    normalisation = normalisation_of(model)
-    card = replace(
-        card,
-        normalisation=normalisation.name,
-        in_channels=normalisation.in_channels,
-        statistics=statistics_of(model),
-    )
-    state = model.state_dict()
-    _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
-    stored = {}
-    filters = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
+    state, filters = model.state_dict(), set[str]()
+    if card.model in MODELS or type(model) in MODELS.values():
+        normalisation = normalisation_of(model)
+        card = replace(
+            card,
+            normalisation=normalisation.name,
+            in_channels=normalisation.in_channels,
+            statistics=statistics_of(model),
+        )
+        _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
+        filters = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
+    stored: dict[str, Tensor] = {}
     for name, tensor in state.items():
         narrow = tensor.to(dtype) if name in filters else tensor
         if not narrow.isfinite().all():
             raise WeightsError(f"{path} not written: {name} is not finite in {str(dtype).removeprefix('torch.')}")
         stored[name] = narrow.cpu().contiguous()
+    if card.model not in MODELS:  # parameters that share their memory, such as tied ones, are written twice
+        stored = {name: tensor.clone() for name, tensor in stored.items()}
     with whole_file(path) as temporary:
         temporary.write_bytes(save(stored, {_CARD: card.to_json()}))
 
@@ -277,6 +281,11 @@ def _card(text: str | None, path: Path) -> WeightsCard:
 
 def _create(card: WeightsCard, path: Path) -> nn.Module:
     """The card's model without values: initialising them would take longer than reading the file."""
+    if card.model not in MODELS:
+        raise WeightsError(
+            f"{path}: unknown model '{card.model}'; {nearest(card.model, MODELS)} If it is a module of your own, build "
+            f"it and fill it by safetensors.torch.load_model(module, {str(path)!r}), then Predictor(module, label_set)"
+        )
     try:
         with torch.device("meta"):
             model = create_model(
