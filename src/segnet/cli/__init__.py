@@ -13,6 +13,7 @@ from segnet.cli.benchmark_measurements import (
     benchmark_initialisation,
     benchmark_latency,
     benchmark_memory,
+    benchmark_peak,
     benchmark_pooling,
     benchmark_profile,
     benchmark_training,
@@ -93,6 +94,7 @@ benchmark_app.command("training")(benchmark_training)
 benchmark_app.command("initialisation")(benchmark_initialisation)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
+benchmark_app.command("peak")(benchmark_peak)
 benchmark_app.command("profile")(benchmark_profile)
 benchmark_app.command("export")(benchmark_export)
 benchmark_app.command("serve")(benchmark_serve)
