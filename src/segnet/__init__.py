@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from segnet.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from segnet.config import Config, load_config
-    from segnet.data import open_dataset
+    from segnet.config import Augmentation, Config, FitConfig, LossSettings, TrainSettings, load_config
+    from segnet.data import adapt_dataset, open_dataset
     from segnet.data.channel_statistics import channel_statistics
     from segnet.device import DeviceSpec, choose_device
     from segnet.errors import SegNetError
@@ -24,32 +24,43 @@ if TYPE_CHECKING:
     from segnet.models import MODELS
     from segnet.nn.normalisation import ChannelStatistics
     from segnet.pooling import PoolingIndices, max_pool, max_unpool
+    from segnet.training.callbacks import Callback, EarlyStopping
+    from segnet.training.recipe import train_from_config
     from segnet.training.train import fit
     from segnet.weights.create import create_model, load
     from segnet.weights.file import WEIGHTS, WeightsCard, load_weights, save_weights
+    from segnet.weights.pretrained import from_pretrained, save_pretrained
 
 
 __all__ = [
     "MODELS",
     "VOID",
     "WEIGHTS",
+    "Augmentation",
+    "Callback",
     "ChannelStatistics",
     "Config",
     "DeviceSpec",
+    "EarlyStopping",
+    "FitConfig",
     "LabelSet",
+    "LossSettings",
     "PoolingIndices",
     "Prediction",
     "Predictor",
     "Scores",
     "SegNetError",
     "TestTimeAugmentation",
+    "TrainSettings",
     "Uncertainty",
     "WeightsCard",
+    "adapt_dataset",
     "channel_statistics",
     "choose_device",
     "create_model",
     "evaluate",
     "fit",
+    "from_pretrained",
     "load",
     "load_config",
     "load_weights",
@@ -57,19 +68,23 @@ __all__ = [
     "max_unpool",
     "open_dataset",
     "sample_uncertainty",
+    "save_pretrained",
     "save_weights",
+    "train_from_config",
 ]
 
 _HOMES = {
-    "segnet.config": ("Config", "load_config"),
+    "segnet.config": ("Augmentation", "Config", "FitConfig", "LossSettings", "TrainSettings", "load_config"),
     "segnet.data.channel_statistics": ("channel_statistics",),
     "segnet.inference.test_time": ("TestTimeAugmentation",),
-    "segnet.data": ("open_dataset",),
+    "segnet.data": ("adapt_dataset", "open_dataset"),
     "segnet.device": ("DeviceSpec", "choose_device"),
     "segnet.inference.evaluate": ("evaluate",),
     "segnet.metrics.scores": ("Scores",),
     "segnet.inference.predictor": ("Predictor",),
     "segnet.inference.prediction": ("Prediction",),
+    "segnet.training.callbacks": ("Callback", "EarlyStopping"),
+    "segnet.training.recipe": ("train_from_config",),
     "segnet.training.train": ("fit",),
     "segnet.inference.uncertainty": ("Uncertainty", "sample_uncertainty"),
     "segnet.errors": ("SegNetError",),
@@ -78,6 +93,7 @@ _HOMES = {
     "segnet.nn.normalisation": ("ChannelStatistics",),
     "segnet.weights.create": ("create_model", "load"),
     "segnet.weights.file": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
+    "segnet.weights.pretrained": ("from_pretrained", "save_pretrained"),
     "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
 }
 

@@ -98,6 +98,7 @@ def site_assets(
     *,
     samples: Path | None,
     runtime: Path | None,
+    why_no_browser: str = "",
     max_pixels: int | None = None,
 ) -> dict[str, Asset]:
     """All files of the demo by their path in it.
@@ -106,6 +107,7 @@ def site_assets(
         offers: the models.
         samples: folder of images to offer before the drawn streets.
         runtime: folder with onnxruntime-web; None leaves the browser's own computing out.
+        why_no_browser: what visitors are told then, a clause that names nothing of this machine.
         max_pixels: the server's limit for an image; None where there is no server.
 
     Raises:
@@ -129,6 +131,7 @@ def site_assets(
         "models": records,
         "samples": [{"url": f"{s.url}.jpg", "thumb": f"{s.url}-small.jpg", "name": s.name} for s in shown],
         "runtime": {"module": f"ort/{RUNTIME_FILES[0]}", "wasm": f"ort/{RUNTIME_FILES[-1]}"} if runtime else None,
+        "why_no_browser": why_no_browser,
         "max_pixels": max_pixels,
     }
     text = json.dumps(site, indent=1).encode()

@@ -74,7 +74,7 @@ export class Controls {
     const notes = [];
     if (this.where === "browser") notes.push("Your images stay on this device.");
     else notes.push("Images are sent to the server, which does not store them.");
-    if (!onnx) notes.push("This model is not offered in the browser.");
+    if (!onnx) notes.push(`Not in this browser: ${this.site.why_no_browser || "the model is not offered for it"}.`);
     if (this.limits.longest) notes.push(`The model sees the image at up to ${this.limits.longest} px.`);
     $("note").textContent = notes.join(" ");
   }
