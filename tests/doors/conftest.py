@@ -54,7 +54,13 @@ def web_site(web_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="session")
-def web_server(web_site: Path, web_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def browser_model(web_site: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Gives `web_server` the model for the browser, whose export takes longer than most tests of the page."""
+    (tmp_path_factory.getbasetemp() / "browser-model.onnx").write_bytes((web_site / "models/0.onnx").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def web_server(web_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `segnet serve` with two models, one of them Bayesian; the page scales images to 20,000 pixels."""
     from live_server import live_server
 
@@ -75,7 +81,8 @@ def web_server(web_site: Path, web_runtime: Path, tmp_path_factory: pytest.TempP
     limits = Limits(max_pixels=20_000)  # small images keep these tests quick
     offers = [Offer(m.name, m.weights, m.predictor.card, str(m.predictor), m.bayesian) for m in models.values()]
     assets = site_assets(offers, samples=None, runtime=web_runtime, max_pixels=limits.max_pixels)
-    assets["models/0.onnx"] = assets["models/0.onnx"]._replace(read=(web_site / "models/0.onnx").read_bytes)
+    exported = tmp_path_factory.getbasetemp() / "browser-model.onnx"  # of the fixture `browser_model`
+    assets["models/0.onnx"] = assets["models/0.onnx"]._replace(read=exported.read_bytes)
     with live_server(create_app(models, limits, assets)) as address:
         yield address
 

@@ -1,7 +1,11 @@
 """The web page in headless Chromium, with one image: what it shows, and every control of how it shows it."""
 
 import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
@@ -11,9 +15,11 @@ from page_actions import (
     IMAGE,
     downloaded,
     drawn,
+    drop,
     drop_image,
     message,
     open_page,
+    png,
     run_in,
     seen,
     view,
@@ -257,6 +263,7 @@ def size_of_image() -> str:
     return f"{WIDTH} x {HEIGHT} px"
 
 
+@pytest.mark.usefixtures("browser_model")
 def test_the_model_in_the_browser_says_what_the_server_says(page: Any, web_server: str) -> None:
     open_page(page, web_server)
     drop_image(page, IMAGE)
@@ -319,3 +326,32 @@ def test_the_stage_does_not_jump(page: Any, web_server: str) -> None:
     drop_image(page, np.ascontiguousarray(IMAGE.transpose(1, 0, 2)))
     drawn(page)
     assert page.locator("#stage").bounding_box() == before
+
+
+def test_static_files_are_enough(page: Any, web_site: Path, predictor: Predictor) -> None:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    files = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(web_site)))
+    thread = threading.Thread(target=files.serve_forever)
+    thread.start()
+    try:
+        page.goto(f"http://127.0.0.1:{files.server_port}/")
+        page.wait_for_selector("body[data-ready]")
+        page.uncheck("#compare")
+        assert page.is_disabled("input[name=where][value=server]")
+        drop_image(page, IMAGE)
+        view(page, "classes")
+        expected = to_rgb(predictor(IMAGE).classes, CAMVID_11)
+        assert (seen(page, HEIGHT, WIDTH)[..., :3] != expected).any(-1).mean() <= 0.001
+        drop(page, ("a.png", png(IMAGE)), ("b.png", png(IMAGE)))
+        page.wait_for_selector("#progress:visible")
+        page.click("#cancel")  # ends the worker; the next image begins another, from the bytes that were kept
+        assert message(page) == "Cancelled."
+        page.click("#retry")
+        wait_for_told(page, "in this browser")
+    finally:
+        files.shutdown()
+        thread.join()
+        files.server_close()
