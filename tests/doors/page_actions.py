@@ -10,6 +10,7 @@ from PIL import Image
 from segnet.data.street.scenes import Street
 
 IMAGE = Street(1, (61, 83), seed=3)[0].image
+SEGMENT = "**/v1/segment?*"
 SLOW_SERVER = """
     const quick = window.fetch;
     window.fetch = async (url, wishes) => {
@@ -17,6 +18,11 @@ SLOW_SERVER = """
         if (wishes?.method === "POST") await new Promise((wake) => setTimeout(wake, 800));
         return answer;
     };"""
+
+
+def hold_answers(page: Any) -> None:
+    """The server answers no image from now on; `page.unroute(SEGMENT)` ends that for the images that follow."""
+    page.route(SEGMENT, lambda _: None)
 
 
 def png(image: np.ndarray) -> bytes:

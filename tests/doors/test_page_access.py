@@ -132,6 +132,7 @@ def test_touch_points_and_pinches(chromium: Any, web_server: str) -> None:
     context = chromium.new_context(has_touch=True, viewport={"width": 390, "height": 800})
     page = context.new_page()
     open_page(page, web_server)
+    page.evaluate("scrollTo(0, 0)")
     box = page.locator("#canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.touchscreen.tap(x, y)

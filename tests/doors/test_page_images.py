@@ -1,15 +1,17 @@
 """Many images on the web page, and everything that can go wrong with one: nothing fails in silence."""
 
 import json
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from page_actions import (
     IMAGE,
-    SLOW_SERVER,
+    SEGMENT,
     drop,
     drop_image,
+    hold_answers,
     message,
     open_page,
     paste,
@@ -34,6 +36,10 @@ UNREADABLE = {
     "cut.png": (png(IMAGE)[:60], "the file is damaged, cut short or too large"),
     "a.bin": (bytes(range(1, 40)), "this is no image that the browser reads"),
 }
+
+
+def fulfil(status: int, content_type: str, body: str, route: Any) -> None:
+    route.fulfill(status=status, content_type=content_type, body=body)
 
 
 def states(page: Any) -> list[str]:
@@ -74,9 +80,10 @@ def test_several_images_are_a_film_strip(page: Any, web_server: str) -> None:
 
 
 def test_the_image_comes_at_once_and_the_old_result_goes(page: Any, web_server: str) -> None:
-    page.add_init_script(SLOW_SERVER)
+    held: list[Any] = []
     open_page(page, web_server)
     view(page, "image")
+    page.route(SEGMENT, held.append)
     drop(page, ("a.png", png(IMAGE)))
     page.wait_for_selector("#progress:visible")
     page.wait_for_function("() => document.querySelectorAll('#own-strip li').length === 1")
@@ -85,6 +92,7 @@ def test_the_image_comes_at_once_and_the_old_result_goes(page: Any, web_server: 
     assert page.text_content("#told") == ""
     assert page.locator("#legend li").count() == 0
     assert page.is_disabled("#save-classes")
+    held[0].continue_()
     wait_for_told(page, size_of(IMAGE))
     assert page.is_hidden("#progress")
     assert page.is_enabled("#save-classes")
@@ -92,8 +100,8 @@ def test_the_image_comes_at_once_and_the_old_result_goes(page: Any, web_server: 
 
 @pytest.mark.parametrize("how", ["button", "key"])
 def test_cancel(page: Any, web_server: str, how: str) -> None:
-    page.add_init_script(SLOW_SERVER)
     open_page(page, web_server)
+    hold_answers(page)
     drop(page, ("a.png", png(IMAGE)), ("b.png", png(IMAGE)))
     wait_for_states(page, "working", "waiting")
     if how == "button":
@@ -104,6 +112,7 @@ def test_cancel(page: Any, web_server: str, how: str) -> None:
     wait_for_states(page, "cancelled", "cancelled")
     assert page.is_hidden("#progress")
     assert page.text_content("#told") == ""
+    page.unroute(SEGMENT)
     page.click("#retry")
     wait_for_told(page, size_of(IMAGE))
 
@@ -192,7 +201,7 @@ def test_errors_of_the_server_and_of_a_proxy(page: Any, web_server: str) -> None
         (500, "application/json", json.dumps({"expected": "x", "got": "y", "do": "z"}), "It expected x, and got y; z."),
     ]
     for status, content_type, body, words in bodies:
-        page.route("**/v1/*", lambda r, s=status, c=content_type, b=body: r.fulfill(status=s, content_type=c, body=b))
+        page.route("**/v1/*", partial(fulfil, status, content_type, body))
         drop(page, ("a.png", png(IMAGE)))
         page.wait_for_function(
             "words => document.getElementById('message-text').textContent.includes(words)", arg=words

@@ -84,6 +84,7 @@ function start() {
     quiet();
     markCurrent([...own, ...samples], item);
     view.clear(item);
+    for (const sample of samples) if (sample !== item) queue.drop(sample); // a sample that nobody looks at is not computed
     offerSaving();
     if (item.kind === "video") return live.play(item);
     try {
@@ -235,6 +236,7 @@ function start() {
     view.paint();
   });
   view.toggled = changed(() => view.paint());
+  $("panel").onsubmit = (event) => event.preventDefault();
   $("camera").onclick = toggleCamera;
   $("snapshot").onclick = keepFrame;
   $("remove").onclick = () => remove([shown.item]);
@@ -280,20 +282,21 @@ function start() {
     const missing = controls.apply(settings);
     showCard($("card-body"), controls.model);
     view.paint();
-    if (missing) tell(missing);
-    return samples[Number(settings.get("sample") ?? 0)];
+    return { missing, sample: samples[Number(settings.get("sample") ?? 0)], named: settings.has("sample") };
   }
   addEventListener("hashchange", () => {
-    const sample = follow();
-    if (settingsOf(location.hash).has("sample") && sample !== shown.item) select(sample);
+    const { missing, sample, named } = follow();
+    if (named && sample && sample !== shown.item) select(sample);
     else recompute();
+    if (missing) tell(missing);
   });
 
   $("sample-strip").append(...samples.map((item) => item.element));
   $("empty").textContent = "Choose an image, drop one here, or click a sample.";
-  const first = follow();
-  if (first && controls.where === "server") select(first);
-  else if (first) $("empty").textContent += " The model is loaded then; your images stay on this device.";
+  const { missing, sample } = follow();
+  if (sample && controls.where === "server") select(sample);
+  else $("empty").textContent += " The model is loaded then; your images stay on this device.";
+  if (missing) tell(missing);
   offerSaving();
   document.body.dataset.ready = "yes";
 }

@@ -71,8 +71,11 @@ export async function eachFrame(video, signal, step, version) {
       await new Promise((wake) => setTimeout(wake, 40));
       continue;
     }
-    seen = now;
-    await step(await createImageBitmap(video), () => meter.tick());
+    const frame = await createImageBitmap(video).catch(() => null); // null: the video has no frame yet
+    if (frame) {
+      seen = now;
+      await step(frame, () => meter.tick());
+    } else await new Promise((wake) => setTimeout(wake, 40));
   }
 }
 

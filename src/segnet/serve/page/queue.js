@@ -37,6 +37,7 @@ export class Queue {
 
   /** Takes an item out. */
   drop(item) {
+    if (this.waiting.includes(item)) setState(item, "new");
     this.waiting = this.waiting.filter((other) => other !== item);
     if (this.current?.item === item) {
       this.current.again = false;
@@ -88,7 +89,7 @@ export class Queue {
           failures++;
           setState(item, "failed", error.message);
           this.failed(item, error);
-        } else if (!current.again) setState(item, "cancelled");
+        } else if (!current.again) setState(item, item.own ? "cancelled" : "new");
         else if (!this.waiting.includes(item)) this.enter(item, Math.min(1, this.waiting.length));
       }
       this.current = null;

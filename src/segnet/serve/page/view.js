@@ -129,7 +129,7 @@ export class View {
 
   about({ from, width, height, ms, where }, rate) {
     const input = from[0] === width && from[1] === height ? "" : `, the model saw ${width} x ${height}`;
-    const pace = rate === null ? "" : `, ${rate.toFixed(1)} frames/s`;
+    const pace = !rate ? "" : `, ${rate.toFixed(1)} frames/s`;
     return `${from[0]} x ${from[1]} px${input}: ${seconds(ms)}${pace} ${where}`;
   }
 
