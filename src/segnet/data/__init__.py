@@ -18,7 +18,7 @@ from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.reading.label_file import LABELS_TOML
 from segnet.data.sample import Batch, Dataset, Sample
 from segnet.data.street.scenes import street_split
-from segnet.data.transforms import augment
+from segnet.data.transforms import JointTransform, augment, image_to_tensor, target_to_tensor
 from segnet.errors import ConfigError, DataError, nearest
 
 __all__ = [
@@ -26,12 +26,15 @@ __all__ = [
     "Augmentation",
     "Batch",
     "Dataset",
+    "JointTransform",
     "Sample",
     "TorchView",
     "adapt_dataset",
     "augment",
     "collate",
+    "image_to_tensor",
     "open_dataset",
+    "target_to_tensor",
 ]
 
 DATA_FORMATS: dict[str, Callable[[Path, str, bool], Dataset]] = {
