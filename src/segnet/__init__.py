@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from segnet.training.train import fit
     from segnet.weights.create import create_model, load
     from segnet.weights.file import WEIGHTS, WeightsCard, load_weights, save_weights
+    from segnet.weights.pretrained import from_pretrained, save_pretrained
 
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "fit",
+    "from_pretrained",
     "load",
     "load_config",
     "load_weights",
@@ -70,6 +72,7 @@ __all__ = [
     "max_unpool",
     "open_dataset",
     "sample_uncertainty",
+    "save_pretrained",
     "save_weights",
     "train_from_config",
 ]
@@ -95,6 +98,7 @@ _HOMES = {
     "segnet.nn.normalisation": ("ChannelStatistics",),
     "segnet.weights.create": ("create_model", "load"),
     "segnet.weights.file": ("WEIGHTS", "WeightsCard", "load_weights", "save_weights"),
+    "segnet.weights.pretrained": ("from_pretrained", "save_pretrained"),
     "segnet.pooling": ("PoolingIndices", "max_pool", "max_unpool"),
 }
 

@@ -131,7 +131,8 @@ class ModelSettings(Section):
     """ImageNet weights for the encoder: a file, or `oxford`, `torchvision`, `torchvision-bn`; empty for none. For other
     than three channels the first layer's filters are repeated over the channels and scaled."""
     start: str = ""
-    """Weights of an earlier run to start from: a name or a file; tensors that fit are taken. Empty for none."""
+    """Weights of an earlier run to start from: a name, a file or an address (hf://owner/repo); tensors that
+    fit are taken. Empty for none."""
     carry_first_layer: bool = False
     """Accept `start` weights of another number of channels: the first layer's filters are repeated and scaled."""
     licence: str = ""

@@ -18,6 +18,7 @@ from segnet.training.start import create_for_dataset, reading_of
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
+from segnet.weights.named import DATA_TERMS
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
 
 
@@ -74,6 +75,7 @@ def train_from_config(
         recipe=config.to_toml(),
         trained_on=f"{config.data.train_split} of {train_set.label_set.name}",
         licence=settings.licence,
+        data_terms=DATA_TERMS.get(train_set.label_set.name, ""),
         version=__version__,
     )
     job = Job(config, model, train_set, val_set, card, out, tuple(callbacks), workers=config.data.workers)

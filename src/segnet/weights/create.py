@@ -15,7 +15,8 @@ def load(weights: str | Path) -> nn.Module:
     """A trained model: (N, C, H, W) in [0, 1] -> logits (N, K, H, W).
 
     Args:
-        weights: a key of `WEIGHTS`, such as `segnet-camvid`, or a `.safetensors` file.
+        weights: a key of `WEIGHTS`, such as `segnet-camvid`; a `.safetensors` file; or an address, such as
+            `hf://owner/repo@revision` (extra `hub`) or `https://.../W.safetensors#sha256=HEX`.
 
     Returns:
         The model, float32, on the CPU, in eval mode. `load_weights` also returns the card with its label set.
@@ -48,8 +49,9 @@ def create_model(
         name: a key of `MODELS`.
         num_classes: K, at least 1.
         in_channels: C of the image, at least 1.
-        weights: to start from: a key of `WEIGHTS` or a `.safetensors` file of this package, of which every tensor is
-            loaded that fits by name and shape; or ImageNet weights for a VGG16 encoder, `oxford`, `torchvision` or
+        weights: to start from: a key of `WEIGHTS`, an address or a `.safetensors` file of this package, of which every
+            tensor is loaded that fits by name and shape; or ImageNet weights for a VGG16 encoder, `oxford`,
+            `torchvision` or
             `torchvision-bn`, whose first layer is carried over to other channels. None starts at random.
         normalisation: of the input; None uses that of the weights where it fits the channels, else the model's own
             default for RGB, and `mean_std` for other channels.

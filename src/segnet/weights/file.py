@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -19,18 +18,18 @@ from torch import Tensor, nn
 
 from segnet.data.reading.bands import ImageReading
 from segnet.errors import ConfigError, WeightsError, nearest
-from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
+from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.models import MODELS, create_model
 from segnet.models.released_form import set_released_form
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
+from segnet.weights.finding import PICKLES
+from segnet.weights.finding import find_weights as find_weights  # noqa: PLC0414 (public here too)
 from segnet.weights.first_layer import as_mean_std, carry_channels
+from segnet.weights.named import WEIGHTS as WEIGHTS  # noqa: PLC0414
 
 _CARD = "segnet"
-_PICKLES = {".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin"}
-_PACKAGE = Path(__file__).parent
-_LOCAL = Path("weights")  # of the current directory, such as a checkout
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class WeightsCard:
         class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
         trained_on: data and split.
         licence: of the weights.
+        data_terms: licence and terms of the training data, as far as they are known.
         version: of this package, when they were written.
         conv_bias: whether convolutions before BN have a bias, as in the released prototxts.
         bn_eps: added to the variance in batch normalisation; None is the model's own.
@@ -70,6 +70,7 @@ class WeightsCard:
     statistics: ChannelStatistics | None = None
     bands: tuple[int, ...] = ()
     value_range: tuple[float, float] | None = None
+    data_terms: str = ""
 
     @property
     def reading(self) -> ImageReading:
@@ -95,26 +96,6 @@ class WeightsCard:
             first = cause.errors()[0]
             field_path = "".join(f"{step}: " for step in first["loc"])
             raise WeightsError(f"weights card: {field_path}{first['msg']}; save the weights again") from None
-
-
-class NamedWeights(NamedTuple):
-    """Weights that have a name.
-
-    Attributes:
-        file: its name; searched in the package, in `weights/` of the current directory, and in the cache folder.
-        sha256: of the file; None where it is not checked.
-        url: where to download it from; None when it is not published.
-    """
-
-    file: str
-    sha256: str | None = None
-    url: str | None = None
-
-
-WEIGHTS: dict[str, NamedWeights] = {
-    "segnet-basic-camvid": NamedWeights("segnet-basic-camvid.safetensors"),
-    "segnet-camvid": NamedWeights("segnet-camvid.safetensors"),
-}
 
 
 def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
@@ -162,7 +143,8 @@ def load_weights(name_or_path: str | Path) -> tuple[nn.Module, WeightsCard]:
     """Builds the model that a weights file describes and fills it, by memory map.
 
     Args:
-        name_or_path: a key of `WEIGHTS`, or a `.safetensors` file that `save_weights` wrote.
+        name_or_path: a key of `WEIGHTS`, a `.safetensors` file that `save_weights` wrote, a folder of
+            `save_pretrained`, or an address (`hf://owner/repo`, `https://...`), as for `find_weights`.
 
     Returns:
         The model, float32, on the CPU, in eval mode; and the card.
@@ -261,46 +243,6 @@ def _for_input_of(
     return carried
 
 
-def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
-    """The file of named weights, or the path that was given.
-
-    Args:
-        name_or_path: a key of `WEIGHTS`, or a path.
-        cache: folder of downloaded files; None takes `cache_folder()`.
-
-    Raises:
-        WeightsError: unknown name, no such file (says where it was searched), or a file with another hash.
-        DataError: something has to be downloaded and the cache folder cannot be written.
-    """
-    if str(name_or_path) not in WEIGHTS:
-        path = Path(name_or_path).expanduser()
-        if path.is_dir():
-            raise WeightsError(f"{path} is a folder; give the .safetensors file in it, such as best.safetensors")
-        if path.is_file():
-            return path
-        if path.suffix or path.name != str(name_or_path):
-            raise WeightsError(f"no weights file at {path}; check the path, or give one of {', '.join(WEIGHTS)}")
-        raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
-    named = WEIGHTS[str(name_or_path)]
-    folders = (_PACKAGE, _LOCAL, cache or cache_folder())
-    found = [folder / named.file for folder in folders if is_file(folder / named.file)]
-    if not found and named.url and named.sha256:
-        download(named.url, folders[-1] / named.file, named.sha256)
-        return folders[-1] / named.file
-    if not found:
-        searched = ", ".join(str(folder.resolve()) for folder in folders)
-        raise WeightsError(
-            f"the weights '{name_or_path}' are not installed: no {named.file} in {searched}; put the file into one of "
-            "these folders"
-        )
-    if named.sha256 is not None and (sha256 := sha256_of(found[0])) != named.sha256:
-        raise WeightsError(
-            f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., expected {named.sha256[:16]}...; "
-            "fetch it again"
-        )
-    return found[0]
-
-
 def _without_nan(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if not math.isnan(value)}
 
@@ -310,7 +252,7 @@ def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
     """The tensors of a safetensors file, memory-mapped, and the text of its card, if it has one."""
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}; check the path")
-    if path.suffix in _PICKLES:
+    if path.suffix in PICKLES:
         raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors expected")
     if path.suffix == ".caffemodel":
         raise WeightsError(
