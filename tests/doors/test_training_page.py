@@ -3,6 +3,7 @@
 import re
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def test_the_page_prints_what_it_says(tmp_path: Path, monkeypatch: pytest.Monkey
     names: dict[str, object] = {"__name__": "training"}
     found = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
     run = 0
-    for (language, text), (below, expected) in zip(found, found[1:], strict=False):
+    for (language, text), (below, expected) in pairwise(found):
         if language != "python":
             continue
         assert below == "text", text
