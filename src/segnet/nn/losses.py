@@ -128,3 +128,26 @@ def lovasz(logits: Tensor, target: Tensor) -> Tensor:
         jaccard = 1 - (own.sum() - own.cumsum(0)) / union  # the loss if the first i pixels were all wrong
         losses.append((error * jaccard.diff(prepend=jaccard.new_zeros(1))).sum())
     return torch.stack(losses).mean() if losses else probability.sum()  # of no pixel: 0, and part of the graph
+
+
+def distillation(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Divergence from a teacher's probabilities, averaged over all pixels; there is no target, so none is ignored.
+
+    Args:
+        logits: (N, K, H, W).
+        teacher: logits of the teacher, the same shape, without gradient.
+        temperature: both logits are divided by it; above 1 the unlikely classes count more. The loss is multiplied by
+            its square, which keeps the size of the gradients.
+
+    Raises:
+        ConfigError: a temperature that is not above 0.
+
+    Source:
+        Hinton, Vinyals, Dean: Distilling the knowledge in a neural network, 2015, section 2.
+    """
+    if not temperature > 0:
+        raise ConfigError(f"distillation: temperature {temperature}: expected a number above 0")
+    own = (logits.float() / temperature).log_softmax(1)
+    expected = (teacher.float() / temperature).log_softmax(1)
+    divergence = (expected.exp() * (expected - own)).sum(1)  # (N, H, W)
+    return divergence.mean() * temperature**2
