@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segnet
 from segnet import cli
+from segnet.cli import console
+from segnet.models import MODELS
 from segnet.training.log import read_log
-from segnet.weights.file import load_weights
+from segnet.weights.file import WEIGHTS, load_weights
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -121,14 +124,36 @@ def test_data_commands(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
     assert label.name in out + text
 
 
-def test_models_and_doctor(run: Run) -> None:
+def test_models_and_doctor(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.out_console, "width", 80)
     code, out, _ = run("models")
     assert code == 0
     assert "29,441,419" in out
     assert "street" in out
+    for name in (*MODELS, *WEIGHTS):
+        assert f"│ {name} " in out, f"{name} is cut at 80 columns"
     code, out, _ = run("doctor")
     assert code == 0
     assert "PyTorch" in out
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, f"segnet {segnet.__version__}\n", "")
+
+
+@pytest.mark.parametrize(("shell", "expected"), [("bash", "complete -o default -F"), ("zsh", "#compdef segnet")])
+def test_shell_completion_prints_a_script_and_completes_commands(
+    run: Run, monkeypatch: pytest.MonkeyPatch, shell: str, expected: str
+) -> None:
+    assert "--install-completion" in run("--help")[1]
+    monkeypatch.setenv("_SEGNET_COMPLETE", f"source_{shell}")
+    code, out, _ = run()
+    assert code == 0
+    assert expected in out
+    monkeypatch.setenv("_SEGNET_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "segnet ev")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert run()[1].split() == ["evaluate"]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The command line `segnet`: one file for the commands of a kind, put in order here.
+"""The command line `segnet`: one file per command or group of commands; this file puts them together.
 
 Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
 """
@@ -9,44 +9,64 @@ from typing import Annotated
 
 import typer
 
-from segnet.cli.about import doctor, models
-from segnet.cli.benchmark import benchmark_app
+from segnet.cli.benchmark_measurements import (
+    benchmark_initialisation,
+    benchmark_latency,
+    benchmark_memory,
+    benchmark_peak,
+    benchmark_pooling,
+    benchmark_profile,
+    benchmark_training,
+)
+from segnet.cli.benchmark_tables import benchmark_app
 from segnet.cli.blend import blend
-from segnet.cli.caffe import import_caffe
-from segnet.cli.console import complain
+from segnet.cli.console import complain, say
 from segnet.cli.crf import crf_app
 from segnet.cli.data import data_app
+from segnet.cli.doctor import doctor
 from segnet.cli.evaluate import evaluate
 from segnet.cli.export import benchmark_export, export
-from segnet.cli.measure import benchmark_latency, benchmark_memory, benchmark_profile
+from segnet.cli.import_caffe import import_caffe
+from segnet.cli.models import models
 from segnet.cli.predict import predict
+from segnet.cli.prune import prune
+from segnet.cli.push import push
 from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
 from segnet.cli.tune import tune
 from segnet.errors import ConfigError, SegNetError
+from segnet.version import __version__
 
-app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help="SegNet: every pixel a class."
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="SegNet: every pixel a class.")
 
 
 def main() -> None:
     """Runs the program; the entry point `segnet`."""
     try:
-        app()
-    except (SegNetError, OSError, MemoryError) as error:  # of the last two, those that no room has words for
+        app(prog_name="segnet")  # also for `python -m segnet`: the name in usage lines and completion scripts
+    except (SegNetError, OSError, MemoryError) as error:  # the last two: not caught by the library
         if "--debug" in sys.argv:
             raise
-        told = str(error) if str(error) or not isinstance(error, MemoryError) else "not enough; take smaller pieces"
-        complain(f"segnet: {type(error).__name__}", " ".join(told.splitlines()))
+        out_of_memory = isinstance(error, MemoryError) and not str(error)  # Python's own has no text
+        message = "out of memory; use smaller images, crops or batches" if out_of_memory else str(error)
+        complain(f"segnet: {type(error).__name__}", " ".join(message.splitlines()))
         sys.exit(2)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"segnet {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _options(
     context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """`main` looks for --debug itself, since errors leave typer before it can."""
     command = context.invoked_subcommand
@@ -62,15 +82,21 @@ for _command in (
     serve,
     export,
     quantise,
+    prune,
     tune,
     pretrain,
     blend,
+    push,
     models,
     doctor,
 ):
     app.command()(_command)
+benchmark_app.command("pooling")(benchmark_pooling)
+benchmark_app.command("training")(benchmark_training)
+benchmark_app.command("initialisation")(benchmark_initialisation)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
+benchmark_app.command("peak")(benchmark_peak)
 benchmark_app.command("profile")(benchmark_profile)
 benchmark_app.command("export")(benchmark_export)
 benchmark_app.command("serve")(benchmark_serve)

@@ -27,14 +27,17 @@ Chosen:
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from segnet.crf.permutohedral import PermutohedralLattice
 from segnet.data.sample import Image8
 from segnet.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Float = NDArray[np.floating]
 Filter = Callable[[Float], Float]
@@ -272,7 +275,9 @@ def _separable_gaussian(size: tuple[int, int], sigma_px: float) -> Filter:
     return apply
 
 
-def _bell_matrix(length: int, sigma_px: float) -> csr_array:
+def _bell_matrix(length: int, sigma_px: float) -> "csr_array":
+    from scipy.sparse import csr_array  # noqa: PLC0415 (slow to import, and few runs need it)
+
     steps = np.arange(length)
     bell = np.exp(-0.5 * ((steps[:, None] - steps) / sigma_px) ** 2)
     return csr_array(np.where(bell < 1e-6, 0, bell).astype(np.float32))

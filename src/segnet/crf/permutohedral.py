@@ -12,11 +12,15 @@ Source:
     Adams, Baek, Davis: Fast high-dimensional filtering using the permutohedral lattice, Eurographics 2010.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from segnet.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -43,6 +47,8 @@ class PermutohedralLattice:
     """
 
     def __init__(self, features: NDArray[np.floating]) -> None:
+        from scipy.sparse import csr_array  # noqa: PLC0415 (slow to import, and few runs need it)
+
         if features.ndim != 2 or 0 in features.shape:
             raise ShapeError(f"the lattice expects features (N, d), neither of them 0, got {features.shape}")
         if not np.isfinite(features).all():
@@ -164,8 +170,10 @@ def _with_neighbours(names: Int64, strides: Int64) -> Int64:
     return np.unique(np.concatenate([names, *steps]))
 
 
-def _blur_along(direction: int, corners: Int64, strides: Int64) -> csr_array:
+def _blur_along(direction: int, corners: Int64, strides: Int64) -> "csr_array":
     """Each corner plus half of its two neighbours, as a sparse symmetric matrix (corners, corners)."""
+    from scipy.sparse import csr_array  # noqa: PLC0415
+
     ahead = _ahead(corners, strides, direction)
     position = np.searchsorted(corners, ahead).clip(max=len(corners) - 1)
     there = np.flatnonzero(corners[position] == ahead)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from segnet.config.sections import Augmentation
 from segnet.errors import DataError
@@ -50,6 +49,8 @@ def change_light(image: Array, augmentation: Augmentation, rng: np.random.Genera
     if augmentation.shadow and rng.random() < 0.5:
         result = result * _shadow(image.shape[:2], augmentation.shadow, rng)[..., None]
     if augmentation.blur_px:
+        from scipy.ndimage import gaussian_filter  # noqa: PLC0415 (slow to import, and few runs need it)
+
         sigma = rng.uniform(0, augmentation.blur_px)
         result = gaussian_filter(result, (sigma, sigma, 0))
     if augmentation.noise:

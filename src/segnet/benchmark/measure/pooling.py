@@ -1,6 +1,6 @@
 """Time and memory of 2-bit pooling indices against PyTorch's own pooling and unpooling."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segnet.benchmark.measure.timing import Timing, measure_in_turn
+from segnet.benchmark.paper_tables.tables import TableText
 from segnet.pooling import max_pool, max_unpool
 
 # The five feature maps that SegNet pools at 360x480.
@@ -91,6 +92,38 @@ def compare_pooling(shape: tuple[int, int, int, int], dtype: torch.dtype, repeat
         saved_bytes=_saved_bytes(_ours, image),
         torch_saved_bytes=_saved_bytes(_torch, image),
     )
+
+
+def compare_all(repeats: int = 9) -> list[PoolingResult]:
+    """Measures the five feature maps that SegNet pools, one image each, in float32 and in bfloat16."""
+    dtypes = (torch.float32, torch.bfloat16)
+    return [compare_pooling((1, *shape), dtype, repeats) for dtype in dtypes for shape in SEGNET_MAPS]
+
+
+def pooling_table(results: Sequence[PoolingResult]) -> TableText:
+    """The results as a table; the notes sum up all feature maps of a dtype."""
+    columns = ("map (C, H, W)", "type", "fwd+bwd ms", "ratio", "fwd ms", "ratio", "saved MB", "indices")
+    rows = [
+        (
+            str(r.shape[1:]),
+            r.dtype,
+            f"{r.ours.median_ms:.2f} / {r.torch.median_ms:.2f}",
+            f"{r.ours.median_ms / r.torch.median_ms:.2f}",
+            f"{r.ours_forward.median_ms:.2f} / {r.torch_forward.median_ms:.2f}",
+            f"{r.ours_forward.median_ms / r.torch_forward.median_ms:.2f}",
+            f"{r.saved_bytes / 1e6:.2f} / {r.torch_saved_bytes / 1e6:.2f}",
+            f"1/{r.torch_index_bytes / r.index_bytes:.0f}",
+        )
+        for r in results
+    ]
+    notes = []
+    for dtype in dict.fromkeys(r.dtype for r in results):
+        own = [r for r in results if r.dtype == dtype]
+        time_ratio = sum(r.ours.median_ms for r in own) / sum(r.torch.median_ms for r in own)
+        bytes_ratio = sum(r.torch_index_bytes for r in own) / sum(r.index_bytes for r in own)
+        notes.append(f"all maps, {dtype}: time x{time_ratio:.2f}, index bytes 1/{bytes_ratio:.1f}")
+    title = "max pooling + unpooling, ours / PyTorch, medians of one run"
+    return TableText("pooling", title, columns, tuple(rows), tuple(notes))
 
 
 def _saved_bytes(pair: Callable[[Tensor], Tensor], image: Tensor) -> int:

@@ -2,7 +2,10 @@
 
 import math
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from typing import Literal, get_args
 
 import torch
@@ -11,6 +14,7 @@ from torch import Tensor, nn
 from segnet.benchmark.measure.memory import peak_live_bytes
 from segnet.benchmark.measure.naive import NaivePort
 from segnet.benchmark.measure.timing import Timing, measure
+from segnet.benchmark.paper_tables.tables import TableText
 from segnet.device import DeviceSpec
 from segnet.models import create_model
 from segnet.nn.losses import cross_entropy
@@ -100,6 +104,41 @@ def measure_training(
         peak_live_bytes(step) / 2**20,
         process_peak,
     )
+
+
+def measure_all_forms(
+    models: Sequence[str], batch_size: int, size_px: tuple[int, int], device_spec: DeviceSpec, steps: int = 5
+) -> list[TrainingResult]:
+    """Measures every model in every form, each in its own process; arguments and errors as in `measure_training`."""
+    results = []
+    for model in models:
+        for form in FORMS:
+            # a new process: the peak of its memory is then that of this model and form alone
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                measured = pool.submit(measure_training, model, form, batch_size, size_px, device_spec, steps)
+                results.append(measured.result())
+    return results
+
+
+def training_table(results: Sequence[TrainingResult]) -> TableText:
+    """The results as a table; ratios are to the naive port of the same model, which must be among them."""
+    naive = {r.model_name: r for r in results if r.form == "naive"}
+    rows = []
+    for r in results:
+        port = naive[r.model_name]
+        rows.append(
+            (
+                *(r.model_name, r.form),
+                *(f"{r.images_per_s:.2f}", f"{r.images_per_s / port.images_per_s:.2f}"),
+                *(f"{r.live_memory_mib:.0f}", f"{r.live_memory_mib / port.live_memory_mib:.2f}"),
+                f"{r.process_memory_mib:.0f}",
+            )
+        )
+    columns = ("model", "form", "images/s", "x naive", "tensors MiB", "x naive", "process MiB")
+    first = results[0]
+    size = f"{first.size_px[0]}x{first.size_px[1]}"
+    title = f"training step, {size}, batch {first.batch_size}, {first.device_spec}"
+    return TableText("training", title, columns, tuple(rows))
 
 
 def _model(name: str, form: Form, device_spec: DeviceSpec) -> tuple[nn.Module, torch.memory_format]:

@@ -36,8 +36,6 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from segnet.data.datasets.paired import Pair, PairedImages
 from segnet.data.reading.targets import read_ids_target, require_files
@@ -185,6 +183,9 @@ def _matlab(path: Path, name: str) -> np.ndarray:
     Raises:
         DataError: missing, broken, of version 7.3, or without that variable.
     """
+    from scipy.io import loadmat  # noqa: PLC0415 (slow to import, and few runs need it)
+    from scipy.io.matlab import MatReadError  # noqa: PLC0415
+
     if not path.is_file():
         raise DataError(f"{path} does not exist; unpack SUNRGBDtoolbox.zip")
     try:

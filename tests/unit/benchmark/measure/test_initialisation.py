@@ -119,7 +119,7 @@ def test_the_command_writes_figures_table_and_plot(
 ) -> None:
     from typer.testing import CliRunner
 
-    from segnet.cli.benchmark import benchmark_app
+    from segnet.cli import benchmark_app
 
     monkeypatch.setitem(SCHEDULES, "segnet-basic", SMALL)
     arguments = ["initialisation", "--data", str(tiny_camvid), "--models", "segnet-basic", "--seeds", "1"]

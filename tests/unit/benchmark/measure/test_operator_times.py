@@ -2,7 +2,7 @@
 
 import pytest
 
-from segnet.benchmark.measure.profile import OTHER, PARTS, Profile, matrix_rates, measure_profile, profile_table
+from segnet.benchmark.measure.operator_times import OTHER, PARTS, Profile, matrix_rates, measure_profile, profile_table
 
 
 def test_every_operator_has_its_part_and_the_arithmetic_is_counted() -> None:

@@ -1,6 +1,5 @@
-"""`segnet models | doctor`: the models that ship, and the machine they run on."""
+"""Command `segnet models`: models, installed weights and recipes."""
 
-from rich.markup import escape
 from rich.table import Table
 
 from segnet.cli.console import out_console, say
@@ -21,23 +20,20 @@ def models() -> None:
             model = create_model(name, 11)
         table.add_row(name, f"{sum(p.numel() for p in model.parameters()):,}")
     out_console.print(table)
-    table = Table("weights", "model", "classes", "mean IoU", "file")
+    table = Table("weights", "model", "classes", "mean IoU")
+    table.columns[0].no_wrap = True  # a narrow terminal folds other columns: this is the name that a user types
+    files = []
     for name in WEIGHTS:
         try:
             path = find_weights(name)
             card = read_card(path)
         except SegNetError as error:
-            table.add_row(name, "-", "-", "-", escape(str(error)))
+            table.add_row(name, "-", "-", "-")
+            files.append(f"{name}: {error}")
             continue
-        table.add_row(name, card.model, card.label_set.name, f"{card.scores.get('mean_iou', 0):.4f}", str(path))
+        table.add_row(name, card.model, card.label_set.name, f"{card.scores.get('mean_iou', 0):.4f}")
+        files.append(f"{name}: {path}")
     out_console.print(table)
+    for line in files:
+        say(line)
     say("recipes: " + ", ".join(recipe_names()))
-
-
-def doctor() -> None:
-    """Describe this machine and the device and precision that SegNet uses on it."""
-    from segnet.device import choose_device
-    from segnet.machine import machine_facts
-
-    for name, value in {**machine_facts(), "Runs on": str(choose_device())}.items():
-        say(f"{name:>12}  {value}")
