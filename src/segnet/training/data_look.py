@@ -1,7 +1,7 @@
 """What a run finds in its images and labels before the first step: their range of values, and what may be a mistake."""
 
 from segnet.config import Config
-from segnet.data import open_dataset
+from segnet.data.formats import open_dataset
 from segnet.data.checking import before_training
 from segnet.data.datasets.paired import PairedImages
 from segnet.data.value_range import measure_values
