@@ -232,7 +232,7 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     solver_state = integer(1, 30000) + content(2, b"m.caffemodel") + content(3, b"")
     no_layout = write_caffemodel(tmp_path / "x", {"fc8": [np.ones((2, 3), np.float32)]}).read_bytes()
     for written, words in (
-        (whole[:-100], "is not a complete caffemodel: .*truncated.*; fetch it again"),
+        (whole[:-100], "is not a complete caffemodel: .*truncated.*; download it again"),
         (solver_state, r"is a solver state, not a model; use the \.caffemodel of the same iteration"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b'name: "m"\nlayer {\n}\n', "is a prototxt, which has no weights"),
@@ -244,7 +244,7 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
             import_caffe(path, THREE, out)
         assert "\n" not in str(caught.value)
     path.write_bytes(whole)
-    with pytest.raises(WeightsError, match=r"has 3 classes, the label set camvid-11 has 11; give the label set"):
+    with pytest.raises(WeightsError, match=r"has 3 classes, the label set camvid-11 has 11; use the label set"):
         import_caffe(path, CAMVID_11, out)
     assert not out.exists()
 
