@@ -6,7 +6,7 @@ DEMO := demo
 # Two test processes of one thread each: two processes of two threads on two cores slow each other down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-long test-all mutants check format install clean
+.PHONY: demo test test-long test-all mutants check format docs install clean
 
 install: $(VENV)/.installed
 
@@ -53,5 +53,11 @@ format: install
 	$(BIN)/ruff format src tests tools
 	$(BIN)/ruff check --fix src tests tools
 
+# The site, in site/index.html; a warning is an error.
+docs: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html."
+
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) site .pytest_cache .mypy_cache .ruff_cache

@@ -8,6 +8,7 @@
     +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another model
     +-- NonFiniteError  (FloatingPointError)  a loss that is NaN or infinite, with the step and the files
     +-- ExportError     (ArithmeticError)     an export that runs, but whose results differ from PyTorch's
+    +-- CallbackError   (RuntimeError)        a callback that raised; says which, and where the run is saved
 
 A message says what was expected, what it got, and what to do. The command line prints one line and exits with 2.
 """
@@ -46,6 +47,10 @@ class NonFiniteError(SegNetError, FloatingPointError):
 
 class ExportError(SegNetError, ArithmeticError):
     """An export that runs, but whose results differ from PyTorch's."""
+
+
+class CallbackError(SegNetError, RuntimeError):
+    """A callback of the caller that raised; the run was saved first."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -86,7 +86,7 @@ def test_all_tables_at_a_size_of_ones_own(run: Run, tiny_camvid: Path, tmp_path:
         (["table6", "--device", "gpu"], ["unknown device 'gpu'"]),
         (["table6", "--models", "fcn-32s", "--size", "20x20"], ["model 'fcn-32s'", "smallest square is 33x33"]),
         (["table1", "--data", "nowhere"], ["nowhere does not exist"]),
-        (["table3", "--data", "street", "--val-split", "tset"], ["no split 'tset'"]),
+        (["table3", "--data", "street", "--report-split", "tset"], ["no split 'tset'"]),
         (["table3", "--data", "street", "--set", "train.lrr=1"], ["did you mean 'lr'?"]),
         (["table3", "--data", "street", "--crf", "no.toml"], ["no.toml", "segnet crf search"]),
         (["table7"], ["table7"]),
@@ -101,3 +101,14 @@ def test_wrong_words_are_refused_and_leave_nothing(
     for word in words:
         assert word in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_alive_at_the_peak_is_listed(run: Run, tmp_path: Path) -> None:
+    arguments = ("--models", "segnet-basic", "--size", "24x32", "--precision", "float32", "--out", tmp_path)
+    code, text, err = run("benchmark", "peak", *arguments)
+    assert (code, err) == (0, "")
+    record = json.loads((tmp_path / "peak.json").read_text())["results"][0]
+    assert record["weights_mb"] == pytest.approx(5.7, abs=0.1)  # 1.42 M parameters of 4 bytes
+    assert record["copies_mb"] == 0
+    assert "largest at the plain peak" in (tmp_path / "peak.md").read_text()
+    assert "1x64x24x32" in text

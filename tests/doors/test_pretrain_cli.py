@@ -50,7 +50,7 @@ def test_images_in_and_the_start_of_segnet_basic_out(
     for command in (["predict", images / "0.jpg"], ["evaluate", "--data", tiny_camvid]):
         code, _, err = run(*command, "--weights", out / "best.safetensors", "--out", tmp_path / "none")
         assert (code, err.count("\n")) == (2, 1)
-        assert "knows no classes; start a training with them: segnet train --set model.start=" in err
+        assert "has no classes; start a training with them: segnet train --set model.start=" in err
         assert not (tmp_path / "none").exists()
 
 

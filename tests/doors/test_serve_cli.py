@@ -1,14 +1,17 @@
 """`segnet serve`, `segnet export --to web`, `segnet benchmark serve` from outside: how they refuse, what they leave."""
 
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 import pytest
 
-from segnet.serve import run as service
+from segnet.serve import command as serve_command
 from segnet.serve.browser_runtime import RUNTIME_FILES, VERSION, find_runtime
-from segnet.serve.run import listen
+from segnet.serve.run import ServiceServer, listen, serve_until_stopped
 from segnet.serve.static_site import write_site
 from segnet.weights.file import find_weights
 
@@ -28,7 +31,7 @@ def test_serve_says_a_port_in_use_before_it_loads_a_model(run: Run, tmp_path: Pa
     [
         (["--weights", "segnet-basic-camvit"], "did you mean 'segnet-basic-camvid'?"),
         (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "expected weights, each once"),
-        (["--places", "0"], "places: expected more than 0, and finite, got 0"),
+        (["--slots", "0"], "slots: expected more than 0, and finite, got 0"),
         (["--max-megapixels", "-1"], "--max-megapixels -1: expected a number above 0"),
         (["--max-megapixels", "nan"], "--max-megapixels nan: expected a number above 0"),
         (["--max-megapixels", "1e-7"], "max_pixels: expected more than 0"),
@@ -50,9 +53,9 @@ def test_serve_refuses_in_one_line(run: Run, arguments: list[str], words: str) -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--to", "web", "--size", "360x480"], "--size says nothing to --to web"),
-        (["--to", "web", "--answer", "classes"], "--answer says nothing to --to web"),
-        (["--to", "onnx", "--runtime", "npm"], "--runtime says nothing to --to onnx"),
+        (["--to", "web", "--size", "360x480"], "--size has no effect with --to web"),
+        (["--to", "web", "--answer", "classes"], "--answer has no effect with --to web"),
+        (["--to", "onnx", "--runtime", "npm"], "--runtime has no effect with --to onnx"),
         (["--to", "web", "--runtime", "nowhere"], f"give --runtime npm to fetch {VERSION} by npm"),
     ],
 )
@@ -90,7 +93,7 @@ def test_the_runtime_is_missing_file_by_file(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segnet.serve import site
+    from segnet.serve import assets
 
     out = tmp_path / "site"
     out.mkdir()
@@ -101,7 +104,7 @@ def test_a_site_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path, monke
     def fails(_: str) -> bytes:
         raise ValueError("no model")
 
-    monkeypatch.setattr(site, "_exported", fails)
+    monkeypatch.setattr(assets, "_exported", fails)
     with pytest.raises(ValueError, match="no model"):
         write_site("segnet-basic-camvid", out, runtime=str(tmp_path))
     assert [path.name for path in out.iterdir()] == ["site.json"]
@@ -121,11 +124,21 @@ def test_benchmark_serve_wants_seconds_that_end(run: Run) -> None:
     assert "--seconds inf: expected a number above 0" in err
 
 
+def serve_until_loaded(server: ServiceServer, listener: socket.socket) -> None:
+    def stop() -> None:
+        while server.service.state == "loading":
+            sleep(0.01)
+        server.should_exit = True
+
+    threading.Thread(target=stop).start()
+    serve_until_stopped(server, listener)
+
+
 def test_serve_prints_names_as_they_are(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "o[" / "b]x"))
     weights = tmp_path / "o[bold]x.safetensors"
     weights.write_bytes(find_weights("segnet-basic-camvid").read_bytes())
-    monkeypatch.setattr(service, "serve_until_stopped", lambda _app, _listener, ready, **_: ready())
+    monkeypatch.setattr(serve_command, "serve_until_stopped", serve_until_loaded)
     code, out, err = run("serve", "--port", 0, "--weights", weights, "--device", "cpu")
     assert (code, err, out.count("\n")) == (0, "", 2)
     assert out.startswith("o[bold]x at http://127.0.0.1:")

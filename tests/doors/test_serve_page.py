@@ -23,10 +23,10 @@ from segnet.labels import CAMVID_11
 from segnet.models import create_model
 from segnet.palette import overlay, to_rgb
 from segnet.serve.app import create_app
+from segnet.serve.assets import Offer, site_assets
 from segnet.serve.browser_runtime import find_runtime
 from segnet.serve.limits import Limits
 from segnet.serve.models import load_models
-from segnet.serve.site import Offer, site_assets
 from segnet.serve.static_site import write_site
 from segnet.weights.file import WeightsCard, load_weights, save_weights
 

@@ -17,7 +17,7 @@ from segnet.models.vgg import PoolingEncoder
 from segnet.nn.layers import init_he
 from segnet.nn.losses import cross_entropy
 from segnet.nn.normalisation import MeanStd
-from segnet.training.train import fit
+from segnet.training.recipe import train_from_config
 
 
 class Deep(nn.Module):
@@ -69,7 +69,7 @@ def settings(root: Path, *more: str) -> Config:
 @pytest.mark.parametrize("init", ["he", "tent"])
 def test_a_run_begins_as_it_was_told(init: str, tiny_camvid: Path, tmp_path: Path) -> None:
     config = settings(tiny_camvid, f"model.init={init}", "train.lr=1e-12", "train.seed=3")
-    kept = load_file(fit(config, tmp_path))
+    kept = load_file(train_from_config(config, tmp_path))
     with torch.random.fork_rng():
         torch.manual_seed(3)
         begun = create_model("segnet-basic", 11, init=init).state_dict()  # type: ignore[arg-type]
@@ -79,11 +79,13 @@ def test_a_run_begins_as_it_was_told(init: str, tiny_camvid: Path, tmp_path: Pat
 
 
 def test_weights_to_start_from_take_the_place_of_either(tiny_camvid: Path, tmp_path: Path) -> None:
-    start = fit(settings(tiny_camvid, "train.seed=1"), tmp_path / "first")
+    start = train_from_config(settings(tiny_camvid, "train.seed=1"), tmp_path / "first")
     runs = {}
     for init in ("he", "tent"):
         runs[init] = load_file(
-            fit(settings(tiny_camvid, f"model.init={init}", f"model.start={str(start)!r}"), tmp_path / init)
+            train_from_config(
+                settings(tiny_camvid, f"model.init={init}", f"model.start={str(start)!r}"), tmp_path / init
+            )
         )
     for key, value in runs["he"].items():
         assert torch.equal(value, runs["tent"][key]), key

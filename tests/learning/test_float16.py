@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file
 
 from segnet.config import load_config
-from segnet.training import train
+from segnet.training import run as train
 from segnet.training.checkpoint import load_checkpoint
 from segnet.training.log import read_log
-from segnet.training.train import fit
+from segnet.training.recipe import train_from_config
 
 SETTINGS = [
     "model.name=segnet-basic",
@@ -40,9 +40,9 @@ def test_float16_learns_and_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(train, "loss_scaler", lambda _: torch.amp.GradScaler("cpu", init_scale=FIRST_SCALE))
     config = load_config(None, [*SETTINGS, f"data.path={str(tiny_camvid)!r}"])
-    learn, losses, unchanged = train._Run.learn, [], []
+    learn, losses, unchanged = train.Run.learn, [], []
 
-    def learn_and_watch(run: train._Run, *args: object) -> float:
+    def learn_and_watch(run: train.Run, *args: object) -> float:
         if len(losses) == 15 and run.average is not None and not stopped:
             stopped.append(True)
             raise StopError
@@ -53,8 +53,8 @@ def test_float16_learns_and_goes_on_where_it_stopped(
         return losses[-1]
 
     stopped: list[bool] = [True]
-    monkeypatch.setattr(train._Run, "learn", learn_and_watch)
-    whole = load_file(fit(config, tmp_path / "whole"))
+    monkeypatch.setattr(train.Run, "learn", learn_and_watch)
+    whole = load_file(train_from_config(config, tmp_path / "whole"))
     left_out = sum(unchanged)
     scaler = load_checkpoint(tmp_path / "whole" / "checkpoint.pt")["scaler"]
     assert 2 <= left_out < 12
@@ -67,9 +67,9 @@ def test_float16_learns_and_goes_on_where_it_stopped(
     losses.clear()
     stopped.clear()
     with pytest.raises(StopError):
-        fit(config, tmp_path / "parts")
+        train_from_config(config, tmp_path / "parts")
     assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["step"] == 12
-    parts = load_file(fit(config, tmp_path / "parts", resume=True))
+    parts = load_file(train_from_config(config, tmp_path / "parts", resume=True))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
     assert load_checkpoint(tmp_path / "parts" / "checkpoint.pt")["scaler"] == scaler

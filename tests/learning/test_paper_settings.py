@@ -12,7 +12,9 @@ from segnet.benchmark.paper_tables.runs import run_table
 from segnet.config import load_config
 from segnet.errors import ConfigError
 from segnet.training import train
-from segnet.training.train import fit
+from segnet.training.objective import Objective
+from segnet.training.optimiser import create_optimiser
+from segnet.training.recipe import train_from_config
 from segnet.weights.file import read_card
 
 
@@ -25,9 +27,9 @@ def test_a_pass_before_every_evaluation(tiny_camvid: Path, tmp_path: Path, monke
     calls = []
     real = train.recompute_statistics
     monkeypatch.setattr(train, "recompute_statistics", lambda *args: (calls.append(1), real(*args)))
-    every = load_file(fit(settings(tiny_camvid, "train.statistics_pass=every"), tmp_path / "every"))
+    every = load_file(train_from_config(settings(tiny_camvid, "train.statistics_pass=every"), tmp_path / "every"))
     assert len(calls) == 2
-    last = load_file(fit(settings(tiny_camvid, "train.statistics_pass=last"), tmp_path / "last"))
+    last = load_file(train_from_config(settings(tiny_camvid, "train.statistics_pass=last"), tmp_path / "last"))
     assert len(calls) == 3
     for name, value in every.items():  # statistics are for evaluation: training took the same steps
         torch.testing.assert_close(value, last[name], msg=name)
@@ -44,9 +46,8 @@ def test_the_loss_at_a_stride_sees_every_so_many_pixels_only() -> None:
     target[:, ::8, ::8] = 1
     other = target.clone()
     other[:, 1:8] = 2
-    losses = [
-        train._loss(logits, t, None, settings(Path(), "loss.stride_px=8").loss, train.ALONE) for t in (target, other)
-    ]
+    objective = Objective(settings(Path(), "loss.stride_px=8").loss)
+    losses = [objective(logits, t) for t in (target, other)]
     assert torch.equal(*losses)
     expected = torch.nn.functional.cross_entropy(logits[:, :, ::8, ::8], target[:, ::8, ::8])
     torch.testing.assert_close(losses[0], expected)
@@ -103,7 +104,7 @@ def test_biases_and_bn_in_groups_of_their_own() -> None:
         Path(), "train.bias_lr_factor=2", "train.encoder_lr_factor=0.1", "train.weight_decay=0.01",
         "train.decay_on=filters_and_bn_scale",
     ).train  # fmt: skip
-    groups = train._create_optimiser(model, given).param_groups
+    groups = create_optimiser(model, given).param_groups
     of = {id(p): (g["lr_factor"], g["weight_decay"]) for g in groups for p in g["params"]}
     unit = model.encoder.stage1[0]  # type: ignore[union-attr,operator,index]
     assert of[id(unit.conv.weight)] == (0.1, 0.01)

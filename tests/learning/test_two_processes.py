@@ -14,7 +14,7 @@ import torch
 from segnet.config import Config, load_config
 from segnet.training.checkpoint import load_checkpoint
 from segnet.training.log import read_log
-from segnet.training.train import fit
+from segnet.training.recipe import train_from_config
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ def test_two_processes_learn_what_one_learns(
     interrupted: tuple[Path, int, str, str], tiny_camvid: Path, tmp_path: Path
 ) -> None:
     out, _, _, output = interrupted
-    fit(config(tiny_camvid), tmp_path)
+    train_from_config(config(tiny_camvid), tmp_path)
     one, two = (load_checkpoint(folder / "checkpoint.pt") for folder in (tmp_path, out))
     assert two["step"] == 15, output
     assert two["model"].keys() == one["model"].keys()
@@ -107,4 +107,4 @@ def test_a_loss_that_is_not_finite_ends_both(tiny_camvid: Path, tmp_path: Path) 
     process = train_in_two(tiny_camvid, tmp_path, "--set", "train.lr=1e30")
     output = process.communicate(timeout=STOP_AT_ONCE_S)[0]
     assert process.returncode != 0
-    assert re.search(r"NonFiniteError: the loss is \w+ at step \d+ on train\d, train\d;", output), output
+    assert re.search(r"NonFiniteError: diverged at step \d+ on train\d, train\d: the loss is \w+;", output), output

@@ -14,6 +14,7 @@ from segnet.errors import SegNetError, nearest
         ("WeightsError", OSError),
         ("NonFiniteError", FloatingPointError),
         ("ExportError", ArithmeticError),
+        ("CallbackError", RuntimeError),
     ],
 )
 def test_each_error_is_also_its_builtin(name: str, builtin: type[Exception]) -> None:
@@ -26,7 +27,7 @@ def test_each_error_is_also_its_builtin(name: str, builtin: type[Exception]) -> 
 
 def test_the_tree_in_the_docstring_names_every_error() -> None:
     classes = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, SegNetError)]
-    assert len(classes) == 8
+    assert len(classes) == 9
     assert errors.__doc__ is not None
     for error in classes:
         builtin = error.__bases__[-1].__name__

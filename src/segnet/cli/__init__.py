@@ -13,6 +13,7 @@ from segnet.cli.benchmark_measurements import (
     benchmark_initialisation,
     benchmark_latency,
     benchmark_memory,
+    benchmark_peak,
     benchmark_pooling,
     benchmark_profile,
     benchmark_training,
@@ -28,6 +29,8 @@ from segnet.cli.export import benchmark_export, export
 from segnet.cli.import_caffe import import_caffe
 from segnet.cli.models import models
 from segnet.cli.predict import predict
+from segnet.cli.prune import prune
+from segnet.cli.push import push
 from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
@@ -79,9 +82,11 @@ for _command in (
     serve,
     export,
     quantise,
+    prune,
     tune,
     pretrain,
     blend,
+    push,
     models,
     doctor,
 ):
@@ -91,6 +96,7 @@ benchmark_app.command("training")(benchmark_training)
 benchmark_app.command("initialisation")(benchmark_initialisation)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
+benchmark_app.command("peak")(benchmark_peak)
 benchmark_app.command("profile")(benchmark_profile)
 benchmark_app.command("export")(benchmark_export)
 benchmark_app.command("serve")(benchmark_serve)

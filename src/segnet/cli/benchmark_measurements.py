@@ -1,4 +1,4 @@
-"""Commands `segnet benchmark latency, memory, profile, pooling, training, initialisation`: single measurements."""
+"""Commands `segnet benchmark latency, memory, peak, profile, pooling, training, initialisation`."""
 
 import json
 import os
@@ -93,6 +93,24 @@ def benchmark_memory(
     precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
     results = [measure_inference_memory(model, p, size_hw) for model in chosen for p in precisions]  # type: ignore[arg-type]
     show_and_write(memory_table(results, size_hw), [r.to_dict() for r in results], out, out_console, command_line())
+
+
+def benchmark_peak(
+    models: ModelsOption = "",
+    size: SizeOption = "360x480",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16; auto measures both.")] = "auto",
+    out: OutOption = Path("results"),
+) -> None:
+    """List what is alive at the peak of one image's inference: weights, their copies, maps, indices."""
+    from segnet.benchmark.measure.peak_table import TABLE_6, measure_peak, peak_table
+    from segnet.benchmark.paper_tables.results import show_and_write
+    from segnet.models import MODELS
+
+    size_hw = size_px(size)
+    chosen = [one_of("model", name, MODELS) for name in names_in(models)] or TABLE_6
+    precisions = ["float32", "bfloat16"] if precision_name(precision) == "auto" else [precision]
+    records = [measure_peak(model, p, size_hw) for model in chosen for p in precisions]  # type: ignore[arg-type]
+    show_and_write(peak_table(records, size_hw), [r.to_dict() for r in records], out, out_console, command_line())
 
 
 def benchmark_profile(

@@ -1,6 +1,5 @@
 """`segnet train | pretrain`: with labels, and without."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +27,9 @@ def train(
     from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
     from segnet.training.distributed import join_processes
+    from segnet.training.recipe import train_from_config
     from segnet.training.run_context import chosen_config, config_of_run
     from segnet.training.start import reading_of
-    from segnet.training.train import fit
-    from segnet.weights.file import save_weights
 
     overrides = ([f"data.path={toml_value(str(data))}"] if data else []) + (settings or [])
     config, choice = load_config(recipe, overrides), tuple[str, ...]()
@@ -44,15 +42,13 @@ def train(
             for line in choice:
                 say(line)
             say(f"\n{config.to_toml()}")
-        weights = fit(config, out, resume=resume, console=out_console, processes=processes)
+        weights = train_from_config(config, out, resume=resume, console=out_console, processes=processes)
     if not processes.is_first:
         return
     predictor = Predictor(weights, device=config.train.device, precision=config.train.precision)
     dataset = open_dataset(config.data.path, config.data.val_split, config.data.format, reading=reading_of(config.data))
     facts = {"Weights": str(weights), "Data": config.data.path, "Split": config.data.val_split}
     scores = evaluate_to_folder(predictor, dataset, out, facts=facts, log=out / "log.jsonl", console=out_console)
-    card = replace(predictor.card, scores=scores.summary(), class_iou=scores.class_iou())
-    save_weights(weights, predictor.model, card)
     out_console.print(score_table(scores))
     say(f"{out}/scores.json, {out}/report.html", "dim")
 

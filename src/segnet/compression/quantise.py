@@ -18,7 +18,7 @@ from torch import Tensor
 from segnet.data.sample import Dataset
 from segnet.errors import DataError, WeightsError
 from segnet.io.files import require_apart, sha256_of
-from segnet.metrics import confusion
+from segnet.metrics.scores import Scores
 from segnet.runtime.backend import require
 from segnet.runtime.eager import EagerBackend
 from segnet.runtime.openvino import OpenVINOBackend, convert
@@ -105,16 +105,9 @@ def _quantised(model: Any, images: Sequence[Tensor], kept: tuple[str, ...]) -> A
 
 
 def _scores(classes: Callable[[Tensor], Tensor], dataset: Dataset, indices: Iterable[int]) -> dict[str, float]:
-    num_classes = dataset.label_set.num_classes
-    counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device="cpu")
-    for i in indices:
-        target = torch.from_numpy(dataset[i].target.copy())
-        counts += confusion.confusion_counts(classes(_image(dataset, i))[0], target, num_classes)
-    return {
-        "global_accuracy": confusion.global_accuracy(counts),
-        "class_average_accuracy": confusion.class_average_accuracy(counts),
-        "mean_iou": confusion.mean_iou(counts)[0],
-    }
+    results = ((dataset.names[i], classes(_image(dataset, i))[0].numpy(), dataset[i].target) for i in indices)
+    summary = Scores.of(dataset.label_set, results, boundaries=False).summary()
+    return {name: value for name, value in summary.items() if name != "boundary_f1"}  # not measured
 
 
 def _image(dataset: Dataset, index: int) -> Tensor:

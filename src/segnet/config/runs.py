@@ -55,6 +55,15 @@ class Settings(Section):
             and not ((section, key) in self.free_to_raise and _is_more(value, old[section][key]))
         ]
 
+    def raised_over(self, before: Self) -> list[str]:
+        """Limits that are higher than in earlier settings: `section.key NEW instead of OLD` each."""
+        old, new = before.model_dump(), self.model_dump()
+        return [
+            f"{section}.{key} {new[section][key]} instead of {old[section][key]}"
+            for section, key in sorted(self.free_to_raise)
+            if _is_more(new[section][key], old[section][key])
+        ]
+
 
 def _is_more(new: int, old: int) -> bool:
     """Whether a limit was raised; 0 is no limit."""
@@ -66,7 +75,7 @@ class FitConfig(Settings):
 
     command = "fit"
     free_to_change = _FREE_IN_TRAINING
-    free_to_raise = frozenset({("train", "epochs"), ("train", "max_steps")})
+    free_to_raise = frozenset({("train", "epochs"), ("train", "max_steps"), ("train", "early_stopping")})
     augment: Augmentation = Augmentation()
     loss: LossSettings = LossSettings()
     train: TrainSettings = TrainSettings()

@@ -33,7 +33,7 @@ from rich.progress import track
 from torch import nn
 
 from segnet.crf.dense_crf import CRFParameters, DenseCRF
-from segnet.data.sample import Dataset, Sample
+from segnet.data.sample import Dataset, Image8, Sample
 from segnet.data.transforms import image_to_tensor
 from segnet.device import DeviceSpec
 from segnet.errors import ConfigError
@@ -62,6 +62,10 @@ class ModelOutput:
 
     sample: Sample
     probability: NDArray[np.float16]
+
+    def scored(self, probability: NDArray[np.floating]) -> tuple[str, Image8, Image8]:
+        """Name, prediction by a probability (K, H, W), and target: what `Scores.of` counts."""
+        return self.sample.name, probability.argmax(0).astype(np.uint8), self.sample.target
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,7 @@ def search_crf(
     """
     if not outputs or rounds < 1:
         raise ConfigError(f"the CRF search needs images and rounds, got {len(outputs)} and {rounds}")
-    alone = Scores(label_set)
-    for output in outputs:
-        alone.add(output.probability.argmax(0).astype(np.uint8), output.sample.target, output.sample.name)
+    alone = Scores.of(label_set, (output.scored(output.probability) for output in outputs))
     if math.isnan(_value(alone, measure)):
         raise ConfigError(f"{measure} is undefined on these {len(outputs)} images; choose others, with labels")
 
@@ -187,8 +189,7 @@ def _scores(
             crf = DenseCRF(output.sample.image, group[0])
             for parameters in group:
                 refined = crf.reweighted(parameters)(output.probability)
-                scored[parameters] = Scores(label_set)
-                scored[parameters].add(refined.argmax(0).astype(np.uint8), output.sample.target, output.sample.name)
+                scored[parameters] = Scores.of(label_set, [output.scored(refined)])
         return scored
 
     total = {parameters: Scores(label_set) for parameters in candidates}
@@ -198,8 +199,7 @@ def _scores(
         results = pool.map(score_image, outputs)
         for scored in track(results, title, total=len(outputs), console=console, transient=True):
             for parameters, scores in scored.items():
-                total[parameters].counts += scores.counts
-                total[parameters].images += scores.images
+                total[parameters].merge(scores)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C waits for the images in progress, not for all
     return total

@@ -44,6 +44,8 @@ def adapt_dataset(dataset: Any, classes: "LabelSet | Sequence[str] | int | None"
     """
     if classes is None and isinstance(getattr(dataset, "label_set", None), LabelSet) and hasattr(dataset, "names"):
         return dataset  # type: ignore[no-any-return]
+    if isinstance(dataset, torch.utils.data.DataLoader):
+        raise DataError("expected a dataset, got a DataLoader; pass its dataset, and the batch size in the settings")
     if not isinstance(dataset, AnyDataset) or not callable(getattr(type(dataset), "__len__", None)):
         raise DataError(
             f"{type(dataset).__name__}: expected a dataset with __len__ and __getitem__, since runs are resumed by "

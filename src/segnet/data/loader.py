@@ -152,13 +152,14 @@ class TrainLoader:
         augmentation: of each sample.
         transform: of the caller, applied after the augmentation.
         batch_size: N; no larger than the dataset.
+        accumulate: batches per step.
         seed: of order and augmentation.
         workers: processes that read ahead; 0 reads in this one.
         part: which part of each batch is read here, 0 .. parts - 1.
         parts: into how many equal parts each batch is divided, in its order; the batches do not depend on it.
 
     Raises:
-        DataError: the dataset is smaller than a batch.
+        DataError: the dataset is smaller than the batches of a step.
         ConfigError: a batch cannot be divided into `parts` equal ones.
     """
 
@@ -170,6 +171,7 @@ class TrainLoader:
         *,
         batch_size: int,
         seed: int,
+        accumulate: int = 1,
         workers: int = 0,
         part: int = 0,
         parts: int = 1,
@@ -179,26 +181,29 @@ class TrainLoader:
                 f"train.batch_size {batch_size} is that of all {parts} processes together and must be a multiple of "
                 f"{parts}; use {batch_size + -batch_size % parts}, or another number of processes"
             )
-        if len(dataset) < batch_size:
-            raise DataError(f"the training split has {len(dataset)} images, fewer than a batch of {batch_size}")
+        if len(dataset) < batch_size * accumulate:
+            times = f" x {accumulate} (train.accumulate)" if accumulate > 1 else ""
+            raise DataError(f"the training split has {len(dataset)} images, fewer than a batch of {batch_size}{times}")
         self.dataset, self.augmentation, self.transform = dataset, augmentation, transform
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.accumulate, self.seed = batch_size, accumulate, seed
         self.workers = 0 if multiprocessing.current_process().daemon else workers  # a daemon may not have children
         self.part, self.parts = part, parts
-        self.steps_per_epoch = len(dataset) // batch_size
+        self.steps_per_epoch = len(dataset) // (batch_size * accumulate)
 
     def batches(self, first_step: int, num_steps: int) -> Iterator[Batch]:
         """Yields this process's part of the batches of steps `first_step` .. `num_steps - 1`, the same after a resume.
 
+        There are `accumulate` batches per step.
+
         Raises:
             SegNetError: what reading or stacking the samples raises.
         """
-        own_size = self.batch_size // self.parts
+        own_size, images_per_step = self.batch_size // self.parts, self.batch_size * self.accumulate
         for epoch in range(first_step // self.steps_per_epoch, -(-num_steps // self.steps_per_epoch)):
             skipped = max(first_step - epoch * self.steps_per_epoch, 0)
             stop = min(num_steps - epoch * self.steps_per_epoch, self.steps_per_epoch)
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
-            batches = order[skipped * self.batch_size : stop * self.batch_size].reshape(-1, self.parts, own_size)
+            batches = order[skipped * images_per_step : stop * images_per_step].reshape(-1, self.parts, own_size)
             loader = DataLoader(
                 _Draws(self.dataset, self.augmentation, self.transform, self.seed, epoch),
                 batch_size=own_size,

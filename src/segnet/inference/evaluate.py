@@ -1,6 +1,7 @@
 """Evaluation: predicts a dataset image by image, counts the pixels, and scores the counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,18 +9,21 @@ from torch import Tensor, nn
 
 from segnet import palette
 from segnet.crf.dense_crf import CRFParameters, refined
+from segnet.data.adapting import adapt_dataset
 from segnet.data.loader import ordered_batches
-from segnet.data.sample import Dataset, Image8
+from segnet.data.sample import Image8
 from segnet.device import DeviceSpec, choose_device
 from segnet.inference.test_time import TestTimeAugmentation, as_augmentation
+from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
+from segnet.nn.logits import logits_of
 
 
 @torch.inference_mode()
 def predictions(
     model: nn.Module,
-    dataset: Dataset,
-    device_spec: DeviceSpec | None = None,
+    dataset: Any,
+    device: DeviceSpec | str | torch.device | None = None,
     batch_size: int = 1,
     crf: CRFParameters | None = None,
     tta: str | TestTimeAugmentation | None = None,
@@ -27,9 +31,10 @@ def predictions(
     """Predicts every image of a dataset at its own size.
 
     Args:
-        model: put in evaluation mode, and moved to the device.
-        dataset: read in order.
-        device_spec: device and precision; None chooses.
+        model: of this package or any other: (N, C, H, W) in [0, 1] -> logits (N, K, H, W); put in evaluation mode, and
+            moved to the device.
+        dataset: read in order; of this package or any other with labels, as in `segnet.data.adapt_dataset`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`, a `torch.device`, or device and precision; None chooses.
         batch_size: images at once; above 1 they must be of one size.
         crf: parameters of a fully connected CRF, which runs on the CPU; None uses the model's classes as they are.
         tta: test-time augmentation, such as `flip` or `flip,0.75,1,1.25`; None predicts each image once.
@@ -38,20 +43,23 @@ def predictions(
         Name, prediction uint8 (H, W), target uint8 (H, W).
 
     Raises:
-        ConfigError: a test-time augmentation that cannot be read.
+        ConfigError: a test-time augmentation that cannot be read, or a device that is not there.
+        ShapeError: the model does not give logits for the images.
+        DataError or LabelError: samples of another form, as in `segnet.data.adapt_dataset`.
     """
-    spec, augmentation = device_spec or choose_device(), as_augmentation(tta)
+    spec = device if isinstance(device, DeviceSpec) else choose_device("auto" if device is None else device)
+    augmentation, dataset = as_augmentation(tta), adapt_dataset(dataset)
+    num_classes = dataset.label_set.num_classes
     with torch.inference_mode(False):  # parameters moved inside inference mode could not be trained any more
         spec.ready(model.eval())
 
-    def logits_of(image: Tensor) -> Tensor:
+    def forward(image: Tensor) -> Tensor:
         with spec.autocast():
-            logits: Tensor = model(image)
-        return logits
+            return logits_of(model, image, num_classes)
 
     for batch in ordered_batches(dataset, batch_size):
         image = batch.image.to(spec.device, memory_format=torch.channels_last)
-        scores = logits_of(image) if augmentation is None else augmentation.probability(logits_of, image)
+        scores = forward(image) if augmentation is None else augmentation.probability(forward, image)
         if crf is not None:
             probability = scores.float().softmax(1) if augmentation is None else scores
             classes = refined(probability.cpu().numpy(), _rgb(batch.image), crf).argmax(1).astype(np.uint8)
@@ -68,21 +76,30 @@ def _rgb(image: Tensor) -> list[Image8]:
 
 def evaluate(
     model: nn.Module,
-    dataset: Dataset,
-    device_spec: DeviceSpec | None = None,
+    dataset: Any,
+    device: DeviceSpec | str | torch.device | None = None,
     *,
+    classes: LabelSet | Sequence[str] | int | None = None,
     batch_size: int = 1,
     boundaries: bool = True,
     crf: CRFParameters | None = None,
     tta: str | TestTimeAugmentation | None = None,
 ) -> Scores:
-    """Scores a model on a dataset; arguments as in `predictions` and `Scores.add`.
+    """Scores a model on a dataset; arguments and errors as in `predictions` and `Scores.add`.
+
+    Args:
+        model: of this package or any other.
+        dataset: likewise, with labels.
+        device: where to compute; None chooses.
+        classes: label set, names or number of the classes; None takes those of the dataset.
+        batch_size: images at once; above 1 they must be of one size.
+        boundaries: whether to measure boundary F1 too.
+        crf: parameters of a fully connected CRF; None uses none.
+        tta: test-time augmentation; None predicts each image once.
 
     Example:
         >>> scores = evaluate(model, dataset)
         >>> scores.mean_iou
     """
-    scores = Scores(dataset.label_set)
-    for name, prediction, target in predictions(model, dataset, device_spec, batch_size, crf, tta):
-        scores.add(prediction, target, name, boundaries=boundaries)
-    return scores
+    own = adapt_dataset(dataset, classes)
+    return Scores.of(own.label_set, predictions(model, own, device, batch_size, crf, tta), boundaries=boundaries)

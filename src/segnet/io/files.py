@@ -1,4 +1,4 @@
-"""Writing and downloading files so that they appear whole or not at all."""
+"""Writing files so that they appear whole or not at all."""
 
 import contextlib
 import errno
@@ -6,17 +6,11 @@ import hashlib
 import os
 import secrets
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.client import HTTPException
 from pathlib import Path
 
-from segnet.errors import ConfigError, DataError, SegNetError, WeightsError
-
-TIMEOUT_S = 30
+from segnet.errors import ConfigError, DataError, SegNetError
 
 _REMEDIES = {
     errno.ENOSPC: "free some space and run again",
@@ -186,32 +180,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def download(url: str, path: Path, sha256: str) -> None:
-    """Downloads published weights to `path`, whole and with the expected hash, or not at all.
-
-    Args:
-        url: what to fetch.
-        path: where to put it.
-        sha256: the file's hash, or its first hexadecimal digits.
-
-    Raises:
-        WeightsError: no network, an interrupted transfer, or another hash; says where to put the file by hand.
-        DataError: the file cannot be written.
-    """
-    by_hand = f"put the file by hand at {path}"
-    got = hashlib.sha256()
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-                for chunk in iter(partial(answer.read, 1 << 20), b""):
-                    got.update(chunk)
-                    file.write(chunk)
-        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as cause:
-            raise WeightsError(f"{url} cannot be fetched ({cause}); {by_hand}") from None
-        if not got.hexdigest().startswith(sha256):
-            raise WeightsError(
-                f"{url} gave a file of sha256 {got.hexdigest()[:16]}..., expected {sha256[:16]}...; "
-                f"it was discarded; try again, or {by_hand}"
-            )

@@ -1,6 +1,7 @@
 """Scores of a dataset: confusion counts, updated image by image, and the scores computed from them."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,27 @@ class Scores:
         self.counts = torch.zeros(
             self.label_set.num_classes, self.label_set.num_classes, dtype=torch.int64, device="cpu"
         )
+
+    @classmethod
+    def of(
+        cls, label_set: LabelSet, results: Iterable[tuple[str, ClassIds, ClassIds]], *, boundaries: bool = True
+    ) -> "Scores":
+        """The scores of many images: the one loop that evaluation, quantisation and the search for a CRF share.
+
+        Args:
+            label_set: of the classes.
+            results: name, prediction (H, W) and target (H, W) of each image.
+            boundaries: as in `add`.
+        """
+        scores = cls(label_set)
+        for name, prediction, target in results:
+            scores.add(prediction, target, name, boundaries=boundaries)
+        return scores
+
+    def merge(self, other: "Scores") -> None:
+        """Adds the images of other scores to these."""
+        self.counts += other.counts
+        self.images += other.images
 
     def add(
         self, prediction: ClassIds, target: ClassIds, name: str, *, boundaries: bool = True, authors_form: bool = False

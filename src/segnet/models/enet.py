@@ -129,8 +129,13 @@ class DownBottleneck(nn.Module):
             nn.BatchNorm2d(out_channels, _EPS),
             nn.Dropout2d(dropout),
         )
-        self.new_channels = out_channels - in_channels
         self.activation = nn.PReLU(out_channels)
+
+    @property
+    def new_channels(self) -> int:
+        """How many channels of zeros the main path is padded with; counted, since a lean model has fewer."""
+        first, last = self.branch[0], self.branch[6]
+        return int(last.out_channels) - int(first.in_channels)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> tuple[Tensor, PoolingIndices]:
         """(N, C, h, w) -> (N, C', ceil(h / 2), ceil(w / 2)) and the indices of its C pooled maps."""

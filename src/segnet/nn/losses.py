@@ -50,13 +50,21 @@ def counted(
     return class_weights[target[labelled]].sum()
 
 
-def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
+def focal(
+    logits: Tensor,
+    target: Tensor,
+    gamma: float = 2.0,
+    class_weights: Tensor | None = None,
+    normalise_by: Literal["pixels", "weights"] = "pixels",
+) -> Tensor:
     """Cross entropy times `(1 - p) ** gamma`: pixels that are already right count less. Mean over labelled pixels.
 
     Args:
         logits: (N, K, H, W).
         target: class ids or `VOID`, int64 (N, H, W).
         gamma: at least 0, which is plain cross entropy.
+        class_weights: factor of each class, (K,); None is 1 for all.
+        normalise_by: as in `cross_entropy`.
 
     Raises:
         ConfigError: a gamma below 0.
@@ -69,7 +77,10 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     pixelwise = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="none")  # (N, H, W); void is 0
     # for gamma below 1 the gradient of the power is infinite at 0
     wrong = (1 - torch.exp(-pixelwise)).clamp_min(torch.finfo(torch.float32).eps)
-    return (wrong**gamma * pixelwise).sum() / (target != VOID).sum().clamp_min(1)
+    weighted = wrong**gamma * pixelwise
+    if class_weights is not None:
+        weighted = weighted * class_weights[torch.where(target != VOID, target, 0)]  # void pixels are 0 already
+    return weighted.sum() / counted(target, class_weights, normalise_by).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def dice(logits: Tensor, target: Tensor) -> Tensor:
@@ -118,3 +129,26 @@ def lovasz(logits: Tensor, target: Tensor) -> Tensor:
         jaccard = 1 - (own.sum() - own.cumsum(0)) / union  # the loss if the first i pixels were all wrong
         losses.append((error * jaccard.diff(prepend=jaccard.new_zeros(1))).sum())
     return torch.stack(losses).mean() if losses else probability.sum()  # no pixel: 0, connected to the graph
+
+
+def distillation(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Divergence from a teacher's probabilities, averaged over all pixels; there is no target, so none is ignored.
+
+    Args:
+        logits: (N, K, H, W).
+        teacher: logits of the teacher, the same shape, without gradient.
+        temperature: both logits are divided by it; above 1 the unlikely classes count more. The loss is multiplied by
+            its square, which keeps the size of the gradients.
+
+    Raises:
+        ConfigError: a temperature that is not above 0.
+
+    Source:
+        Hinton, Vinyals, Dean: Distilling the knowledge in a neural network, 2015, section 2.
+    """
+    if not temperature > 0:
+        raise ConfigError(f"distillation: temperature {temperature}: expected a number above 0")
+    own = (logits.float() / temperature).log_softmax(1)
+    expected = (teacher.float() / temperature).log_softmax(1)
+    divergence = (expected.exp() * (expected - own)).sum(1)  # (N, H, W)
+    return divergence.mean() * temperature**2

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from segnet.device import DeviceSpec
-from segnet.errors import ShapeError
+from segnet.nn.logits import logits_of
 from segnet.runtime.backend import Precision
 
 
@@ -35,12 +35,4 @@ class PlainBackend:
     def _answer(self, image: Tensor) -> Tensor:
         image = image.float() / 255 if image.dtype == torch.uint8 else image
         with self._device_spec.autocast():
-            logits: Tensor = self._model(image.to(self._device_spec.device, memory_format=torch.channels_last))
-        expected = (len(image), *image.shape[2:])
-        if not isinstance(logits, Tensor) or logits.dim() != 4 or (len(logits), *logits.shape[2:]) != expected:
-            got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ShapeError(
-                f"{type(self._model).__name__}: expected logits (N, K, H, W) at the size of the image "
-                f"{tuple(image.shape)}, got {got}; wrap the model so that it returns them"
-            )
-        return logits
+            return logits_of(self._model, image.to(self._device_spec.device, memory_format=torch.channels_last))

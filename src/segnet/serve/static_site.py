@@ -5,8 +5,8 @@ from pathlib import Path
 from segnet.errors import ConfigError
 from segnet.io.files import whole_files
 from segnet.runtime.quantised import is_quantised
+from segnet.serve.assets import Offer, require_exporter, site_assets
 from segnet.serve.browser_runtime import find_runtime
-from segnet.serve.site import Offer, require_exporter, site_assets
 from segnet.weights.file import WEIGHTS, find_weights, read_card
 
 _OURS = "site.json"

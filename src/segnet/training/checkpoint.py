@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from segnet.config import Config, PretrainConfig, Settings
+from segnet.config import Config, FitConfig, PretrainConfig, Settings
 from segnet.errors import ConfigError, WeightsError
 from segnet.io.files import whole_file
 
@@ -67,10 +67,12 @@ def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State |
     path = out / "checkpoint.pt"
     if not resume:
         if path.exists():
-            raise ConfigError(f"{out} holds a run already; add --resume to go on with it, or name another folder")
+            raise ConfigError(
+                f"{out} holds a run already; add --resume (resume=True) to go on with it, or name another folder"
+            )
         return None
     state = load_checkpoint(path)
-    before = _settings_of(state, path)
+    before = settings_of(state, path)
     if type(before) is not type(config):
         raise ConfigError(f"{out} holds a run of `{before.command}`, not of `{config.command}`; name another folder")
     changed = config.changes(before)
@@ -79,11 +81,24 @@ def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State |
     return state
 
 
-def _settings_of(state: State, path: Path) -> Settings:
-    """The settings in a checkpoint; those that did not exist yet when it was written have their defaults."""
-    for kind in (Config, PretrainConfig):
+def settings_of(state: State, path: Path | str = "the checkpoint") -> Settings:
+    """The settings in a checkpoint; those that did not exist yet when it was written have their defaults.
+
+    Args:
+        state: of a run.
+        path: of its file, for messages.
+
+    Raises:
+        WeightsError: settings that this version does not know.
+    """
+    try:
+        stored = tomllib.loads(str(state["config"]))
+        kinds = (Config, PretrainConfig) if "data" in stored else (FitConfig,)
+    except tomllib.TOMLDecodeError:
+        kinds = ()
+    for kind in kinds:
         try:
-            return kind.model_validate(tomllib.loads(str(state["config"])))
-        except (ValidationError, tomllib.TOMLDecodeError):
+            return kind.model_validate(stored)
+        except ValidationError:
             continue
     raise WeightsError(f"{path} holds settings that this version does not know; name another folder")

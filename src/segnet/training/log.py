@@ -1,15 +1,12 @@
-"""The log of a run: one JSON object per line, so a curve can be drawn while the run goes on; TensorBoard beside it."""
+"""The log of a run: one JSON object per line, so a curve can be drawn while the run goes on."""
 
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from segnet.errors import ConfigError, DataError
+from segnet.errors import DataError
 from segnet.io.files import whole_file
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 Record = dict[str, Any]
 
@@ -23,20 +20,13 @@ class RunLog:
         path: of the log; its folder is made. None writes nothing.
         first_step: records after this step are dropped from an existing log, since a resumed run writes them again;
             0 starts anew.
-        tensorboard: also write each number as a scalar of that name to the folder `tensorboard` beside `path`.
-
-    Raises:
-        ConfigError: TensorBoard is asked for and not installed; nothing is written.
     """
 
-    def __init__(self, path: Path | None, first_step: int = 0, *, tensorboard: bool = False) -> None:
-        self._scalars: SummaryWriter | None = None
+    def __init__(self, path: Path | None, first_step: int = 0) -> None:
         self._path = path or Path(os.devnull)
         if path is None:
             self._file = self._path.open("ab", buffering=0)
             return
-        if tensorboard:
-            self._scalars = tensorboard_writer()(path.parent / "tensorboard", purge_step=first_step + 1)
         kept = [r for r in read_log(path) if r["step"] <= first_step] if path.exists() else []
         with whole_file(path) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
@@ -52,33 +42,12 @@ class RunLog:
             self._file.write(f"{json.dumps(record)}\n".encode())
         except OSError as cause:
             raise DataError(f"{self._path} cannot be written: {cause.strerror}; free some space and resume") from cause
-        if self._scalars:
-            for name, value in record.items():
-                if name != "step":
-                    self._scalars.add_scalar(name, value, record["step"])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-        if self._scalars:
-            self._scalars.close()
-
-
-def tensorboard_writer() -> "type[SummaryWriter]":
-    """The class that writes TensorBoard's files.
-
-    Raises:
-        ConfigError: TensorBoard is not installed.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ConfigError(
-            "train.tensorboard wants TensorBoard, which is not installed: pip install 'segnet[logs]'"
-        ) from None
-    return SummaryWriter
 
 
 def read_log(path: Path) -> list[Record]:

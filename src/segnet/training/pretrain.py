@@ -33,7 +33,7 @@ from segnet.training.checkpoint import State, save_checkpoint, state_to_begin_wi
 from segnet.training.interrupt import Interrupt
 from segnet.training.log import LOG_EVERY, RunLog
 from segnet.training.loss_scale import loss_scaler, take_step
-from segnet.training.progress import steps_shown
+from segnet.training.progress import StepsShown
 from segnet.training.reconstruction import Rebuilt, Span, given_to, measure, spans_of_training
 from segnet.training.schedules import lr_multiplier
 from segnet.version import __version__
@@ -88,10 +88,9 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
 
     with (
         RunLog(out / "log.jsonl", run.step) as log,
-        steps_shown(console) as progress,
+        StepsShown(console, f"autoencoder on {device_spec}", num_steps, run.step) as shown,
         Interrupt(console) as interrupt,
     ):
-        task = progress.add_task(f"autoencoder on {device_spec}", total=num_steps, completed=run.step, note="")
         while run.step < num_steps:
             batch = next(batches)
             span = spans[run.step // steps_per_span]
@@ -103,7 +102,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
 
             seen += len(batch.names)
             speed = seen / (time.perf_counter() - began)
-            progress.update(task, advance=1, note=f"{span}, loss {loss:.4f}, {speed:.1f} images/s")
+            shown.update(run.step, f"{span}, loss {loss:.4f}, {speed:.1f} images/s")
             if run.step % LOG_EVERY == 0:
                 record = {"step": run.step, "stages": span, "loss": loss, "lr": lr}
                 log.write({**record, "images_per_s": round(speed, 2)})

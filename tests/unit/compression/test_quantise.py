@@ -62,12 +62,12 @@ def test_it_predicts_nearly_as_the_model(
 
 
 def test_options_that_int8_does_not_support(quantised: tuple[Path, QuantisedCard]) -> None:
-    with pytest.raises(ConfigError, match="is quantised: it runs on openvino, on the processor, in int8"):
+    with pytest.raises(ConfigError, match="is quantised: it runs on openvino, on the CPU, in int8"):
         Predictor(quantised[0], precision="bfloat16")
     assert Predictor(quantised[0], precision="int8").backend.precision == "int8"
     with pytest.raises(ConfigError, match="precision int8 is that of a quantised file: make one with segnet quantise"):
         Predictor("segnet-basic-camvid", precision="int8")
-    with pytest.raises(ConfigError, match="a quantised file has no model to sample"):
+    with pytest.raises(ConfigError, match="a quantised file has no PyTorch model to sample"):
         Predictor(quantised[0])(np.zeros((9, 13, 3), np.uint8), uncertainty_samples=2)
 
 

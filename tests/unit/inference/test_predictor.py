@@ -247,7 +247,7 @@ def test_a_module_of_anybody_predicts(image: np.ndarray) -> None:
     result = predictor(image, confidence=True)
     assert np.array_equal(result.classes, (image.mean(2) > 127.5).astype(np.uint8))
     half = torch.nn.AvgPool2d(2)
-    with pytest.raises(ShapeError, match=r"expected logits \(N, K, H, W\) at the size of the image"):
+    with pytest.raises(ShapeError, match=r"expected logits \(N, K, H, W\) = \(1, K, 21, 33\) at the size of the image"):
         Predictor(half, labels, device="cpu")(image)
 
 

@@ -14,7 +14,7 @@ from segnet.nn.layers import ConvBN
 from segnet.nn.losses import cross_entropy
 from segnet.nn.recompute import is_recomputing, recomputing
 from segnet.training.distributed import Processes
-from segnet.training.train import fit
+from segnet.training.recipe import train_from_config
 
 
 def random_image(*shape: int) -> Tensor:
@@ -92,4 +92,4 @@ def test_evaluation_inside_changes_nothing() -> None:
 def test_several_processes_refuse_it(tmp_path: Path) -> None:
     config = load_config(overrides=["train.low_memory=true"])
     with pytest.raises(ConfigError, match=r"train\.low_memory works in one process, not in 2"):
-        fit(config, tmp_path, processes=Processes(0, 2))
+        train_from_config(config, tmp_path, processes=Processes(0, 2))

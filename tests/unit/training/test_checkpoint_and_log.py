@@ -1,5 +1,4 @@
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
@@ -157,26 +156,6 @@ def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with RunLog(None) as log:
         log.write({"step": 10, "loss": 1.0})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_tensorboard_gets_every_number_and_forgets_what_is_written_again(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    with RunLog(tmp_path / "log.jsonl", tensorboard=True) as log:
-        for step in (10, 20, 30):
-            log.write({"step": step, "loss": step / 10, "lr": 0.5})
-    with RunLog(tmp_path / "log.jsonl", first_step=20, tensorboard=True) as log:
-        log.write({"step": 30, "loss": 7.0})
-    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert sorted(events.Tags()["scalars"]) == ["loss", "lr"]
-    assert [(e.step, e.value) for e in events.Scalars("loss")] == [(10, 1.0), (20, 2.0), (30, 7.0)]
-
-
-def test_missing_tensorboard_is_named_and_nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(ConfigError, match=r"pip install 'segnet\[logs\]'"):
-        RunLog(tmp_path / "log.jsonl", tensorboard=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -27,7 +27,7 @@ from segnet.errors import ConfigError, DataError, NonFiniteError, WeightsError
 from segnet.inference.evaluate import evaluate
 from segnet.io.files import whole_file
 from segnet.training.checkpoint import load_checkpoint, save_checkpoint
-from segnet.training.train import fit
+from segnet.training.recipe import train_from_config
 from segnet.weights.file import load_weights
 
 Result = dict[str, Any]
@@ -159,7 +159,8 @@ def train_cell(cell: TrainingCell, folder: Path, console: Console | None = None)
             config = cell.config.model_copy(update={"train": cell.config.train.model_copy(update={"epochs": epochs})})
             if number > 1:
                 _go_on_from(folder / f"stage{number - 1}", stage, config)
-            weights = fit(config, stage, resume=(stage / "checkpoint.pt").exists(), console=console)
+            resume = (stage / "checkpoint.pt").exists()
+            weights = train_from_config(config, stage, resume=resume, console=console)
             record = {"epochs": epochs, **_scores(cell, config, weights, device_spec, last=number == len(cell.stages))}
             with whole_file(scored) as temporary:
                 temporary.write_text(json.dumps(record))

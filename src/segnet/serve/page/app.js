@@ -49,16 +49,16 @@ function offer() {
 
 async function segment(image) {
   const own = ++turn;
-  const [model, where] = [model(), chosen("where")];
+  const [chosenModel, where] = [model(), chosen("where")];
   const limits = { longest: Number($("detail").value), maxPixels: where === "server" ? site.max_pixels : null };
   const { pixels, from } = await readImage(image, limits);
   const samples = chosen("view") === "uncertainty" ? SAMPLES_OF_DROPOUT : 0;
   const answer =
     where === "server"
-      ? await segmentOnServer(model, pixels, { samples, live })
-      : await segmentInBrowser(model, site.runtime, pixels);
+      ? await segmentOnServer(chosenModel, pixels, { samples, live })
+      : await segmentInBrowser(chosenModel, site.runtime, pixels);
   if (own !== turn) return;
-  result = { ...answer, source: image, image: pixels, from, model: model, shares: shares(answer.classes) };
+  result = { ...answer, source: image, image: pixels, from, model: chosenModel, shares: shares(answer.classes) };
 }
 
 async function run() {

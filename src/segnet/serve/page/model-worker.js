@@ -5,7 +5,7 @@ let opened = { model: null, session: null };
 onmessage = async ({ data: { model, runtime, pixels, numClasses } }) => {
   try {
     const ort = await import(runtime);
-    if (opened.net !== model) {
+    if (opened.model !== model) {
       ort.env.wasm.wasmPaths = new URL(".", runtime).href;
       ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
       await opened.session?.release();

@@ -40,7 +40,7 @@ export async function segmentOnServer(model, pixels, { samples, live }) {
     confidence: Uint8Array.from(confidence, (colour) => colour & 255),
     entropy: entropy ? Uint8Array.from(entropy, (colour) => colour & 255) : null,
     ms: performance.now() - begun,
-    where: `on the server (${answer.backend}; the model alone ${Math.round(answer.net_ms)} ms)`,
+    where: `on the server (${answer.backend}; the model alone ${Math.round(answer.model_ms)} ms)`,
   };
 }
 

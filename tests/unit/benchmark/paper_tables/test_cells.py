@@ -64,7 +64,7 @@ def test_stages_are_one_run_and_a_stopped_cell_goes_on(
     """Stages 1, 2: stopped after the first, gone on with; the weights are those of two epochs at once."""
     at_once = train_cell(cell(tiny_camvid, (2,)), tmp_path / "once")
     fitted: list[int] = []
-    real_fit = cells.fit
+    real_fit = cells.train_from_config
 
     def fit(settings: Config, out: Path, **more: Any) -> Path:
         if settings.train.epochs == 2 and not fitted.count(2):
@@ -73,7 +73,7 @@ def test_stages_are_one_run_and_a_stopped_cell_goes_on(
         fitted.append(settings.train.epochs)
         return real_fit(settings, out, **more)
 
-    monkeypatch.setattr(cells, "fit", fit)
+    monkeypatch.setattr(cells, "train_from_config", fit)
     staged = cell(tiny_camvid, (1, 2), score_training=True)
     with pytest.raises(KeyboardInterrupt):
         finished_or(tmp_path / "c", staged.settings(), lambda: train_cell(staged, tmp_path / "c"))
@@ -123,7 +123,7 @@ def test_what_goes_wrong_with_one_model_is_said_and_tried_again(
     def fit(*_: object, **__: object) -> Path:
         raise error
 
-    monkeypatch.setattr(cells, "fit", fit)
+    monkeypatch.setattr(cells, "train_from_config", fit)
     assert words in train_or_say_why(cell(tiny_camvid, (1,)), tmp_path / "c")["failure"]
     assert not (tmp_path / "c" / "cell.json").exists()
 
@@ -249,7 +249,7 @@ def test_a_table_of_scores_is_as_it_was_when_a_cell_is_refused_or_stopped(
         assert made(tmp_path) == before
     (tmp_path / "cells" / "table4" / "bilinear-interpolation-natural" / "cell.json").unlink()
     (tmp_path / "cells" / "table4" / "bilinear-interpolation-natural" / "stage1" / "scores.json").unlink()
-    monkeypatch.setattr(cells, "fit", stop)
+    monkeypatch.setattr(cells, "train_from_config", stop)
     with pytest.raises(KeyboardInterrupt):
         run_table("table4", options)
     assert made(tmp_path) == before
@@ -258,14 +258,14 @@ def test_a_table_of_scores_is_as_it_was_when_a_cell_is_refused_or_stopped(
 def test_a_cell_without_memory_is_a_dash_and_the_next_model_goes_on(
     tiny_camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_fit = cells.fit
+    real_fit = cells.train_from_config
 
     def fit(settings: Config, out: Path, **more: Any) -> Path:
         if settings.model.name == "fcn-basic":
             raise MemoryError
         return real_fit(settings, out, **more)
 
-    monkeypatch.setattr(cells, "fit", fit)
+    monkeypatch.setattr(cells, "train_from_config", fit)
     text = run_table(
         "table4",
         Options(

@@ -14,6 +14,7 @@ BY_HAND = {
     # model: bytes of indices, bytes of maps
     "segnet": (INDICES_VGG, 0),
     "bayesian-segnet": (INDICES_VGG, 0),
+    "bayesian-segnet-camvid": (INDICES_VGG, 0),
     "segnet-basic": (INDICES_BASIC, 0),
     "bayesian-segnet-basic": (INDICES_BASIC, 0),
     "autoencoder": (INDICES_BASIC, 0),
