@@ -1,9 +1,9 @@
 """What a run finds in its images and labels before the first step: their range of values, and what may be a mistake."""
 
 from segnet.config import Config
-from segnet.data.formats import open_dataset
 from segnet.data.checking import before_training
 from segnet.data.datasets.paired import PairedImages
+from segnet.data.formats import open_dataset
 from segnet.data.value_range import measure_values
 from segnet.training.start import reading_of
 
