@@ -263,7 +263,6 @@ def test_other_answers_methods_and_paths(client: Client) -> None:
         "/../pyproject.toml",
         "/%2e%2e/pyproject.toml",
         "//etc/passwd",
-        "/docs",
         "/static/../app.py",
     ):
         assert refusal(client.get(path), 404, "not_found")
@@ -284,7 +283,7 @@ def refusal(answer: Response, status: int, error: str) -> bool:
     return True
 
 
-# ------------------------------------------------------------------------------------------------ shapes, batches, KServe
+# ------------------------------------------------------------------------------------------------ shapes and batches
 
 
 def test_shapes_give_the_classes_back(client: Client, models: dict[str, Loaded]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -270,8 +271,12 @@ def test_several_processes_answer_and_one_that_dies_is_replaced() -> None:
         try:
             found = re.search(r"http://\S+", process.stdout.readline())
             assert found
-            until(lambda: len(children(process.pid)) >= 2)
+            until(lambda: len(children(process.pid)) >= 3)  # and the one that minds shared resources
             assert post(found[0], png(32, 32)).status_code == 200
+            before = children(process.pid)
+            os.kill(int(before[-1]), signal.SIGKILL)
+            until(lambda: len(children(process.pid)) == len(before) and before[-1] not in children(process.pid))
+            assert post(found[0], png(32, 32)).status_code == 200  # by the other one
         finally:
             process.send_signal(signal.SIGTERM)
         process.wait(60)
