@@ -76,8 +76,8 @@ def evaluate_to_folder(
             calibration.add(result.confidence, prediction, sample.target)
         scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
         if save_predictions:
-            picture_path = palette.to_palette_image(prediction, dataset.label_set)
-            save_image(picture_path, out / "predictions" / f"{sample.name}.png")
+            as_palette = palette.to_palette_image(prediction, dataset.label_set)
+            save_image(as_palette, out / "predictions" / f"{sample.name}.png")
     with whole_file(out / "scores.json") as temporary:
         temporary.write_text(json.dumps({**facts, **scores.to_dict(), "calibration": calibration.to_dict()}, indent=1))
     write_report(
