@@ -66,14 +66,18 @@ class LabelSurvey:
         """In all files."""
         return sum(found.pixels for found in self.values.values())
 
-    def smoothed_values(self) -> list[int]:
-        """Values that lie between those of their neighbours, only along boundaries; empty where they are too few."""
+    def smoothed_values(self, least: int = _FEWEST_SMOOTHED) -> list[int]:
+        """Values that lie between those of their neighbours, only along boundaries.
+
+        Args:
+            least: empty where they are fewer: one or two may be thin classes.
+        """
         found = [
             value
             for value, of in self.values.items()
             if not of.has_region and (self.lossy or of.between >= _BETWEEN_SHARE * of.pixels)
         ]
-        return sorted(found) if len(found) >= _FEWEST_SMOOTHED else []
+        return sorted(found) if len(found) >= least else []
 
 
 def survey_labels(paths: Iterable[Path], *, as_colours: bool = False) -> LabelSurvey:
