@@ -21,7 +21,6 @@ NAMING = ("id", "arg", "name", "attr")  # the fields of syntax nodes that hold a
 FORBIDDEN = {
     r"pictures?|photographs?": "image",
     r"(?<![\w-])nets?(?![\w-])": "model (U-Net, V-Net and SegNet are names)",
-    r"gt": "target",
     r"wanted|wants": "expected, needs",
     r"data sets?|parted|parting": "dataset, split",
     r"chance": "random, augmentation",
