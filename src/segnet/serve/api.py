@@ -120,7 +120,7 @@ def api_router(service: Service) -> APIRouter:
     @router.post(
         "/v1/segment/batch",
         summary="Segment several images",
-        description=f"Up to {service.limits.images_of_a_form} fields `{FIELD}` in a form; a summary or problem for each.",
+        description=f"A form of up to {service.limits.images_of_a_form} images; a summary or a problem for each.",
         response_model=BatchSummary,
         responses={status: answer for status, answer in SEGMENT_ANSWERS.items() if status not in (200, 406)},
         openapi_extra={"requestBody": BATCH_BODY},

@@ -84,7 +84,7 @@ def require_size(size_px: tuple[int, ...], max_pixels: int, max_side_px: int) ->
 
 def broken_image(got: str) -> RefusalError:
     """400: the file begins like an image and cannot be decoded."""
-    do = "save the image anew and send it again"
+    do = "save the image again and send that file"
     return RefusalError(HTTPStatus.BAD_REQUEST, "broken_image", f"{_EXPECTED}, whole", got, do)
 
 
