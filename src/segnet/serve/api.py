@@ -32,7 +32,6 @@ from segnet.serve.problem import Problem, problem_of
 from segnet.serve.refusal import RefusalError
 from segnet.serve.service import Service
 from segnet.serve.shapes import Masks, Polygons, geojson, polygons, run_lengths
-from segnet.serve.upload import FIELD
 from segnet.serve.workers import Answered
 
 _MOST_LONGEST_SIDE_PX = 16_384
