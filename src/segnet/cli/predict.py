@@ -42,8 +42,9 @@ def predict(
     memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, help="Pixels to which larger images are resized; 0 leaves them; default: as in training."),
+    ] = None,
     max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
     bands: Annotated[
         str, typer.Option(help="Bands of the files for the model's channels, such as 4,3,2; default: as in training.")
@@ -95,7 +96,7 @@ def predict(
         device=device_name(device),
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
-        longest_side_px=longest_side or None,
+        longest_side_px=longest_side,
         tta=tta,
         reading=image_reading(bands, value_range),
     )
