@@ -26,6 +26,7 @@ def train(
     from segnet.data import open_dataset
     from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
+    from segnet.training.data_look import warnings_before
     from segnet.training.distributed import join_processes
     from segnet.training.planning import plan_run
     from segnet.training.recipe import train_from_config
@@ -35,6 +36,8 @@ def train(
     config, out, lines = plan_run(recipe, overrides, out, minutes=minutes, resume=resume)
     with join_processes() as processes:
         if processes.is_first:
+            for line in warnings_before(config):
+                say(f"WARNING: {line}")
             for line in lines:
                 say(line)
             say(f"\n{config.to_toml()}")

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from segnet.config import Config, load_config
-from segnet.errors import ConfigError
+from segnet.errors import ConfigError, WeightsError
+from segnet.io.text import toml_value
+from segnet.training.data_look import with_range_of_values
 from segnet.training.run_context import chosen_config, config_of_run
 from segnet.training.trial import measure_times, within_minutes
 
@@ -35,24 +37,23 @@ def plan_run(
         why = "a run that goes on has its schedule" if resume else "is measured in one process"
         raise ConfigError(f"--minutes: {why}; leave it out, and set train.epochs or train.max_steps instead")
     if resume:
-        kept = config_of_run(out, overrides) if recipe is None else given
-        return (kept, out, ()) if kept else (*_of_data(overrides, alone=False, out=out),)
+        kept = config_of_run(out, overrides) if recipe is None else with_range_of_values(given)[0]
+        if kept is None:
+            raise WeightsError(f"no checkpoint at {out / 'checkpoint.pt'}; start without --resume")
+        return kept, out, ()
     if (out / "checkpoint.pt").exists():  # before anything is measured
         raise ConfigError(
             f"{out} holds a run already; add --resume (resume=True) to go on with it, or name another folder"
         )
+    config, lines = with_range_of_values(given)
     if recipe is None:
-        config, out, lines = _of_data(overrides, alone=alone, out=out)
-    else:
-        config, lines = given, ()
+        low_high = config.data.value_range
+        values = [f"data.value_range={toml_value(list(low_high))}"] if low_high else []
+        config, chosen = chosen_config([*values, *overrides], try_out=alone)
+        lines = (*chosen, *lines)
     if not alone:
         return config, out, lines
     times = measure_times(config)
     if minutes:
         config = within_minutes(config, times, minutes)
     return config, out, (*lines, times.line(config))
-
-
-def _of_data(overrides: list[str], *, alone: bool, out: Path) -> tuple[Config, Path, tuple[str, ...]]:
-    config, lines = chosen_config(overrides, try_out=alone)
-    return config, out, lines

@@ -16,7 +16,7 @@ from segnet.models.released_form import set_released_form
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
-from segnet.training.start import create_for_dataset, reading_of
+from segnet.training.start import Widths, create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
@@ -48,7 +48,7 @@ def train_from_config(
         Path of the kept weights, `out/best.safetensors`.
 
     Raises:
-        WeightsError: weights to begin with, or the checkpoint to go on from, are missing or broken.
+        WeightsError: weights to begin with, or the checkpoint to resume from, are missing or broken.
         SegNetError: as in `fit`.
         KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
@@ -57,7 +57,8 @@ def train_from_config(
     state = state_to_begin_with(config, out, resume=resume)
     train_set, val_set = open_sets(config)
     torch.manual_seed(config.train.seed)
-    settings, model = config.model, build_model(config, train_set, with_weights=state is None)
+    settings, widths = config.model, widths_to_start_with(config) if state is None else state.get("widths", {})
+    model = build_model(config, train_set, widths, with_weights=state is None)
     card = WeightsCard(
         model=settings.name,
         normalisation=settings.normalisation,
@@ -89,19 +90,22 @@ def open_sets(config: Config) -> tuple[Dataset, Dataset]:
     return train_set, val_set
 
 
-def build_model(config: Config, train_set: Dataset, *, with_weights: bool = True) -> nn.Module:
+def build_model(
+    config: Config, train_set: Dataset, widths: Widths | None = None, *, with_weights: bool = True
+) -> nn.Module:
     """The model that settings ask for.
 
     Args:
         config: resolved settings.
         train_set: not empty; it gives channels, classes and, for other channels than RGB, statistics.
-        with_weights: load the weights to begin with; a checkpoint brings its own.
+        widths: of a lean model; None is the paper's.
+        with_weights: load the weights to begin with; a checkpoint has its own.
 
     Raises:
         ConfigError or WeightsError: settings or weights that do not fit the model.
     """
     settings = config.model
-    model = create_for_dataset(config, train_set, measure=with_weights)
+    model = create_for_dataset(config, train_set, measure=with_weights, widths=widths)
     set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
     if settings.vgg16 and with_weights:
         load_vgg16(model, find_vgg16(settings.vgg16))

@@ -1,8 +1,7 @@
-"""What a run finds around it, the data and the machine, and the settings that `auto_config.py` makes of that."""
+"""What a run finds around it, the data and the machine, and the settings that `auto_config.py` chooses for them."""
 
 import os
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from statistics import median_low
 
@@ -12,10 +11,8 @@ from pydantic import ValidationError
 
 from segnet.config import Config, load_config
 from segnet.data import open_dataset
-from segnet.data.datasets.paired import PairedImages
 from segnet.data.object_size import object_sizes_px
 from segnet.data.sample import Dataset
-from segnet.data.value_range import reading_for
 from segnet.device import choose_device
 from segnet.errors import DataError, WeightsError
 from segnet.io.text import read_text, toml_value
@@ -42,12 +39,8 @@ def chosen_config(overrides: list[str], *, try_out: bool = False) -> tuple[Confi
         DataError, LabelError or ShapeError: what opening or reading the training images raises.
     """
     given = load_config(None, overrides)
-    value_range = None
     dataset = open_dataset(given.data.path, given.data.train_split, given.data.format, reading=reading_of(given.data))
-    if isinstance(dataset, PairedImages) and "value_range" not in given.data.model_fields_set:
-        dataset.reading = reading_for([image for image, _ in dataset.pairs], bands=given.data.bands)
-        value_range = dataset.reading.value_range
-    data = replace(look_at_data(dataset), value_range=value_range)
+    data = look_at_data(dataset)
     machine, starts = look_at_machine(choose_device(given.train.device).device), starts_at_hand()
 
     def choose(tried: Tried | None) -> tuple[Config, tuple[str, ...]]:
@@ -68,7 +61,7 @@ def chosen_config(overrides: list[str], *, try_out: bool = False) -> tuple[Confi
 
 
 def config_of_run(out: Path, overrides: list[str]) -> Config | None:
-    """Settings of the training run in a folder, for going on with it; None where it holds none.
+    """Settings of the training run in a folder, to resume it; None if the folder holds no run.
 
     Args:
         out: the folder.
@@ -116,8 +109,6 @@ def starts_at_hand() -> list[Start]:
         try:
             card = read_card(find_weights(name))
         except WeightsError:
-            continue
-        if card.widths:  # a lean model: its layers do not fit the whole one
             continue
         starts.append(Start(name, card.model, card.normalisation, card.label_set.names))
     return starts

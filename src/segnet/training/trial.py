@@ -25,6 +25,7 @@ from segnet.training.objective import Objective, class_weights_of
 from segnet.training.progress import duration
 from segnet.training.recipe import build_model, open_sets
 from segnet.training.run import Run
+from segnet.training.start import widths_to_start_with
 from segnet.training.train import Plan
 from segnet.weights.file import WeightsCard
 
@@ -86,7 +87,7 @@ def measure_times(config: Config) -> Times:
         SegNetError: what the run itself would raise at its first step.
     """
     train_set, val_set = open_sets(config)
-    model = build_model(config, train_set, with_weights=False)
+    model = build_model(config, train_set, widths_to_start_with(config), with_weights=False)
     run = _throwaway(config, model, train_set)
     loader = _loader(config, train_set)
     batches, read_s, learn_s = loader.batches(0, _TIMED_STEPS), list[float](), list[float]()
@@ -161,7 +162,7 @@ def try_starts(configs: Sequence[tuple[Start | None, Config]], num_steps: int) -
         changed = {"max_steps": num_steps, "average": 0.0}
         config = whole.model_copy(update={"train": whole.train.model_copy(update=changed)})
         train_set, val_set = open_sets(config)
-        run = _throwaway(config, build_model(config, train_set), train_set, weigh=True)
+        run = _throwaway(config, build_model(config, train_set, widths_to_start_with(config)), train_set, weigh=True)
         loader = _loader(config, train_set)
         plan = Plan(config.train, loader.steps_per_epoch)
         for step, batch in enumerate(loader.batches(0, plan.num_steps)):

@@ -125,15 +125,16 @@ def test_a_trial_is_made_where_no_weights_know_a_class(animals: Path, monkeypatc
     assert len(tried) == 1
 
 
-def test_16_bit_images_get_one_range_that_the_weights_keep(animals: Path) -> None:
+def test_16_bit_images_get_one_range_that_the_weights_keep(animals: Path, tmp_path: Path) -> None:
     for path in sorted((animals / "images").rglob("*.png")):
         grey = np.asarray(Image.open(path))[..., 0].astype(np.uint16) * 16  # a camera of 12 bits
         Image.fromarray(grey).save(path)
-    config, lines = chosen_config(words(animals))
+    config, _, lines = plan_run(None, words(animals), tmp_path / "run")
     assert config.data.value_range is not None
     assert config.data.value_range[0] < 20 and 2500 < config.data.value_range[1] < 3500
-    assert any(line.startswith("values: ") and "black..white" in line for line in lines)
-    assert chosen_config(words(animals, "data.value_range=[0,4095]"))[0].data.value_range == (0, 4095)
+    assert any("is 0..255 in every image, as in training (data.value_range)" in line for line in lines)
+    given = plan_run(None, words(animals, "data.value_range=[0,4095]"), tmp_path / "run")[0]
+    assert given.data.value_range == (0, 4095)
 
 
 def test_a_log_file_gets_a_line_every_so_often(

@@ -1,6 +1,7 @@
 import os
 import tomllib
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
