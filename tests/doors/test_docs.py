@@ -15,11 +15,11 @@ from documents import ROOT, anchors, blocks_of, commands_in, require_known_comma
 from segnet.models import MODELS, create_model
 
 DOCS = ROOT / "docs"
-# Every block of these runs, in order, in an empty folder. own-data.md and other-channels.md have tests of their own.
+# Every block of these runs, in order, in an empty folder. own-data.md, other-channels.md and training.md have tests of their own.
 PAGES = (
     "pooling-in-your-model.md",
     "pooling-indices.md",
-    *(pytest.param(f"{name}.md", marks=pytest.mark.slow) for name in ("index", "training", "your-model")),
+    *(pytest.param(f"{name}.md", marks=pytest.mark.slow) for name in ("index", "runs")),
     *(pytest.param(f"{name}.md", marks=pytest.mark.slow) for name in ("prediction", "evaluation")),
 )
 ALL_PAGES = sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))

@@ -14,8 +14,9 @@ from segnet.data.street.scenes import Street
 from segnet.data.transforms import image_to_tensor
 from segnet.inference.evaluate import evaluate
 from segnet.inference.predictor import Predictor
+from segnet.io.files import sha256_of
 from segnet.labels import CAMVID_11, VOID
-from segnet.weights.file import find_weights, read_card
+from segnet.weights.file import WEIGHTS, find_weights, read_card
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 NAME = "segnet-basic-camvid"
@@ -35,10 +36,18 @@ def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, model: 
     assert card.label_set == CAMVID_11
     assert card.model == model
     assert card.licence == "Apache-2.0"
+    assert sha256_of(find_weights(weights)) == WEIGHTS[weights].sha256
     assert "epochs" in card.recipe
     assert len(card.class_iou) == 11
     for name, value in claimed(weights).items():
         assert card.scores[name] == pytest.approx(value, abs=0.0006), name  # printed with three digits
+
+
+def test_the_weights_in_the_package_say_the_terms_of_their_training_data() -> None:
+    card = read_card(find_weights(NAME))
+    assert "CC BY-NC" in card.data_terms
+    assert "asks to be cited" in card.data_terms
+    assert "shared" not in card.recipe
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import typer
 
 from segnet.errors import ConfigError, nearest
 
-WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, or a .safetensors file.")]
+WeightsOption = Annotated[str, typer.Option(help="Name of weights that ship, a .safetensors file, or hf://owner/repo.")]
 DataOption = Annotated[str, typer.Option(help="Folder of the dataset, or street for the drawn scenes.")]
 FormatOption = Annotated[str, typer.Option("--format", help="auto, or a name of segnet.data.DATA_FORMATS.")]
 BackendOption = Annotated[str, typer.Option(help="auto, eager (PyTorch), compiled, openvino or onnxruntime.")]

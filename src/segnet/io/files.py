@@ -1,4 +1,4 @@
-"""Writing and downloading files so that they appear whole or not at all."""
+"""Writing files so that they appear whole or not at all."""
 
 import contextlib
 import errno
@@ -6,17 +6,11 @@ import hashlib
 import os
 import secrets
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.client import HTTPException
 from pathlib import Path
 
-from segnet.errors import ConfigError, DataError, SegNetError, WeightsError
-
-TIMEOUT_S = 30
+from segnet.errors import ConfigError, DataError, SegNetError
 
 _REMEDIES = {
     errno.ENOSPC: "free some space and run again",
@@ -26,7 +20,7 @@ _REMEDIES = {
     errno.EROFS: "choose a folder you may write to",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
     errno.EEXIST: "a part of the path is a file, not a folder; choose another path",
-    errno.EISDIR: "a folder of that name is in the way; choose another name",
+    errno.EISDIR: "a folder has that name; choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
@@ -43,7 +37,7 @@ def cache_folder() -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether the file exists and this user may see it; False in a folder without permission."""
+    """Whether the file exists; False if this user may not read its folder."""
     try:
         return path.is_file()
     except OSError:
@@ -60,18 +54,18 @@ def sha256_of(path: Path) -> str:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; the file written there is renamed to `path` when the block succeeds.
 
-    The file is flushed to the disk before it is renamed, so a reader, or a machine that loses power, finds the old file
-    or the new one. When the block fails, also by Ctrl-C, the temporary file is removed and `path` is not changed.
-    Missing parent folders are created.
+    The file is flushed to the disk before it is renamed, so a reader finds the old file
+    or the new one, even after a power failure. When the block fails, also by Ctrl-C, the temporary file is removed and
+    `path` is not changed. Missing parent folders are created.
 
     Args:
         path: the file to write; an existing one is replaced.
 
     Yields:
-        A path in the same folder, with the same suffix, at which nothing exists yet.
+        A path in the same folder, with the same suffix, where nothing exists yet.
 
     Raises:
-        DataError: the disk is full, the folder cannot be written, or the system refused otherwise.
+        DataError: the disk is full, the folder cannot be written, or another error of the system.
 
     Example:
         >>> with whole_file(Path("scores.json")) as temporary:
@@ -99,8 +93,8 @@ def whole_files(path: Path) -> Iterator[Path]:
     """As `whole_file`, for a format of several files or of a folder.
 
     Yields a path of the same name in a temporary folder. The files written there are moved beside `path` when the block
-    succeeds: an existing `path` is removed first and the new one is moved last, so a reader that finds it finds all of
-    its files. When the block fails, nothing is changed.
+    succeeds: an existing `path` is removed first and the new one is moved last, so a reader that finds `path` finds all
+    files. When the block fails, nothing is changed.
 
     Args:
         path: the main file, or a folder; existing ones are replaced, but never a folder by a file or the other way
@@ -186,32 +180,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def download(url: str, path: Path, sha256: str) -> None:
-    """Downloads published weights to `path`, whole and with the expected hash, or not at all.
-
-    Args:
-        url: what to fetch.
-        path: where to put it.
-        sha256: the file's hash, or its first hexadecimal digits.
-
-    Raises:
-        WeightsError: no network, an interrupted transfer, or another hash; says where to put the file by hand.
-        DataError: the file cannot be written.
-    """
-    by_hand = f"put the file by hand at {path}"
-    got = hashlib.sha256()
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-                for chunk in iter(partial(answer.read, 1 << 20), b""):
-                    got.update(chunk)
-                    file.write(chunk)
-        except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as cause:
-            raise WeightsError(f"{url} cannot be fetched ({cause}); {by_hand}") from None
-        if not got.hexdigest().startswith(sha256):
-            raise WeightsError(
-                f"{url} gave a file of sha256 {got.hexdigest()[:16]}..., expected {sha256[:16]}...; "
-                f"it was discarded; try again, or {by_hand}"
-            )

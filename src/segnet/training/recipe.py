@@ -14,10 +14,11 @@ from segnet.models.released_form import set_released_form
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
-from segnet.training.start import create_for_dataset, reading_of
+from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
+from segnet.weights.named import DATA_TERMS
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
 
 
@@ -45,7 +46,7 @@ def train_from_config(
         Path of the kept weights, `out/best.safetensors`.
 
     Raises:
-        WeightsError: weights to begin with, or the checkpoint to go on from, are missing or broken.
+        WeightsError: weights to begin with, or the checkpoint to resume from, are missing or broken.
         SegNetError: as in `fit`.
         KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
@@ -55,9 +56,10 @@ def train_from_config(
     train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
     torch.manual_seed(config.train.seed)
     settings = config.model
-    model = create_for_dataset(config, train_set, measure=state is None)
+    widths = widths_to_start_with(config) if state is None else state.get("widths", {})
+    model = create_for_dataset(config, train_set, measure=state is None, widths=widths)
     set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
-    if settings.vgg16 and state is None:  # a checkpoint brings its own weights
+    if settings.vgg16 and state is None:  # a checkpoint has its own weights
         load_vgg16(model, find_vgg16(settings.vgg16))
     if settings.start and state is None:
         load_matching(
@@ -74,6 +76,7 @@ def train_from_config(
         recipe=config.to_toml(),
         trained_on=f"{config.data.train_split} of {train_set.label_set.name}",
         licence=settings.licence,
+        data_terms=DATA_TERMS.get(train_set.label_set.name, ""),
         version=__version__,
     )
     job = Job(config, model, train_set, val_set, card, out, tuple(callbacks), workers=config.data.workers)

@@ -4,7 +4,7 @@ A run is a folder:
 
     config.toml        the resolved settings
     log.jsonl          one record per few steps and per evaluation
-    checkpoint.pt      all that is needed to go on; stopping anywhere, kill -9 included, changes nothing in the result
+    checkpoint.pt      all that is needed to resume; stopping anywhere, kill -9 included, changes nothing in the result
     best.safetensors   the weights of the best evaluation, with their label set, settings and scores
 
 `fit` trains anybody's model on anybody's dataset; `train_from_config` (`recipe.py`) builds both from settings. Several
@@ -43,6 +43,7 @@ from segnet.training.progress import StepsShown
 from segnet.training.run import Run
 from segnet.training.schedules import lr_multiplier
 from segnet.training.start import card_of
+from segnet.training.teacher import teacher_of
 from segnet.training.trackers import callbacks_of
 from segnet.weights.file import WeightsCard
 
@@ -66,13 +67,13 @@ def fit(
 ) -> Path:
     """Trains a model of this package or any other on any dataset, and keeps its best weights.
 
-    PyTorch has one random state for all threads, so two runs at a time want two processes.
+    PyTorch has one random state for all threads, so two runs at a time need two processes.
 
     Args:
         model: (N, C, H, W) in [0, 1] -> logits (N, K, H, W); trained in place, and moved to the device. It ends with
             the weights of the last step; the best are in the file.
         train_set: a dataset of this package, or any with `__len__` and `__getitem__` as in `segnet.data.adapt_dataset`.
-        val_set: likewise, labelled with the same classes.
+        val_set: the same, labelled with the same classes.
         settings: of augmentation, loss and training; None takes the defaults.
         callbacks: see the run at its named moments; those that `settings` ask for come after them.
         out: folder of the run, made if missing.
@@ -92,7 +93,7 @@ def fit(
     Raises:
         ConfigError: `out` holds a run and `resume` is not set, its checkpoint is of other settings or of another
             command, settings that do not fit the model or the processes, or a tracker that is not installed.
-        WeightsError: the checkpoint to go on from is missing, broken, or of another model.
+        WeightsError: the checkpoint to resume from is missing, broken, or of another model.
         DataError: samples of another form, too few of them, or a file of the run cannot be written.
         LabelError: a class id that is not known, or no labelled pixel at all in a split.
         ShapeError: the model does not give (N, K, H, W) at the size of the image, takes another number of channels, or
@@ -190,6 +191,7 @@ def run_job(job: Job, state: State | None, *, console: Console | None, processes
     weights = None if job.loss else class_weights_of(config.loss, job.train_set, device_spec)
     objective = Objective(config.loss, weights, job.loss)
     run = Run.begin(config, job.card, job.model, objective, hooks, device_spec, processes, state)
+    run.teacher = teacher_of(config, job.train_set, device_spec)
     loop = Loop(job, run, plan, loader, console if console and processes.is_first else Console(quiet=True))
     if state is not None:
         loop.tell_changes(state)
@@ -357,11 +359,14 @@ class Plan:
 
     def evaluation_is_due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""
+        if not self.settings.evaluate_every:
+            return False
         return step % (self.settings.evaluate_every * self.steps_per_epoch) == 0 or step == self.num_steps
 
     def checkpoint_is_due(self, step: int) -> bool:
         """Whether to write a checkpoint after so many steps."""
-        return step % self.settings.checkpoint_every == 0 or self.evaluation_is_due(step)
+        is_last = step == self.num_steps
+        return step % self.settings.checkpoint_every == 0 or is_last or self.evaluation_is_due(step)
 
 
 def _has_no_classes(dataset: Any) -> bool:

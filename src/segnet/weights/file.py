@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -19,18 +18,19 @@ from torch import Tensor, nn
 
 from segnet.data.reading.bands import ImageReading
 from segnet.errors import ConfigError, WeightsError, nearest
-from segnet.io.files import cache_folder, download, is_file, sha256_of, whole_file
+from segnet.io.files import whole_file
 from segnet.labels import LabelSet
-from segnet.models import MODELS, create_model
+from segnet.models import MODELS, Widths, create_model
 from segnet.models.released_form import set_released_form
+from segnet.models.widths import widths_of
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
+from segnet.weights.finding import PICKLES
+from segnet.weights.finding import find_weights as find_weights  # noqa: PLC0414 (public here too)
 from segnet.weights.first_layer import as_mean_std, carry_channels
+from segnet.weights.named import WEIGHTS as WEIGHTS  # noqa: PLC0414
 
 _CARD = "segnet"
-_PICKLES = {".pth", ".pt", ".pkl", ".pickle", ".ckpt", ".bin"}
-_PACKAGE = Path(__file__).parent
-_LOCAL = Path("weights")  # of the current directory, such as a checkout
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class WeightsCard:
     Attributes:
         model: a key of `MODELS`.
         label_set: names and colours of the K classes.
-        normalisation: of the input. `save_weights` replaces it, `in_channels` and `statistics` by the model's own.
+        normalisation: of the input. `save_weights` replaces it, `in_channels`, `statistics` and `widths` by the model's
+            own.
         recipe: the resolved settings of the training run, TOML.
         scores: measured scores by name, 0..1; NaN, not measured, is left out of the file.
         class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
         trained_on: data and split.
         licence: of the weights.
+        data_terms: licence and terms of the training data, as far as they are known.
         version: of this package, when they were written.
         conv_bias: whether convolutions before BN have a bias, as in the released prototxts.
         bn_eps: added to the variance in batch normalisation; None is the model's own.
@@ -53,6 +55,7 @@ class WeightsCard:
         statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
         bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
         value_range: stored values that become 0 and 255; None takes the bit depth.
+        widths: (input, output) channels of the layers of a lean model that have fewer than the paper's; empty for that.
     """
 
     model: str
@@ -70,6 +73,8 @@ class WeightsCard:
     statistics: ChannelStatistics | None = None
     bands: tuple[int, ...] = ()
     value_range: tuple[float, float] | None = None
+    widths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    data_terms: str = ""
 
     @property
     def reading(self) -> ImageReading:
@@ -95,26 +100,6 @@ class WeightsCard:
             first = cause.errors()[0]
             field_path = "".join(f"{step}: " for step in first["loc"])
             raise WeightsError(f"weights card: {field_path}{first['msg']}; save the weights again") from None
-
-
-class NamedWeights(NamedTuple):
-    """Weights that have a name.
-
-    Attributes:
-        file: its name; searched in the package, in `weights/` of the current directory, and in the cache folder.
-        sha256: of the file; None where it is not checked.
-        url: where to download it from; None when it is not published.
-    """
-
-    file: str
-    sha256: str | None = None
-    url: str | None = None
-
-
-WEIGHTS: dict[str, NamedWeights] = {
-    "segnet-basic-camvid": NamedWeights("segnet-basic-camvid.safetensors"),
-    "segnet-camvid": NamedWeights("segnet-camvid.safetensors"),
-}
 
 
 def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: torch.dtype = torch.float16) -> None:
@@ -143,6 +128,7 @@ def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: t
             normalisation=normalisation.name,
             in_channels=normalisation.in_channels,
             statistics=statistics_of(model),
+            widths=widths_of(model),
         )
         _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
         filters = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
@@ -162,7 +148,8 @@ def load_weights(name_or_path: str | Path) -> tuple[nn.Module, WeightsCard]:
     """Builds the model that a weights file describes and fills it, by memory map.
 
     Args:
-        name_or_path: a key of `WEIGHTS`, or a `.safetensors` file that `save_weights` wrote.
+        name_or_path: a key of `WEIGHTS`, a `.safetensors` file that `save_weights` wrote, a folder of
+            `save_pretrained`, or an address (`hf://owner/repo`, `https://...`), as for `find_weights`.
 
     Returns:
         The model, float32, on the CPU, in eval mode; and the card.
@@ -189,6 +176,17 @@ def read_card(path: Path) -> WeightsCard:
     """
     with _open(path) as (_, text):
         return _card(text, path)
+
+
+def widths_in(path: Path, model: str) -> Widths:
+    """The widths of a lean model's weights file; none where the file has no card, or is of another model than `model`.
+
+    Raises:
+        WeightsError: the file is missing, broken or a pickle.
+    """
+    with _open(path) as (_, text):
+        card = _card(text, path) if text else None
+    return card.widths if card is not None and card.model == model else {}
 
 
 def load_matching(
@@ -261,46 +259,6 @@ def _for_input_of(
     return carried
 
 
-def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
-    """The file of named weights, or the path that was given.
-
-    Args:
-        name_or_path: a key of `WEIGHTS`, or a path.
-        cache: folder of downloaded files; None takes `cache_folder()`.
-
-    Raises:
-        WeightsError: unknown name, no such file (says where it was searched), or a file with another hash.
-        DataError: something has to be downloaded and the cache folder cannot be written.
-    """
-    if str(name_or_path) not in WEIGHTS:
-        path = Path(name_or_path).expanduser()
-        if path.is_dir():
-            raise WeightsError(f"{path} is a folder; give the .safetensors file in it, such as best.safetensors")
-        if path.is_file():
-            return path
-        if path.suffix or path.name != str(name_or_path):
-            raise WeightsError(f"no weights file at {path}; check the path, or give one of {', '.join(WEIGHTS)}")
-        raise WeightsError(f"unknown weights '{name_or_path}'; {nearest(str(name_or_path), WEIGHTS)}")
-    named = WEIGHTS[str(name_or_path)]
-    folders = (_PACKAGE, _LOCAL, cache or cache_folder())
-    found = [folder / named.file for folder in folders if is_file(folder / named.file)]
-    if not found and named.url and named.sha256:
-        download(named.url, folders[-1] / named.file, named.sha256)
-        return folders[-1] / named.file
-    if not found:
-        searched = ", ".join(str(folder.resolve()) for folder in folders)
-        raise WeightsError(
-            f"the weights '{name_or_path}' are not installed: no {named.file} in {searched}; put the file into one of "
-            "these folders"
-        )
-    if named.sha256 is not None and (sha256 := sha256_of(found[0])) != named.sha256:
-        raise WeightsError(
-            f"{found[0]} is not '{name_or_path}': sha256 {sha256[:16]}..., expected {named.sha256[:16]}...; "
-            "fetch it again"
-        )
-    return found[0]
-
-
 def _without_nan(scores: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if not math.isnan(value)}
 
@@ -310,7 +268,7 @@ def _open(path: Path) -> Iterator[tuple[dict[str, Tensor], str | None]]:
     """The tensors of a safetensors file, memory-mapped, and the text of its card, if it has one."""
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}; check the path")
-    if path.suffix in _PICKLES:
+    if path.suffix in PICKLES:
         raise WeightsError(f"{path} is a pickle, which can run code, and is not opened; safetensors expected")
     if path.suffix == ".caffemodel":
         raise WeightsError(
@@ -352,6 +310,7 @@ def _create(card: WeightsCard, path: Path) -> nn.Module:
                 card.in_channels,
                 normalisation=card.normalisation,
                 statistics=card.statistics,
+                widths=card.widths,
             )
             set_released_form(model, conv_bias=card.conv_bias, bn_eps=card.bn_eps)
             return model

@@ -17,10 +17,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segnet.errors import WeightsError, nearest
-from segnet.io.files import cache_folder, download
+from segnet.io.download import download
+from segnet.io.files import cache_folder
 from segnet.models.vgg import VGG16_STAGES
 from segnet.nn.layers import ConvBN
 from segnet.nn.normalisation import Normalisation, normalisation_of
+from segnet.weights.address import parse_address
+from segnet.weights.finding import find_weights
 from segnet.weights.first_layer import as_mean_std, carry_channels
 
 
@@ -221,13 +224,15 @@ def find_vgg16(name: str, cache: Path | None = None) -> Path:
     """The path of a VGG16 checkpoint; a published one is downloaded once and its hash is checked.
 
     Args:
-        name: `oxford`, `torchvision` or `torchvision-bn`, or the path of a file.
+        name: `oxford`, `torchvision` or `torchvision-bn`, the path of a file, or an address, as for `find_weights`.
         cache: folder of downloaded files, made when something is downloaded; None takes `cache_folder()`.
 
     Raises:
         WeightsError: unknown name, no such file, no network, or a download with another hash.
         DataError: the cache folder cannot be written.
     """
+    if parse_address(name):
+        return find_weights(name, cache)
     if name not in VGG16_FILES:
         path = Path(name).expanduser()
         if path.is_file():

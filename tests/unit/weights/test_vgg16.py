@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from segnet.errors import WeightsError
-from segnet.io.files import download
+from segnet.io.download import download
 from segnet.models.segnet import SegNet, SegNetBasic
 from segnet.models.vgg import VGG16_STAGES
 from segnet.nn.layers import ConvBN

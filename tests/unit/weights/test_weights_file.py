@@ -19,10 +19,9 @@ from segnet.errors import DataError, WeightsError
 from segnet.labels import CAMVID_11, VOC_21, LabelSet
 from segnet.models import create_model
 from segnet.nn.normalisation import ChannelStatistics
-from segnet.weights import file as module
+from segnet.weights import finding
 from segnet.weights.file import (
     WEIGHTS,
-    NamedWeights,
     WeightsCard,
     find_weights,
     load_matching,
@@ -30,6 +29,7 @@ from segnet.weights.file import (
     read_card,
     save_weights,
 )
+from segnet.weights.named import NamedWeights
 
 CARD = WeightsCard(
     "segnet-basic",
@@ -254,13 +254,16 @@ def test_broken_files_and_pickles_are_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(finding, "_PACKAGE", tmp_path / "package")
     monkeypatch.chdir(tmp_path)  # whose folder `weights` is searched
     cache = tmp_path / "cache"
     with pytest.raises(
-        WeightsError, match=rf"no segnet-camvid.safetensors in .*package, {tmp_path}/weights, {cache}; put"
+        WeightsError,
+        match=rf"no segnet-camvid.safetensors in .*package, {tmp_path}/weights, {cache}; it is in the folder "
+        rf"weights/ of a checkout.*put the file into one of these folders; its sha256 is 7b43f25c13dd",
     ):
         find_weights("segnet-camvid", cache)
+    monkeypatch.setitem(WEIGHTS, "segnet-camvid", NamedWeights("segnet-camvid.safetensors"))
     for folder in ("cache", "weights", "package"):  # each comes before the one that was there
         (tmp_path / folder).mkdir()
         file = tmp_path / folder / "segnet-camvid.safetensors"
@@ -271,7 +274,7 @@ def test_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_weights("segnet-camvit")
     with pytest.raises(WeightsError, match=r"no weights file at runs/x.safetensors"):
         find_weights("runs/x.safetensors")
-    with pytest.raises(WeightsError, match=r"is a folder; give the .safetensors file in it"):
+    with pytest.raises(WeightsError, match=r"is a folder without model.safetensors; give the .safetensors file in it"):
         find_weights(tmp_path)
     sha256 = hashlib.sha256(b"weights").hexdigest()
     monkeypatch.setitem(WEIGHTS, "hashed", NamedWeights("segnet-camvid.safetensors", sha256))
@@ -297,7 +300,7 @@ def test_weights_that_are_here_can_be_loaded_and_say_their_scores() -> None:
         try:
             card = read_card(find_weights(name))
         except WeightsError as missing:
-            assert "are not here" in str(missing)
+            assert "are not installed" in str(missing)
             continue
         assert card.model in name and card.label_set == CAMVID_11 and 0 < card.scores["mean_iou"] < 1
         loaded += 1
