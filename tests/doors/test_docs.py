@@ -15,7 +15,7 @@ from documents import ROOT, anchors, blocks_of, commands_in, require_known_comma
 from segnet.models import MODELS, create_model
 
 DOCS = ROOT / "docs"
-# Every block of these runs, in order, in an empty folder. own-data.md, other-channels.md and training.md have tests of their own.
+# Every block of these runs, in order, in an empty folder; own-data, other-channels and training have their own tests.
 PAGES = (
     "pooling-in-your-model.md",
     "pooling-indices.md",
