@@ -20,11 +20,13 @@ from segnet.cli.options import (
     backend_name,
     device_name,
     image_reading,
+    one_of,
     precision_name,
 )
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from segnet.inference.class_files import IdsOut
     from segnet.inference.predictor import Predictor
 
 
@@ -32,7 +34,7 @@ def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
     weights: WeightsOption = "segnet-basic-camvid",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the class colours in the overlay.")] = 0.5,
     probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
     confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
     uncertainty: Annotated[
@@ -42,18 +44,27 @@ def predict(
     memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
-    ] = 0,
-    max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
+        int | None,
+        typer.Option(
+            min=0, help="Resize larger images to this longest side in pixels; 0 never resizes; default: as in training."
+        ),
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Size limit of an image; a small file can expand to gigabytes.")
+    ] = 250,
     bands: Annotated[
         str, typer.Option(help="Bands of the files for the model's channels, such as 4,3,2; default: as in training.")
     ] = "",
     value_range: Annotated[
         str, typer.Option(help="Stored values that become black,white, such as 0,4095; default: as in training.")
     ] = "",
-    frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
+    ids: Annotated[
+        str,
+        typer.Option(help="In classes PNGs: files (as in the label files of the training), or classes (0 to K-1)."),
+    ] = "files",
+    frames: Annotated[bool, typer.Option("--frames", help="For a video: also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
+        float, typer.Option(min=0, max=0.99, help="For a video: share of earlier frames in the probabilities.")
     ] = 0,
     tta: TTAOption = "",
     crf_file: CRFOption = None,
@@ -62,12 +73,14 @@ def predict(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Segment images and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each image,
-    NAME-overlay.mp4 for each video (.mkv where its sound wants one).
+    NAME-overlay.mp4 for each video (.mkv if only that can hold the audio).
 
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.crf.file import read_crf
     from segnet.data.reading.listing import find_images, groups_of_one_size, output_stems
+    from segnet.data.value_range import reading_notes
+    from segnet.inference.class_files import IDS_OUT, ids_note
     from segnet.inference.prediction import result_paths, save_prediction
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of
@@ -87,6 +100,7 @@ def predict(
         maps = {"confidence": confidence, "probabilities": probabilities, "uncertainty": uncertainty > 0}
         require_apart(result_paths(out, stems[path], **maps), paths)
     require_apart(targets.values(), paths)
+    ids_out = one_of("ids", ids, IDS_OUT)
     pixel_limit = round(amount("--max-megapixels", max_megapixels) * 1e6)
     memory = amount("--memory", memory)
     predictor = Predictor(
@@ -95,21 +109,22 @@ def predict(
         device=device_name(device),
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
-        longest_side_px=longest_side or None,
+        longest_side_px=longest_side,
         tta=tta,
         reading=image_reading(bands, value_range),
     )
     failed = 0
     for path, target in targets.items():
         frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
-        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder)
+        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder, ids_out)
+    _warn(reading_notes(paths[len(videos) :], predictor.reading))
     tile_px = {path: tile_px_of(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
     for path in [path for path in tile_px if tile_px[path]]:
         if probabilities:
             raise ConfigError(f"{path} goes in tiles, and has no --probabilities then; allow more --memory")
         target = out / stems[path]
         failed += not _predict_large(
-            predictor, path, tile_px[path], target, opacity, confidence, uncertainty, pixel_limit
+            predictor, path, tile_px[path], target, opacity, confidence, uncertainty, pixel_limit, ids_out
         )
     whole = [path for path in tile_px if not tile_px[path]]
     with Progress(console=out_console, transient=True) as progress:
@@ -123,11 +138,12 @@ def predict(
                     images, confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty
                 )
                 for path, result in zip(group, results, strict=True):
-                    save_prediction(result, out, stems[path], opacity=opacity)
+                    save_prediction(result, out, stems[path], opacity=opacity, ids=ids_out)
             progress.advance(task, len(group) + len(broken))
     kind = "files" if videos else "images"
     folder = out.parent if is_video(out) else out
-    say(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}")
+    note = ids_note(predictor.label_set, ids_out)
+    say(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}{note}")
     if failed:
         raise typer.Exit(2)
 
@@ -141,6 +157,7 @@ def _predict_large(
     confidence: bool,
     uncertainty_samples: int,
     pixel_limit: int,
+    ids: "IdsOut",
 ) -> bool:
     """Predicts an image in tiles, and says so; whether it could be read."""
     from segnet.data.reading.windows import open_windows
@@ -162,7 +179,7 @@ def _predict_large(
                 uncertainty_samples=uncertainty_samples,
                 on_tile=lambda: progress.advance(task),
             )
-            save_bands(bands, image.size_px, target.parent, target.name, opacity=opacity)
+            save_bands(bands, image.size_px, target.parent, target.name, opacity=opacity, ids=ids)
         except DataError as error:
             _skipped(error)
             return False
@@ -170,7 +187,13 @@ def _predict_large(
 
 
 def _predict_video(
-    predictor: "Predictor", path: Path, target: Path, opacity: float, smoothing: float, frames: Path | None
+    predictor: "Predictor",
+    path: Path,
+    target: Path,
+    opacity: float,
+    smoothing: float,
+    frames: Path | None,
+    ids: "IdsOut",
 ) -> bool:
     """Predicts a video; whether it was read to its end."""
     from segnet.video.overlay import predict_video
@@ -186,6 +209,7 @@ def _predict_video(
                 opacity=opacity,
                 smoothing=smoothing,
                 frames=frames,
+                ids=ids,
                 on_frame=lambda total: progress.update(task, total=total or None, advance=1),
             )
         except DataError as error:
@@ -204,6 +228,11 @@ def _predict_video(
 class _FramesPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed or 0:.1f} frames/s")
+
+
+def _warn(notes: list[str]) -> None:
+    for note in notes:
+        complain("warning", note)
 
 
 def _skipped(error: DataError) -> None:

@@ -12,19 +12,22 @@ if TYPE_CHECKING:
     from segnet.data.formats import DATA_FORMATS, open_dataset
     from segnet.data.loader import TorchView, collate
     from segnet.data.sample import Batch, Dataset, Sample
-    from segnet.data.transforms import augment
+    from segnet.data.transforms import JointTransform, augment, image_to_tensor, target_to_tensor
 
 __all__ = [
     "DATA_FORMATS",
     "Augmentation",
     "Batch",
     "Dataset",
+    "JointTransform",
     "Sample",
     "TorchView",
     "adapt_dataset",
     "augment",
     "collate",
+    "image_to_tensor",
     "open_dataset",
+    "target_to_tensor",
 ]
 
 _HOMES = {
@@ -33,7 +36,7 @@ _HOMES = {
     "segnet.data.formats": ("DATA_FORMATS", "open_dataset"),
     "segnet.data.loader": ("TorchView", "collate"),
     "segnet.data.sample": ("Batch", "Dataset", "Sample"),
-    "segnet.data.transforms": ("augment",),
+    "segnet.data.transforms": ("JointTransform", "augment", "image_to_tensor", "target_to_tensor"),
 }
 
 

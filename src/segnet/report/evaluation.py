@@ -1,4 +1,4 @@
-"""From weights and a labelled split to a folder with scores, report and, if asked for, every prediction."""
+"""Evaluates weights on a labelled split and writes scores, report and, if requested, every prediction."""
 
 import json
 import math
@@ -10,11 +10,10 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from segnet import palette
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Dataset
 from segnet.errors import WeightsError
-from segnet.inference.prediction import save_image
+from segnet.inference.prediction import save_classes
 from segnet.inference.predictor import Predictor
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
@@ -45,17 +44,17 @@ def evaluate_to_folder(
         predictor: the model.
         dataset: one labelled split with the classes that the model knows.
         out: folder, made if missing.
-        facts: what the report should say of weights and data, by name; the machine is added.
+        facts: names and values about weights and data for the report; those of the machine are added.
         log: of the training run, for its curves.
-        save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
-        authors_form: also measure boundary F1 as the authors' script does, which takes seconds an image.
-        uncertainty_samples: above 0, a Bayesian model is sampled so many times per image: its mean softmax is what is
-            scored, and whose calibration is measured.
-        console: where progress is shown; None is quiet.
+        save_predictions: also write `out/predictions/NAME.png`, class ids as `Prediction.save` writes them.
+        authors_form: also measure boundary F1 as the authors' script does, which takes seconds per image.
+        uncertainty_samples: above 0, a Bayesian model is sampled this many times per image, and its mean softmax is
+            scored and used for calibration.
+        console: shows progress; None shows nothing.
 
     Raises:
         WeightsError: the model was trained on other classes.
-        ConfigError: samples asked of a model without dropout.
+        ConfigError: samples requested of a model without dropout.
         DataError: an image cannot be read, or a file cannot be written.
         LabelError: no labelled pixel at all, or a class id that is not known.
     """
@@ -76,8 +75,7 @@ def evaluate_to_folder(
             calibration.add(result.confidence, prediction, sample.target)
         scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
         if save_predictions:
-            picture_path = palette.to_palette_image(prediction, dataset.label_set)
-            save_image(picture_path, out / "predictions" / f"{sample.name}.png")
+            save_classes(prediction, dataset.label_set, out / "predictions" / f"{sample.name}.png")
     with whole_file(out / "scores.json") as temporary:
         temporary.write_text(json.dumps({**facts, **scores.to_dict(), "calibration": calibration.to_dict()}, indent=1))
     write_report(
@@ -94,20 +92,20 @@ def evaluate_to_folder(
 
 
 def require_same_classes(trained_on: LabelSet, dataset: Dataset) -> None:
-    """Whether a model for these classes can be scored on a dataset.
+    """Checks that a model for these classes can be scored on a dataset.
 
     Raises:
         WeightsError: the model was trained on other classes.
     """
     if dataset.label_set.names != trained_on.names:
         raise WeightsError(
-            f"the weights know the classes of {trained_on.name} ({trained_on.num_classes}), the data has those of "
-            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
+            f"the weights have the classes of {trained_on.name} ({trained_on.num_classes}), the dataset those of "
+            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this dataset"
         )
 
 
 def score_table(scores: Scores) -> Table:
-    """The scores for a terminal: a row per class, then the four of the set; a score that does not exist is `-`."""
+    """The scores as a table for the terminal: a row per class, then the scores of the dataset; `-` if undefined."""
     counts = scores.counts
     table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.images)} images")
     columns = (confusion.iou(counts), confusion.class_accuracy(counts), counts.sum(1).double() / counts.sum())

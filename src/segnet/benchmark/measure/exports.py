@@ -24,7 +24,7 @@ from segnet.machine import machine_facts
 from segnet.weights.file import load_weights
 
 REFERENCE = "pytorch"  # PyTorch's own model, which the others are compared with
-BEGIN, END = "<!-- made by segnet benchmark export -->", "<!-- end of what was made -->"
+BEGIN, END = "<!-- made by segnet benchmark export -->", "<!-- end of segnet benchmark export -->"
 
 Row = dict[str, Any]
 
@@ -60,8 +60,8 @@ def measure_exports(
     for target in (REFERENCE, *targets):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             rows.append(pool.submit(_measure, target, weights, size_px, image_path, repeats).result())
-        told = rows[-1].get("refused") or _times(rows[-1])
-        console.print(f"{target:>12}  {escape(told)}", highlight=False, soft_wrap=True)
+        result = rows[-1].get("refused") or _times(rows[-1])
+        console.print(f"{target:>12}  {escape(result)}", highlight=False, soft_wrap=True)
     return rows
 
 
