@@ -148,7 +148,7 @@ def test_a_video_plays_pauses_and_is_searched(page: Any, web_server: str, film: 
         page.wait_for_function("text => document.getElementById('clock').textContent === text", arg=clock)
     page.click("#snapshot")
     page.wait_for_function("() => document.querySelectorAll('#own-strip li').length === 2")
-    page.select_option("#model", "bayesian")  # a video at rest is computed anew
+    page.select_option("#model", "bayesian")  # a video at rest is computed again
     wait_for_told(page, "64 x 48 px")
     drop_image(page, IMAGE)
     assert page.is_hidden("#player")

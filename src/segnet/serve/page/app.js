@@ -104,7 +104,7 @@ function start() {
     keepLink();
   }
 
-  /** Computes anew what the settings changed: the item that is shown first, then those that had a result. */
+  /** Computes again what the settings changed: the item that is shown first, then those that had a result. */
   function recompute() {
     const stale = own.filter((item) => item.kind === "image" && item !== shown.item && item.state !== "new" && !controls.serves(item.result));
     if (!live.on && shown.item?.kind === "image") {

@@ -7,7 +7,7 @@ const SCORES = {
   boundary_f1: "Boundary F1",
 };
 
-/** @param {HTMLElement} body is filled anew; @param {object} model an entry of site.json */
+/** @param {HTMLElement} body is filled again; @param {object} model an entry of site.json */
 export function showCard(body, model) {
   const { card = {} } = model;
   const facts = [

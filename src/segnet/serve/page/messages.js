@@ -31,7 +31,7 @@ $("retry").onclick = () => {
 };
 
 /**
- * Shows what is going on, with the seconds that it takes; an empty text ends it.
+ * Shows what is running, with the seconds that it takes; an empty text ends it.
  * @param {string} text
  * @param {number} [share] 0..1 that is done, where it is known
  */

@@ -82,7 +82,7 @@ export class View {
 
   // ---------------------------------------------------------------------------------------------- painting
 
-  /** Everything anew. */
+  /** Everything again. */
   paint() {
     const { result, rate } = this.shown;
     $("no-classes").hidden = result !== null;
