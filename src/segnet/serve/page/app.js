@@ -84,7 +84,7 @@ function start() {
     quiet();
     markCurrent([...own, ...samples], item);
     view.clear(item);
-    for (const sample of samples) if (sample !== item) queue.drop(sample); // a sample that nobody looks at is not computed
+    for (const sample of samples) if (sample !== item) queue.drop(sample); // only the sample in sight is computed
     offerSaving();
     if (item.kind === "video") return live.play(item);
     try {

@@ -1,4 +1,4 @@
-// What a model says of an image: its class map, brought to any size, and the share of each class.
+// What a model says of an image: its class map, at any size, and the share of each class.
 
 const MOST_SHOWN = 2_400_000; // pixels of a map on the screen: one repaint stays within a frame or two
 
