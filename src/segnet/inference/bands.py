@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 
 from segnet import palette
+from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
+from segnet.inference.geotiff import GeoTIFFRows
 from segnet.inference.prediction import Prediction
 from segnet.io.files import whole_file
 from segnet.io.png import PNGRows
@@ -16,7 +18,16 @@ from segnet.io.png import PNGRows
 _ROWS = 64  # overlay rows computed at a time: the float arrays of a whole band would be large
 
 
-def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path, stem: str, *, opacity: float) -> None:
+def save_bands(
+    bands: Iterable[Prediction],
+    size_px: tuple[int, int],
+    out: Path,
+    stem: str,
+    *,
+    opacity: float,
+    georeference: Georeference | None = None,
+    cog: bool = False,
+) -> None:
     """Writes the files of `save_prediction` except the probabilities; the legend below the overlay lists all classes.
 
     Args:
@@ -25,12 +36,14 @@ def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path,
         out: folder, made if missing.
         stem: first part of the file names.
         opacity: of the class colours in the overlay, 0..1.
+        georeference: of the image; then `STEM-classes.tif` is written too.
+        cog: as for `GeoTIFFRows`.
 
     Raises:
         DataError: a file cannot be written, or the image cannot be read to its end; no file is left then.
     """
     with ExitStack() as files:
-        writers: dict[str, PNGRows] = {}
+        writers: dict[str, PNGRows | GeoTIFFRows] = {}
         legend = np.zeros((0, 0, 3), np.uint8)
         for band in bands:
             if not writers:
@@ -41,8 +54,13 @@ def save_bands(bands: Iterable[Prediction], size_px: tuple[int, int], out: Path,
                 writers["overlay"] = _opened(files, out / f"{stem}-overlay.png", overlay_px, "rgb")
                 for name in band.grey_maps():
                     writers[name] = _opened(files, out / f"{stem}-{name}.png", size_px, "grey")
+                if georeference:
+                    tiff = GeoTIFFRows(out / f"{stem}-classes.tif", size_px, band.label_set, georeference, cog=cog)
+                    writers["geotiff"] = files.enter_context(tiff)
                 legend = _widened(legend, overlay_px[1])
             writers["classes"].write(band.classes)
+            if georeference:
+                writers["geotiff"].write(band.classes)
             for top in range(0, len(band.classes), _ROWS):
                 rows = slice(top, top + _ROWS)
                 mixed = palette.overlay(band.rgb[rows], band.classes[rows], band.label_set, opacity)
