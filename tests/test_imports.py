@@ -21,7 +21,7 @@ BESIDE = {
     "machine": {"device"},
     "weights": {"models"},
     "training": {"inference"},  # evaluates while it trains
-    "compression": {"inference"},
+    "compression": {"inference", "training"},  # int8 is scored; what pruning leaves is trained
     "export": {"caffe"},  # one of its targets
     "benchmark": {"export", "report"},
     "cli": {"serve", "video"},

@@ -10,7 +10,7 @@ from segnet.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from segnet.config import Augmentation, Config, FitConfig, LossSettings, TrainSettings, load_config
-    from segnet.data import adapt_dataset, open_dataset
+    from segnet.data import TorchView, adapt_dataset, collate, open_dataset
     from segnet.data.channel_statistics import channel_statistics
     from segnet.device import DeviceSpec, choose_device
     from segnet.errors import SegNetError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from segnet.inference.test_time import TestTimeAugmentation
     from segnet.inference.uncertainty import Uncertainty, sample_uncertainty
     from segnet.labels import VOID, LabelSet
+    from segnet.metrics.running import SegmentationScores
     from segnet.metrics.scores import Scores
     from segnet.models import MODELS
     from segnet.nn.normalisation import ChannelStatistics
@@ -50,13 +51,16 @@ __all__ = [
     "Predictor",
     "Scores",
     "SegNetError",
+    "SegmentationScores",
     "TestTimeAugmentation",
+    "TorchView",
     "TrainSettings",
     "Uncertainty",
     "WeightsCard",
     "adapt_dataset",
     "channel_statistics",
     "choose_device",
+    "collate",
     "create_model",
     "evaluate",
     "fit",
@@ -77,9 +81,10 @@ _HOMES = {
     "segnet.config": ("Augmentation", "Config", "FitConfig", "LossSettings", "TrainSettings", "load_config"),
     "segnet.data.channel_statistics": ("channel_statistics",),
     "segnet.inference.test_time": ("TestTimeAugmentation",),
-    "segnet.data": ("adapt_dataset", "open_dataset"),
+    "segnet.data": ("TorchView", "adapt_dataset", "collate", "open_dataset"),
     "segnet.device": ("DeviceSpec", "choose_device"),
     "segnet.inference.evaluate": ("evaluate",),
+    "segnet.metrics.running": ("SegmentationScores",),
     "segnet.metrics.scores": ("Scores",),
     "segnet.inference.predictor": ("Predictor",),
     "segnet.inference.prediction": ("Prediction",),

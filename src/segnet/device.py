@@ -1,4 +1,4 @@
-"""Device and precision: chosen in one place for training, evaluation and prediction."""
+"""Device and precision, chosen the same way for training, evaluation and prediction."""
 
 import re
 from contextlib import AbstractContextManager
@@ -45,7 +45,7 @@ class DeviceSpec:
 def choose_device(
     device: str | torch.device = "auto", precision: PrecisionName | Literal["int8"] = "auto"
 ) -> DeviceSpec:
-    """Resolves `auto`: a GPU where there is one, bfloat16 where the hardware multiplies it natively, else float32.
+    """Resolves `auto`: a GPU if there is one, bfloat16 if the hardware multiplies it natively, else float32.
 
     Args:
         device: `auto`, `cpu`, `cuda`, `cuda:N` for GPU number N, `mps` (Apple), or a `torch.device` of these.
@@ -63,7 +63,7 @@ def choose_device(
     if precision == "int8":
         raise ConfigError(
             "precision int8 is that of a quantised file: make one with "
-            "segnet quantise --weights W --data DIR --out FILE, and give it as the weights"
+            "segnet quantise --weights W --data DIR --out FILE, and pass it as the weights"
         )
     chosen = _present(name)
     if precision == "auto":

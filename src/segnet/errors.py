@@ -1,9 +1,9 @@
-"""Every error this package raises on purpose.
+"""All errors that this package raises on purpose.
 
     SegNetError
     +-- ConfigError     (ValueError)          a recipe, a setting or a name that cannot be used
     +-- DataError       (OSError)             a file or folder that is missing, broken or empty; says the path
-    +-- LabelError      (ValueError)          a class id or colour the label set does not know, and how many pixels
+    +-- LabelError      (ValueError)          a class id or colour that the label set lacks, and how many pixels
     +-- ShapeError      (ValueError)          a tensor or image of the wrong size
     +-- WeightsError    (OSError)             weights or a checkpoint that cannot be read, or fit another model
     +-- NonFiniteError  (FloatingPointError)  a loss that is NaN or infinite, with the step and the files
@@ -30,7 +30,7 @@ class DataError(SegNetError, OSError):
 
 
 class LabelError(SegNetError, ValueError):
-    """A class id or colour that the label set does not know."""
+    """A class id or colour that the label set does not contain."""
 
 
 class ShapeError(SegNetError, ValueError):
@@ -54,10 +54,10 @@ class CallbackError(SegNetError, RuntimeError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Words for an error message about an unknown name.
+    """Text for an error message about an unknown name.
 
     Returns:
-        `did you mean 'x'?` when a known name is near, else the list of all known names.
+        `did you mean 'x'?` if a known name is similar, else the list of all known names.
     """
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)

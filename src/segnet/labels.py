@@ -1,7 +1,7 @@
 """Label sets: names and colours of the classes, and the id of ignored pixels.
 
-Inside the package a target holds class ids `0..K-1` and `VOID` (255). Files on disk number their classes otherwise
-(CamVid's void is 11, SUN RGB-D's is 0); the reader of each dataset converts them once, on reading.
+Inside the package a target holds class ids `0..K-1` and `VOID` (255). Files on disk may number their classes
+differently (CamVid's void is 11, SUN RGB-D's is 0); the reader of each dataset converts them when it reads.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class LabelSet:
     """The classes of a dataset, in the order of their ids.
 
     Args:
-        name: what the set is called, for example `camvid-11`.
+        name: of the set, for example `camvid-11`.
         names: one name per class; the position is the class id.
         colours: one RGB colour per class, each channel 0..255.
 
@@ -63,9 +63,9 @@ class LabelSet:
         try:
             name, names, colours = record["name"], record["names"], record["colours"]
         except KeyError as missing:
-            raise LabelError(f"label set record without {missing}; expected name, names and colours") from None
+            raise LabelError(f"label set record: expected name, names and colours, got none for {missing}") from None
         if not isinstance(name, str) or not isinstance(names, list) or not isinstance(colours, list):
-            raise LabelError(f"label set record of another form: {record!r:.80}; expected a name and two lists")
+            raise LabelError(f"label set record: expected a name and two lists, got {record!r:.80}")
         return cls(name, tuple(str(n) for n in names), tuple(_colour(c) for c in colours))
 
 

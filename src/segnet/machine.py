@@ -1,4 +1,4 @@
-"""The machine that a measurement was taken on: date, versions, processor, cores, GPU."""
+"""The machine of a measurement: date, versions, processor, cores, GPU."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from segnet.version import __version__
 
 
 def machine_facts() -> dict[str, str]:
-    """Today's date, versions, and the machine this runs on, by name."""
+    """Returns today's date, software versions and hardware, by name."""
     facts = {
         "Date": date.today().isoformat(),
         "SegNet": __version__,
@@ -30,7 +30,7 @@ def machine_facts() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name where the system reports it, else its architecture."""
+    """The processor's name if the system reports it, else its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

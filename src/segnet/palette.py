@@ -15,7 +15,7 @@ _WHITE, _INK = (255, 255, 255), (32, 32, 32)
 
 
 def to_rgb(prediction: np.ndarray, label_set: LabelSet) -> Image8:
-    """The colours of a map of classes.
+    """Colours a map of class ids.
 
     Args:
         prediction: class ids or `VOID`, any integer type, (H, W).
@@ -25,7 +25,7 @@ def to_rgb(prediction: np.ndarray, label_set: LabelSet) -> Image8:
         RGB uint8 (H, W, 3); void is `VOID_COLOUR`.
 
     Raises:
-        LabelError: ids that the label set does not have; which, and how many pixels.
+        LabelError: ids that the label set does not contain; says which, and how many pixels.
     """
     colours: Image8 = _palette(label_set)[_known_ids(prediction, label_set)]
     return colours
@@ -37,13 +37,13 @@ def from_rgb(rgb: np.ndarray, label_set: LabelSet, void_colours: Iterable[Colour
     Args:
         rgb: uint8 (H, W, 3).
         label_set: its colours.
-        void_colours: become `VOID`; a colour that is also a class's is that class.
+        void_colours: colours that become `VOID`, unless a class has the same colour.
 
     Returns:
         Class ids or `VOID`, uint8 (H, W).
 
     Raises:
-        LabelError: colours that are neither; which, and how many pixels of each.
+        LabelError: other colours; says which, and how many pixels of each.
         ShapeError: not (H, W, 3).
     """
     classes = {colour: class_id for class_id, colour in enumerate(label_set.colours)}
@@ -51,7 +51,7 @@ def from_rgb(rgb: np.ndarray, label_set: LabelSet, void_colours: Iterable[Colour
 
 
 def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
-    """Colours -> ids by a table, in which several colours may share an id.
+    """Converts colours to ids by a table, in which several colours may share an id.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -61,7 +61,7 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
         uint8 (H, W).
 
     Raises:
-        LabelError: colours that the table does not have; which, and how many pixels of each.
+        LabelError: colours that the table does not contain; says which, and how many pixels of each.
         ShapeError: not (H, W, 3).
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3:
@@ -81,7 +81,7 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
 
 
 def displayed(image: np.ndarray) -> Image8:
-    """An image of any number of channels as RGB, to look at.
+    """Converts an image with any number of channels to RGB for display.
 
     Args:
         image: uint8 (H, W, C).
@@ -94,7 +94,7 @@ def displayed(image: np.ndarray) -> Image8:
 
 
 def overlay(image: np.ndarray, prediction: np.ndarray, label_set: LabelSet, opacity: float = 0.5) -> Image8:
-    """The colours of the classes laid over the image.
+    """Draws the colours of the classes over the image.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -106,12 +106,14 @@ def overlay(image: np.ndarray, prediction: np.ndarray, label_set: LabelSet, opac
         RGB uint8 (H, W, 3).
 
     Raises:
-        LabelError: ids that the label set does not have.
+        LabelError: ids that the label set does not contain.
         ShapeError: image and prediction differ in size.
         ValueError: opacity outside 0..1.
     """
     if image.shape != (*prediction.shape, 3):
-        raise ShapeError(f"a prediction of {prediction.shape} cannot be laid over an image of {image.shape}")
+        raise ShapeError(
+            f"overlay: expected image and prediction of equal size, got {image.shape} and {prediction.shape}"
+        )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity: expected 0..1, got {opacity}")
     share = np.where(prediction == VOID, np.float32(0), np.float32(opacity))[..., None]  # (H, W, 1)
@@ -123,13 +125,13 @@ def overlay(image: np.ndarray, prediction: np.ndarray, label_set: LabelSet, opac
 def legend(
     label_set: LabelSet, width_px: int = 480, text_px: int = 13, class_ids: Collection[int] | None = None
 ) -> Image8:
-    """Swatches and names in columns, on white.
+    """Draws a legend: swatches and names in columns, on white.
 
     Args:
         label_set: names and colours.
         width_px: of the image; more when one name alone needs more.
         text_px: height of the letters.
-        class_ids: the classes to list, with `VOID` if it is among them; None lists all classes, without void.
+        class_ids: the classes to list, which may include `VOID`; None lists all classes without void.
 
     Returns:
         RGB uint8 (h, w, 3), h as needed.
@@ -154,12 +156,12 @@ def legend(
 
 
 def legend_below(width_px: int, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
-    """A legend whose text size fits an image of that width; arguments and result as in `legend`."""
+    """Draws a legend whose text size fits an image of that width; arguments and result as in `legend`."""
     return legend(label_set, width_px, min(max(width_px // 36, 11), 28), class_ids)
 
 
 def with_legend(image: np.ndarray, label_set: LabelSet, class_ids: Collection[int] | None = None) -> Image8:
-    """An image with the legend below it; white at the right where the legend is wider.
+    """Adds the legend below an image; white at the right if the legend is wider.
 
     Args:
         image: RGB uint8 (H, W, 3), for example an overlay.
@@ -176,22 +178,22 @@ def with_legend(image: np.ndarray, label_set: LabelSet, class_ids: Collection[in
 
 
 def palette_bytes(label_set: LabelSet) -> bytes:
-    """The 256 colours of a palette PNG, R G B each: the classes by id, and black for all others, void among them."""
+    """The 256 colours of a palette PNG, R G B each: the classes by id, and black for all others, including void."""
     return _palette(label_set).tobytes()
 
 
 def to_palette_image(prediction: np.ndarray, label_set: LabelSet) -> Image.Image:
-    """An image of mode P: its pixels are the class ids (255 is void), and viewers show their colours.
+    """Makes an image of mode P: its pixels are the class ids (255 is void), and viewers show their colours.
 
     Args:
         prediction: class ids or `VOID`, any integer type, (H, W).
         label_set: its colours.
 
     Raises:
-        LabelError: ids that the label set does not have.
+        LabelError: ids that the label set does not contain.
     """
     image = Image.fromarray(_known_ids(prediction, label_set))
-    image.putpalette(palette_bytes(label_set))  # turns grey (L) into palette (P)
+    image.putpalette(palette_bytes(label_set))  # converts mode L (grey) to mode P (palette)
     return image
 
 

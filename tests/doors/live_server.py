@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 
-import uvicorn
 from fastapi import FastAPI
 
-from segnet.serve.run import listen
+from segnet.serve.connections import ConnectionLimits
+from segnet.serve.run import ServiceServer, listen
 
 
 @contextmanager
-def live_server(app: FastAPI) -> Iterator[str]:
+def live_server(app: FastAPI, *, grace_s: float = 60, connections: ConnectionLimits | None = None) -> Iterator[str]:
     """Gives its address; ends as the command does: what was taken is answered first."""
     with listen("127.0.0.1", 0) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False))
+        server = ServiceServer(app, grace_s=grace_s, connections=connections)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         until = monotonic() + 30

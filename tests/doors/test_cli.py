@@ -336,7 +336,7 @@ def test_weights_for_other_classes(run: Run, trained: Path, tmp_path: Path) -> N
         "evaluate", "--weights", trained / "best.safetensors", "--data", tmp_path / "d", "--out", tmp_path / "o"
     )
     assert code == 2
-    assert "use weights trained on this data" in err
+    assert "use weights trained on this dataset" in err
     assert not (tmp_path / "o").exists()
 
 

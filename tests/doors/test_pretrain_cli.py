@@ -38,7 +38,7 @@ def test_images_in_and_the_start_of_segnet_basic_out(
     page = (out / "report.html").read_text()
     assert page.count("<img ") == 2 * shown  # image, what the model sees, and a view for each span
     assert len(re.findall(r"through stages? [1-4 to]+: \d+\.\d % lost", page)) >= 2 * (shown - 2)
-    assert "which it also learnt from" in page
+    assert "also used for training" in page
     start = f"model.start={str(out / 'best.safetensors')!r}"
     code, _, err = run("train", "--data", tiny_camvid, "--out", tmp_path / "t", *QUICK, "--set", start)
     assert (code, err) == (0, "")

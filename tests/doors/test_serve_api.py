@@ -138,7 +138,7 @@ def test_models_health_and_metrics(client: Client) -> None:
     assert counted(client, 'segnet_requests_total{status="200"}') == before + 1
     assert counted(client, 'segnet_images_total{model="segnet-basic-camvid"}') == images + 1
     assert counted(client, 'segnet_requests_total{status="422"}') == refused + 1
-    assert counted(client, "segnet_places_taken") == 0
+    assert counted(client, "segnet_slots_taken") == 0
 
 
 def counted(client: Client, name: str) -> float:
@@ -155,7 +155,7 @@ def test_openapi_shows_the_bodies_and_an_example(client: Client) -> None:
     assert "curl -F image=@street.jpg" in segment["description"]
 
 
-def test_every_answer_carries_the_headers_of_safety(client: Client) -> None:
+def test_every_answer_carries_the_security_headers(client: Client) -> None:
     for answer in (client.get("/healthz"), client.get("/nowhere"), post(client)):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cross-origin-embedder-policy"] == "require-corp"
@@ -168,7 +168,7 @@ def test_every_answer_carries_the_headers_of_safety(client: Client) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "error", "words"),
     [
-        (b"", 400, "not_an_image", "no bytes at all"),
+        (b"", 400, "not_an_image", "no bytes"),
         (b"x", 400, "not_an_image", "1 byte that begins with 78"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "not_an_image", "bytes that begin with"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not_an_image", "bytes that begin with"),
@@ -203,6 +203,7 @@ def test_exif_of_garbage_is_left_aside(client: Client, exif: bytes) -> None:
     [
         ("?model=segnet-basic-camvit", 404, "unknown_model", "did you mean 'segnet-basic-camvid'?"),
         ("?model=../../etc/passwd", 404, "unknown_model", "/v1/models"),
+        ("?answers=overlay", 422, "unknown_parameter", "'answers'"),
         ("?answer=everything", 422, "wrong_parameter", "answer"),
         ("?opacity=nan", 422, "wrong_parameter", "opacity"),
         ("?opacity=1.5", 422, "wrong_parameter", "less than or equal to 1"),
@@ -270,9 +271,13 @@ def test_other_answers_methods_and_paths(client: Client) -> None:
 def refusal(answer: Response, status: int, error: str) -> bool:
     """Whether it is one, of the form that every refusal has."""
     assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-type"] == "application/problem+json"
     body = json.loads(answer.text)
-    assert set(body) == {"error", "expected", "got", "do"}
+    assert set(body) == {"type", "title", "status", "detail", "expected", "got", "do", "request_id"}
     assert all(body.values())
-    assert body["error"] == error
+    assert body["type"] == f"urn:segnet:error:{error}"
+    assert body["title"] == error.replace("_", " ").capitalize()
+    assert body["status"] == status
+    assert body["detail"] == f"expected {body['expected']}, got {body['got']}; {body['do']}"
+    assert body["request_id"] == answer.headers["x-request-id"]
     return True

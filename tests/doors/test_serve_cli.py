@@ -1,14 +1,17 @@
 """`segnet serve`, `segnet export --to web`, `segnet benchmark serve` from outside: how they refuse, what they leave."""
 
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 
 import pytest
 
-from segnet.serve import run as service
+from segnet.serve import command as serve_command
 from segnet.serve.browser_runtime import RUNTIME_FILES, VERSION, find_runtime
-from segnet.serve.run import listen
+from segnet.serve.run import ServiceServer, listen, serve_until_stopped
 from segnet.serve.static_site import write_site
 from segnet.weights.file import find_weights
 
@@ -28,7 +31,7 @@ def test_serve_says_a_port_in_use_before_it_loads_a_model(run: Run, tmp_path: Pa
     [
         (["--weights", "segnet-basic-camvit"], "did you mean 'segnet-basic-camvid'?"),
         (["--weights", "segnet-basic-camvid", "--weights", "segnet-basic-camvid"], "expected weights, each once"),
-        (["--places", "0"], "places: expected more than 0, and finite, got 0"),
+        (["--slots", "0"], "slots: expected more than 0, and finite, got 0"),
         (["--max-megapixels", "-1"], "--max-megapixels -1: expected a number above 0"),
         (["--max-megapixels", "nan"], "--max-megapixels nan: expected a number above 0"),
         (["--max-megapixels", "1e-7"], "max_pixels: expected more than 0"),
@@ -121,11 +124,21 @@ def test_benchmark_serve_wants_seconds_that_end(run: Run) -> None:
     assert "--seconds inf: expected a number above 0" in err
 
 
+def serve_until_loaded(server: ServiceServer, listener: socket.socket) -> None:
+    def stop() -> None:
+        while server.service.state == "loading":
+            sleep(0.01)
+        server.should_exit = True
+
+    threading.Thread(target=stop).start()
+    serve_until_stopped(server, listener)
+
+
 def test_serve_prints_names_as_they_are(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "o[" / "b]x"))
     weights = tmp_path / "o[bold]x.safetensors"
     weights.write_bytes(find_weights("segnet-basic-camvid").read_bytes())
-    monkeypatch.setattr(service, "serve_until_stopped", lambda _app, _listener, ready, **_: ready())
+    monkeypatch.setattr(serve_command, "serve_until_stopped", serve_until_loaded)
     code, out, err = run("serve", "--port", 0, "--weights", weights, "--device", "cpu")
     assert (code, err, out.count("\n")) == (0, "", 2)
     assert out.startswith("o[bold]x at http://127.0.0.1:")

@@ -13,9 +13,9 @@ from live_server import live_server
 from PIL import Image
 
 from segnet.data.street.scenes import Street
-from segnet.serve import decoding as image
+from segnet.serve import decoding
 from segnet.serve.app import create_app
-from segnet.serve.decoding import FORMATS, decode_image
+from segnet.serve.decoding import FORMATS, ImageLimits, decode_image
 from segnet.serve.limits import Limits
 from segnet.serve.models import load_models
 from segnet.serve.refusal import RefusalError
@@ -72,6 +72,7 @@ def images() -> dict[str, bytes]:
 
 
 IMAGES = images()
+LIMITS = ImageLimits(1_000_000, 8192, 100, 10_000)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # what Pillow says of broken tags, to nobody's use here
@@ -90,7 +91,7 @@ def test_an_image_with_broken_bytes_is_an_image_or_a_refusal(
     if cut < 0.5:
         del data[int(2 * cut * len(data)) :]
     try:
-        image = decode_image(bytes(data), 1_000_000)
+        image = decode_image(bytes(data), LIMITS)
     except RefusalError as refusal:
         assert refusal.status in (400, 413)
     else:
@@ -104,8 +105,8 @@ def test_whatever_fails_in_decoding_is_a_broken_image(cause: Exception, monkeypa
     def fails(_: Image.Image) -> np.ndarray:
         raise cause
 
-    monkeypatch.setattr(image, "as_rgb", fails)
+    monkeypatch.setattr(decoding, "as_rgb", fails)
     with pytest.raises(RefusalError) as refusal:
-        decode_image(IMAGES["PNG"], 1_000_000)
-    assert (refusal.value.status, refusal.value.body.error) == (400, "broken_image")
-    assert refusal.value.body.got == f"a broken one: {cause if str(cause) else 'MemoryError'}"
+        decode_image(IMAGES["PNG"], LIMITS)
+    assert (refusal.value.status, refusal.value.error) == (400, "broken_image")
+    assert refusal.value.got == f"a broken one: {cause if str(cause) else 'MemoryError'}"

@@ -1,4 +1,4 @@
-"""The service when much comes at once, slowly, or at its end: places, batches, time-outs, shutdown."""
+"""The service when much comes at once, slowly, or at its end: slots, batches, time-outs, shutdown."""
 
 import json
 import os
@@ -64,10 +64,14 @@ def post(address: str, data: bytes) -> httpx.Response:
     return httpx.post(f"{address}/v1/segment", content=data, headers={"Content-Type": "image/png"}, timeout=60)
 
 
-def waiting(address: str) -> int:
-    found = re.search(r"^segnet_places_taken (\d+)", httpx.get(f"{address}/metrics").text, flags=re.MULTILINE)
+def gauge(address: str, name: str) -> int:
+    found = re.search(rf"^segnet_{name} (\d+)", httpx.get(f"{address}/metrics").text, flags=re.MULTILINE)
     assert found
     return int(found[1])
+
+
+def at_model(address: str) -> int:
+    return gauge(address, "waiting") + gauge(address, "running")
 
 
 def until(condition: Any) -> None:
@@ -78,6 +82,7 @@ def until(condition: Any) -> None:
 
 
 def slow_app(slow: Slow, **limits: Any) -> Any:
+    limits = {"per_client": 1.0, **limits}
     return create_app({"slow": Loaded("slow", "", slow, False, False)}, Limits(**limits), {})  # type: ignore[arg-type]
 
 
@@ -90,7 +95,7 @@ def test_images_of_one_size_run_together_and_each_gets_its_own_answer() -> None:
         answers = []
         for number, size in enumerate(sizes):
             answers.append(clients.submit(post, address, png(*size, number)))
-            until(lambda number=number: waiting(address) == number + 2)
+            until(lambda number=number: at_model(address) == number + 2)
         slow.go.set()
         assert first.result().status_code == 200
         names = [answer.result().json()["classes"][0]["id"] for answer in answers]
@@ -108,21 +113,21 @@ def test_a_batch_has_no_more_pixels_than_one_image_may() -> None:
         first = clients.submit(post, address, png(2, 2))
         slow.begun.wait(30)
         answers = [clients.submit(post, address, png(10, 10)) for _ in range(4)]
-        until(lambda: waiting(address) == 5)
+        until(lambda: at_model(address) == 5)
         slow.go.set()
         assert [answer.result().status_code for answer in [first, *answers]] == [200] * 5
     assert [len(batch) for batch in slow.batches] == [1, 2, 2]
 
 
-def test_who_finds_no_place_is_told_when_to_come_again_and_health_answers() -> None:
+def test_who_finds_no_slot_is_told_when_to_come_again_and_health_answers() -> None:
     slow = Slow()
-    with live_server(slow_app(slow, places=2)) as address, ThreadPoolExecutor(8) as clients:
+    with live_server(slow_app(slow, slots=2)) as address, ThreadPoolExecutor(8) as clients:
         taken = [clients.submit(post, address, png(4, 4)) for _ in range(2)]
-        until(lambda: waiting(address) == 2)
+        until(lambda: gauge(address, "slots_taken") == 2)
         for _ in range(3):
             refused = post(address, png(4, 4))
             assert refused.status_code == 429
-            assert refused.json()["error"] == "busy"
+            assert refused.json()["type"].removeprefix("urn:segnet:error:") == "busy"
             assert int(refused.headers["Retry-After"]) >= 1
         assert httpx.get(f"{address}/healthz").json() == {"status": "ok"}
         slow.go.set()
@@ -136,16 +141,19 @@ def test_a_client_that_is_still_sending_sees_the_refusal() -> None:
         connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
         connection.request("POST", "/v1/segment", bytes(20_000_000), {"Content-Type": "image/png"})
         answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["error"]) == (413, "too_many_bytes")
+        assert (answer.status, json.loads(answer.read())["type"].removeprefix("urn:segnet:error:")) == (
+            413,
+            "too_many_bytes",
+        )
         connection.close()
 
 
 def test_a_model_that_takes_too_long_is_503_and_its_image_is_dropped() -> None:
     slow = Slow()
-    with live_server(slow_app(slow, answer_s=0.3)) as address, ThreadPoolExecutor(8) as clients:
+    with live_server(slow_app(slow, answer_s=3)) as address, ThreadPoolExecutor(8) as clients:
         running, waits = clients.submit(post, address, png(4, 4)), clients.submit(post, address, png(5, 5))
         for answer in (running.result(), waits.result()):
-            assert (answer.status_code, answer.json()["error"]) == (503, "too_slow")
+            assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (503, "too_slow")
             assert int(answer.headers["Retry-After"]) >= 1
         slow.go.set()
         assert post(address, png(6, 6)).status_code == 200
@@ -158,7 +166,7 @@ def test_an_error_of_the_model_is_500_and_the_service_lives() -> None:
     with live_server(slow_app(slow)) as address:
         slow.error = RuntimeError("out of memory at /secret/path")
         answer = post(address, png(4, 4))
-        assert (answer.status_code, answer.json()["error"]) == (500, "failed")
+        assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (500, "failed")
         assert "secret" not in answer.text
         slow.error = None
         assert post(address, png(4, 4)).status_code == 200
@@ -174,8 +182,8 @@ def test_a_body_that_comes_too_slowly_is_408() -> None:
             while chunk := connection.recv(4096):  # ends: the connection is closed
                 answer += chunk
         assert answer.startswith(b"HTTP/1.1 408")
-        assert b"slow_upload" in answer and b"4 bytes in that time" in answer
-        assert waiting(address) == 0
+        assert b"slow_upload" in answer and b"4 bytes in 0.3 s" in answer
+        assert gauge(address, "uploads") == 0
 
 
 def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
@@ -187,7 +195,7 @@ def test_a_body_without_a_length_is_counted_as_it_comes() -> None:
         answer = httpx.post(
             f"{address}/v1/segment", content=endless(), headers={"Content-Type": "image/png"}, timeout=60
         )
-        assert (answer.status_code, answer.json()["error"]) == (413, "too_many_bytes")
+        assert (answer.status_code, answer.json()["type"].removeprefix("urn:segnet:error:")) == (413, "too_many_bytes")
 
 
 def test_an_end_in_order_answers_what_was_taken() -> None:
@@ -195,7 +203,7 @@ def test_an_end_in_order_answers_what_was_taken() -> None:
     with ThreadPoolExecutor(8) as clients:
         with live_server(slow_app(slow, batch_size=1)) as address:
             answers = [clients.submit(post, address, png(4, 4, number)) for number in range(3)]
-            until(lambda: waiting(address) == 3)
+            until(lambda: at_model(address) == 3)
             threading.Timer(0.3, slow.go.set).start()
         assert [answer.result().json()["classes"][0]["id"] for answer in answers] == [0, 1, 2]
 
@@ -212,7 +220,7 @@ def test_the_command_stops_on_a_signal_after_what_it_took() -> None:
         assert found
         with ThreadPoolExecutor(4) as clients:
             answers = [clients.submit(post, found[0], png(200, 300 + i)) for i in range(3)]
-            until(lambda: waiting(found[0]) == 3)
+            until(lambda: gauge(found[0], "slots_taken") == 3)
             os.kill(process.pid, signal.SIGTERM)
             assert [answer.result().status_code for answer in answers] == [200] * 3
         _, complaints = process.communicate(timeout=60)
@@ -229,8 +237,8 @@ def test_a_port_in_use_is_said() -> None:
 
 
 def test_limits_that_let_nothing_through_are_refused() -> None:
-    with pytest.raises(ConfigError, match="places: expected more than 0, and finite, got 0"):
-        Limits(places=0)
+    with pytest.raises(ConfigError, match="slots: expected more than 0, and finite, got 0"):
+        Limits(slots=0)
     for seconds in (float("nan"), float("inf")):
         with pytest.raises(ConfigError, match=f"answer_s: expected more than 0, and finite, got {seconds}"):
             Limits(answer_s=seconds)
@@ -238,7 +246,7 @@ def test_limits_that_let_nothing_through_are_refused() -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
-    results = measure_load("segnet-basic-camvid", (1, 3), 1.0, (32, 48), ("--places", "1"))
+    results = measure_load("segnet-basic-camvid", (1, 3), 1.0, (32, 48), ("--slots", "1"))
     assert [load.clients for load in results] == [1, 3]
     alone, crowd = results
     assert (alone.refused, alone.errors, crowd.errors) == (0, {}, {})

@@ -66,7 +66,7 @@ def test_the_report_shows_calibration(run: Run, bayesian: Path, streets: Path, t
         assert calibration["accuracy_of_surest"]["1"] == pytest.approx(scores["global_accuracy"])
         errors.append(calibration["expected_calibration_error"])
         page = (out / "report.html").read_text()
-        assert "How sure, how right" in page
+        assert "<h2>Calibration</h2>" in page
         assert f"Expected calibration error {100 * errors[-1]:.1f} %" in page
     assert errors[0] != errors[1]  # of the softmax, and of the mean softmax of the samples
 

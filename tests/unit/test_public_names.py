@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -28,3 +29,13 @@ def test_the_predictor_imports_neither_scipy_nor_matplotlib() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert ran.stdout.strip() == "[]", ran.stderr
+
+
+@pytest.mark.parametrize("room", ["data", "metrics", "nn", "training"])
+def test_the_public_names_of_a_room_are_there(room: str) -> None:
+    module = import_module(f"segnet.{room}")
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None, name
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = module.nothing

@@ -1,1 +1,1 @@
-"""Measurements that anyone can repeat: each is a command, prints ratios against a baseline of the same run."""
+"""Repeatable measurements: each is one command and prints ratios to a baseline measured in the same run."""

@@ -37,7 +37,7 @@ _DIM = 1
 
 
 class CaffeFile(NamedTuple):
-    """The content of a caffemodel.
+    """The contents of a caffemodel.
 
     Attributes:
         blobs: arrays by layer name, of the layers that have any.
@@ -61,20 +61,20 @@ def read_caffe_file(path: Path) -> CaffeFile:
         authors' BN scale and shift, each (1, C, 1, 1).
 
     Raises:
-        WeightsError: the file is missing, truncated, or not a caffemodel; says what else it is where that is known.
+        WeightsError: the file is missing, truncated, or not a caffemodel; names the actual kind of file if it is known.
     """
     try:
         message = memoryview(path.read_bytes())
     except OSError as cause:
-        raise WeightsError(f"{path} cannot be read: {cause.strerror}; give a .caffemodel file") from None
+        raise WeightsError(f"{path} cannot be read: {cause.strerror}; expected a .caffemodel file") from None
     _refuse_other_files(message, path)
     try:
         layers = list(_read_layers(message))
     except WeightsError as cause:
-        raise WeightsError(f"{path} is not a complete caffemodel: {cause}; fetch it again") from None
+        raise WeightsError(f"{path} is not a complete caffemodel: {cause}; download it again") from None
     blobs = {name: arrays for name, _, arrays in layers if arrays}
     if not blobs:
-        raise WeightsError(f"{path} is not a caffemodel with weights: no layer in it has arrays; a prototxt has none")
+        raise WeightsError(f"{path} is not a caffemodel with weights: no layer has arrays (a prototxt never has)")
     return CaffeFile(blobs, {name: kind for name, kind, _ in layers if kind})
 
 
@@ -90,14 +90,14 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
 
     Raises:
         WeightsError: the file is missing or broken, a layer is missing or of another shape (as with another number of
-            classes), or the model is another one or normalises its input otherwise. The model is then untouched.
+            classes), or another model or input normalisation. The model is then not changed.
     """
     layout = layout_of(model)
     expected = layout.normalisation
     has = normalisation_of(model).name
     if has != expected:
         raise WeightsError(
-            f"{path}: the authors' {type(model).__name__} wants the input normalisation '{expected}', the model has "
+            f"{path}: the authors' {type(model).__name__} uses the input normalisation '{expected}', the model has "
             f"'{has}'; set model.normalisation to '{expected}'"
         )
     fill(model, layout, read_caffemodel(path), path)
@@ -106,11 +106,11 @@ def load_caffemodel(model: nn.Module, path: Path) -> None:
 def fill(model: nn.Module, layout: CaffeLayout, blobs: Blobs, path: Path) -> None:
     """Fills a model with the arrays of a caffemodel; errors as `load_caffemodel`.
 
-    A file without any BN layer is taken for one whose BN was merged into the convolutions. Where the model's
-    convolutions have a bias it stays there; else it moves into BN's shift.
+    In a file without any BN layer, BN is assumed to be merged into the convolutions. If the model's
+    convolutions have a bias, it stays there; else it moves into BN's shift.
 
     Args:
-        model: that the layout belongs to.
+        model: of the layout.
         layout: the names of the layers.
         blobs: arrays by layer name.
         path: of the file, for errors.
@@ -128,17 +128,19 @@ def fill(model: nn.Module, layout: CaffeLayout, blobs: Blobs, path: Path) -> Non
 
 
 def _refuse_other_files(message: memoryview, path: Path) -> None:
-    """Raises for files that stand beside a caffemodel and are given by mistake."""
+    """Raises for files of a Caffe run that are often confused with a caffemodel."""
     start = bytes(message[:400])
     if start.startswith(b"\x89HDF"):
         raise WeightsError(
-            f"{path} is an HDF5 file; in Caffe, save the weights with snapshot_format BINARYPROTO and give that file"
+            f"{path} is an HDF5 file; in Caffe, save the weights with snapshot_format BINARYPROTO and use that file"
         )
     # a solver state begins with its iteration, an integer; a caffemodel with its name, or with a layer
     if path.suffix == ".solverstate" or start[:1] == b"\x08":
-        raise WeightsError(f"{path} is a solver state, not a model; give the .caffemodel of the same iteration")
+        raise WeightsError(f"{path} is a solver state, not a model; use the .caffemodel of the same iteration")
     if re.search(rb"(?m)^\s*(layers?\s*\{|name\s*:|input\s*:)", start):
-        raise WeightsError(f"{path} is a prototxt, which has no weights; give the .caffemodel, and this by --prototxt")
+        raise WeightsError(
+            f"{path} is a prototxt, which has no weights; pass the .caffemodel, and this file with --prototxt"
+        )
 
 
 def _read_layers(message: memoryview) -> Iterator[tuple[str, str, list[NDArray[np.floating]]]]:
@@ -182,7 +184,7 @@ def _sides(dim: Field) -> list[int]:
 
 
 def _state(module: nn.Module, layer: CaffeLayer, blobs: Blobs, path: Path, *, merged: bool) -> dict[str, Tensor]:
-    """What `module`, a ConvBN or the classifier, has to load; float64."""
+    """The state that `module`, a ConvBN or the classifier, has to load; float64."""
     name = next((n for n in layer.names if n in blobs), layer.names[0])
     if not isinstance(module, ConvBN):
         shapes = [tuple(module.get_parameter(part).shape) for part in ("weight", "bias")]

@@ -55,7 +55,7 @@ def caffe_files(model: nn.Module, name: str, size_px: tuple[int, int], *, classe
     except WeightsError:
         raise ConfigError(
             f"the authors' Caffe has no layers for {type(model).__name__}; only SegNet and SegNet-Basic can be "
-            "exported, take onnx"
+            "exported; use --to onnx instead"
         ) from None
     writer = _Writer(model, layout)
     top = writer.normalise()
@@ -152,7 +152,7 @@ def input_convolution(normalisation: nn.Module) -> tuple[Array, Array]:
     """Filters (3, 3, 1, 1) and bias (3,) that normalise BGR 0..255; the fork cannot subtract a mean for each channel.
 
     Raises:
-        ConfigError: a normalisation that is no such convolution.
+        ConfigError: a normalisation that is not such a convolution.
     """
     if isinstance(normalisation, CaffeBGR):
         weight, bias = np.eye(3), -_array64(normalisation.mean).ravel()

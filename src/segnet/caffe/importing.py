@@ -37,13 +37,13 @@ _LICENCE = "that of the imported file; the authors release theirs under CC BY-NC
 
 @dataclass(frozen=True)
 class ImportedCaffe:
-    """What was found in a caffemodel.
+    """What was found in an imported caffemodel.
 
     Attributes:
         model: a key of `MODELS`.
         normalisation: of the input.
         num_classes: K of the file that was written.
-        dropped_void: whether the file had an output for unlabelled pixels in front, which was left out.
+        dropped_void: whether the file had an output for unlabelled pixels first, which was left out.
         merged_batch_norm: whether BN was merged into the convolutions.
         classes_changed: fraction of pixels whose class differs from Caffe's, 0..1; None if nothing was compared.
     """
@@ -64,10 +64,10 @@ def import_caffe(
     Args:
         path: a binary .caffemodel of SegNet, SegNet-Basic or their Bayesian forms, with BN statistics folded into
             scale and shift as in the released files, or with BN merged into the convolutions.
-        label_set: the meaning of the outputs. A file with one output more than SUN RGB-D's 37 classes has void in
-            front, as the authors'; that output is left out.
+        label_set: the classes of the outputs. A file with one output more than SUN RGB-D's 37 classes has void first,
+            as the authors' has; that output is left out.
         out: the file to write, .safetensors.
-        prototxt: of the same model; its layers are compared with the file's. None trusts the file.
+        prototxt: of the same model; its layers are compared with the file's. None skips this check.
         compare: .npz with Caffe's own outputs on one image: `data_bgr_u8` (1, 3, H, W) and `logits` (1, K, H, W), or
             `logits_every_2nd` at every second row and column. Nothing is written if more than 0.05 % of the classes
             differ.
@@ -129,12 +129,12 @@ def find_label_set(name_or_path: str) -> LabelSet:
     path = Path(name_or_path)
     if not path.is_file():
         raise WeightsError(
-            f"unknown label set '{name_or_path}'; {nearest(name_or_path, CAFFE_LABEL_SETS)}, or give a labels.toml file"
+            f"unknown label set '{name_or_path}'; {nearest(name_or_path, CAFFE_LABEL_SETS)}, or pass a labels.toml file"
         )
     return read_labels_toml(path).label_set
 
 
-# ------------------------------------------------------------------------------------------------ what the file is
+# ------------------------------------------------------------------------------------------------ recognising the file
 
 
 def _layout(blobs: Blobs, path: Path) -> CaffeLayout:
@@ -143,7 +143,7 @@ def _layout(blobs: Blobs, path: Path) -> CaffeLayout:
     if "conv1_1" in blobs and "conv1_2_D" in blobs:
         return SEGNET_CAMVID if "camvid" in blobs else SEGNET
     raise WeightsError(
-        f"{path} is of no layout that is known: expected the layers of SegNet (conv1_1 ... conv1_1_D) or SegNet-Basic "
+        f"{path}: unknown layout: expected the layers of SegNet (conv1_1 ... conv1_1_D) or SegNet-Basic "
         f"(conv1 ... conv_decode1), got {', '.join(list(blobs)[:6])} ..."
     )
 
@@ -156,7 +156,7 @@ def _model_name(layout: CaffeLayout, *, bayesian: bool) -> str:
 
 
 def _normalisation(layout: CaffeLayout, kinds: set[str], blobs: Blobs, path: Path) -> Normalisation:
-    """From the types of the layers, where they are listed; else that of the released files.
+    """Derives it from the types of the layers if they are listed; else that of the released files.
 
     Raises:
         WeightsError: a first convolution that `segnet export --to caffe` did not write.
@@ -204,7 +204,7 @@ def _with_classes(caffe: CaffeFile, layout: CaffeLayout, label_set: LabelSet, pa
     if label_set == SUN_37 and outputs == expected + 1:
         return caffe.blobs | {name: [array[1:] for array in arrays]}, True
     raise WeightsError(
-        f"{path} has {outputs} classes, the label set {label_set.name} has {expected}; give the label set that the "
+        f"{path} has {outputs} classes, the label set {label_set.name} has {expected}; use the label set that the "
         "file was trained with: camvid11, camvid12, sun37, or a labels.toml file"
     )
 

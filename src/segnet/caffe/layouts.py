@@ -1,4 +1,4 @@
-"""The layer names of the authors' models, in the order of their layers, beside the modules of ours.
+"""The layer names of the authors' models, in order, with the corresponding modules of ours.
 
 Source:
     The authors' prototxts: segnet_train, segnet_basic_train, bayesian_segnet_camvid, segnet_model_driving_webdemo,
@@ -45,7 +45,7 @@ class CaffeLayout(NamedTuple):
     normalisation: Normalisation
 
     def layers(self) -> list[CaffeLayer]:
-        """Every convolution, in the order in which the image passes them."""
+        """Every convolution, in the order of the forward pass."""
         return [layer for stage in (*self.encoder, *self.decoder) for layer in stage] + [self.classifier]
 
 

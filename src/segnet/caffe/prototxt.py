@@ -1,4 +1,4 @@
-"""Caffe's prototxt: reading the text format, as far as a check of layers needs it, and writing one for the fork."""
+"""Caffe's prototxt: reads as much of the text format as checking layers needs, and writes one for the fork."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def read_prototxt(path: Path) -> list[Message]:
     """The layers of a prototxt, of today's form (`layer`) or of 2014's (`layers`).
 
     Raises:
-        WeightsError: the file is missing, is not text of this format, or has no layer, as a solver's prototxt.
+        WeightsError: the file is missing, is not text of this format, or has no layers, such as a solver's prototxt.
     """
     try:
         text = read_text(path)
@@ -49,7 +49,7 @@ def read_prototxt(path: Path) -> list[Message]:
         raise WeightsError(f"{path} is not a prototxt: {cause}") from None
     layers = [*root.messages.get("layer", []), *root.messages.get("layers", [])]
     if not layers:
-        raise WeightsError(f"{path} has no layers; give the prototxt of the model, not that of the solver")
+        raise WeightsError(f"{path} has no layers; use the prototxt of the model, not that of the solver")
     return layers
 
 
@@ -70,7 +70,7 @@ def _parse(tokens: Iterator[str], *, nested: bool) -> Message:
     for name in tokens:
         if name in ("}", ">"):
             if not nested:
-                raise WeightsError("a closing bracket without its opening one")
+                raise WeightsError("a closing brace without an opening one")
             return message
         if name in (";", ","):
             continue

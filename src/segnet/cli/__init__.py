@@ -29,6 +29,7 @@ from segnet.cli.export import benchmark_export, export
 from segnet.cli.import_caffe import import_caffe
 from segnet.cli.models import models
 from segnet.cli.predict import predict
+from segnet.cli.prune import prune
 from segnet.cli.push import push
 from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
@@ -81,6 +82,7 @@ for _command in (
     serve,
     export,
     quantise,
+    prune,
     tune,
     pretrain,
     blend,

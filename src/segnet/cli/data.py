@@ -98,10 +98,10 @@ def data_show(
     if broken:
         raise next(iter(broken.values()))
     dataset = Joined(list(splits.values()))
-    places = spread(len(dataset), count)
-    told, parts = f"{len(places)} of {len(dataset)} images", ", ".join(splits)
-    write_contact_sheet(out, dataset, places, f"{root.resolve().name}, {parts}: {told}")
-    say(f"{told} ({parts}) in {out}")
+    indices = spread(len(dataset), count)
+    count_text, names = f"{len(indices)} of {len(dataset)} images", ", ".join(splits)
+    write_contact_sheet(out, dataset, indices, f"{root.resolve().name}, {names}: {count_text}")
+    say(f"{count_text} ({names}) in {out}")
 
 
 @data_app.command("check")

@@ -35,9 +35,21 @@ def serve(
     runtime: RuntimeOption = "",
     max_megabytes: Annotated[float, typer.Option(help="Of one request.")] = 16,
     max_megapixels: Annotated[float, typer.Option(help="Of one image.")] = 4,
-    places: Annotated[int, typer.Option(help="Images at one time; above it the answer is 429.")] = 16,
+    slots: Annotated[int, typer.Option(help="Images at one time; above it the answer is 429.")] = 16,
+    per_client: Annotated[float, typer.Option(help="Share of slots and uploads that one client may hold, 0..1.")] = 0.5,
     batch_size: Annotated[int, typer.Option(help="Images of one size that the model sees together.")] = 4,
-    timeout_s: Annotated[float, typer.Option(help="Seconds in which the model must answer.")] = 60,
+    timeout_s: Annotated[float, typer.Option(help="Seconds in which an image must be answered.")] = 60,
+    grace_s: Annotated[float, typer.Option(help="Seconds that requests have to end after SIGTERM or Ctrl-C.")] = 25,
+    connections: Annotated[int, typer.Option(min=8, help="At one time; the longest idle one gives way.")] = 512,
+    proxy: Annotated[
+        str, typer.Option(help="Addresses of proxies whose X-Forwarded-For is believed, with commas between.")
+    ] = "127.0.0.1,::1",
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Page of another host that may use the API (CORS); as often as needed.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file: serve https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
+    access_log: Annotated[bool, typer.Option(help="One line of JSON per request on standard error.")] = False,
     backend: Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")] = "auto",
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
@@ -47,54 +59,38 @@ def serve(
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         require(module, "serve")
-    from segnet.serve.app import create_app
-    from segnet.serve.assets import Offer, require_exporter, site_assets
-    from segnet.serve.browser_runtime import find_runtime
+    from segnet.serve.command import Command, run_service
+    from segnet.serve.connections import ConnectionLimits
     from segnet.serve.limits import Limits
-    from segnet.serve.models import load_models
-    from segnet.serve.run import listen, serve_until_stopped
 
     limits = Limits(
         max_bytes=_millions("--max-megabytes", max_megabytes),
         max_pixels=_millions("--max-megapixels", max_megapixels),
-        places=places,
+        slots=slots,
+        per_client=per_client,
         batch_size=batch_size,
         answer_s=amount("--timeout-s", timeout_s),
     )
-    why_no_browser, browser_runtime = "", None
-    try:
-        browser_runtime = find_runtime(runtime)
-        require_exporter()
-    except ConfigError as error:
-        if runtime:
-            raise
-        why_no_browser, browser_runtime = str(error), None
-    with listen(host, port) as listener:
-        models = load_models(
-            weights or ["segnet-basic-camvid"],
-            backend=backend_name(backend),
-            device=device_name(device),
-            precision=precision_name(precision),
-        )
-        offers = [
-            Offer(m.name, m.weights, m.predictor.card, str(m.predictor), m.bayesian, m.quantised)
-            for m in models.values()
-        ]
-        assets = site_assets(
-            offers,
-            samples=samples,
-            runtime=browser_runtime,
-            why_no_browser=why_no_browser,
-            max_pixels=limits.max_pixels,
-        )
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-
-        def ready() -> None:
-            say(f"{', '.join(models)} at {address} (Ctrl-C stops)")
-            if why_no_browser:
-                say(f"the model does not run in the browser: {why_no_browser}", "dim")
-
-        serve_until_stopped(create_app(models, limits, assets), listener, ready, grace_s=timeout_s)
+    if (tls_certificate is None) != (tls_key is None):
+        raise ConfigError("--tls-certificate and --tls-key: expected both or neither")
+    command = Command(
+        weights=tuple(weights or ["segnet-basic-camvid"]),
+        host=host,
+        port=port,
+        samples=samples,
+        runtime=runtime,
+        limits=limits,
+        backend=backend_name(backend),
+        device=device_name(device),
+        precision=precision_name(precision),
+        grace_s=amount("--grace-s", grace_s),
+        connections=ConnectionLimits(connections, max(4, connections // 4)),
+        proxies=proxy,
+        allowed_origins=tuple(allow_origin or ()),
+        tls=(tls_certificate, tls_key) if tls_certificate and tls_key else None,
+        access_log=access_log,
+    )
+    run_service(command, say)
 
 
 def benchmark_serve(

@@ -132,7 +132,7 @@ class ModelSettings(Section):
     than three channels the first layer's filters are repeated over the channels and scaled."""
     start: str = ""
     """Weights of an earlier run to start from: a name, a file or an address (hf://owner/repo); tensors that
-    fit are taken. Empty for none."""
+    fit are taken, and from a lean model its widths. Empty for none."""
     carry_first_layer: bool = False
     """Accept `start` weights of another number of channels: the first layer's filters are repeated and scaled."""
     licence: str = ""
@@ -153,6 +153,10 @@ class LossSettings(Section):
     """Factor of the soft Dice loss."""
     lovasz: float = Field(0.0, ge=0)
     """Factor of the Lovasz-Softmax loss."""
+    distillation: float = Field(1.0, ge=0)
+    """Factor of the divergence from the teacher's probabilities, where `train.teacher` is given."""
+    temperature: float = Field(1.0, gt=0)
+    """Of the distillation: logits of both are divided by it, so that above 1 unlikely classes count more."""
     stride_px: int = Field(1, ge=1)
     """Compare every so many pixels in both directions only. 8 is DeepLab's loss at the resolution of its scores, since
     `deeplab-largefov` puts score i at pixel 8i."""
@@ -192,6 +196,9 @@ class TrainSettings(Section):
     """Share of the run in which the learning rate rises from zero."""
     average: float = Field(0.0, ge=0, lt=1)
     """Decay per step of an exponential moving average of the weights, which is then what is evaluated; 0 for none."""
+    teacher: str = ""
+    """Weights to learn from beside the labels (distillation): a name or a file, of any model for the same classes.
+    Empty for none."""
     precision: PrecisionName = "auto"
     """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it, else float32. float16 is for GPUs
     without bfloat16, and slow on a CPU. Weights stay in float32."""
@@ -200,8 +207,8 @@ class TrainSettings(Section):
     low_memory: bool = False
     """Keep one feature map per convolution and recompute the others in the backward pass: less memory, the same
     gradients within rounding."""
-    evaluate_every: int = Field(1, ge=1)
-    """Epochs between evaluations; the last step is always evaluated."""
+    evaluate_every: int = Field(1, ge=0)
+    """Epochs between evaluations; the last step is always evaluated. 0 never evaluates and keeps the last weights."""
     early_stopping: int = Field(0, ge=0)
     """Stop after so many evaluations without a better score; 0 never stops early."""
     statistics_pass: Literal["never", "last", "every"] = "never"

@@ -20,7 +20,7 @@ Source:
 
 Chosen:
     As in the second version of the authors' code, and so in DeepLab's: each kernel K is normalised symmetrically,
-    D^-1/2 K D^-1/2 with D the sums of its rows, so weights mean the same in flat and in textured regions; and j = i is
+    D^-1/2 K D^-1/2 with D the sums of its rows, so weights act alike in flat and in textured regions; and j = i is
     included in the sums.
 """
 
@@ -62,7 +62,8 @@ class CRFParameters:
         ConfigError: a value outside its range, or not finite.
 
     Source:
-        The defaults are those of DeepLab-LargeFOV's released script, made for VOC; a grid search can find better ones.
+        The defaults are those of DeepLab-LargeFOV's released script, made for VOC; `segnet crf search` can find better
+        ones.
     """
 
     smoothness_weight: float = 3.0
@@ -89,7 +90,7 @@ class CRFParameters:
 
 
 class DenseCRF:
-    """The CRF of one image, in time linear in its pixels; its filters are built once and used for any probability.
+    """The CRF of one image, in time linear in its pixels; its filters are built once and serve any probabilities.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -112,7 +113,7 @@ class DenseCRF:
         self._filters = [_normalised(filter_, ones) for filter_ in (smoothness, lattice)]
 
     def reweighted(self, parameters: CRFParameters) -> "DenseCRF":
-        """The CRF of the same image with other weights or iterations; the filters are shared, so this is free.
+        """The CRF of the same image with other weights or iterations; the filters are shared, so this costs nothing.
 
         Raises:
             ConfigError: the widths differ.
@@ -129,9 +130,9 @@ class DenseCRF:
         """Mean field from the model's probabilities.
 
         Args:
-            probability: of each class, float (K, H, W) in [0, 1], sum 1 over classes. Below 1e-5 it counts as 1e-5, so
-                that no class is impossible.
-            compatibility: mu, symmetric float (K, K), the cost of two classes side by side; None is Potts.
+            probability: of each class, float (K, H, W) in [0, 1], sum 1 over classes. Values below 1e-5 are raised to
+                1e-5, so that no class is impossible.
+            compatibility: mu, symmetric float (K, K), the cost of two classes next to each other; None is Potts.
 
         Returns:
             Probability of each class, float32 (K, H, W), sum 1 over classes.
@@ -147,7 +148,7 @@ class DenseCRF:
 def refined(
     probability: Float, images: Sequence[Image8], parameters: CRFParameters | None = None
 ) -> NDArray[np.float32]:
-    """Mean field for each image of a batch: what evaluation and prediction do after the model.
+    """Mean field for each image of a batch, as evaluation and prediction apply it after the model.
 
     Args:
         probability: of each class, float (N, K, H, W), as for `DenseCRF`.
@@ -166,7 +167,7 @@ def dense_crf_exact(
     parameters: CRFParameters | None = None,
     compatibility: Float | None = None,
 ) -> NDArray[np.float64]:
-    """Mean field with all pairs of pixels computed, in float64: for images of up to 4096 pixels.
+    """Mean field over all pairs of pixels, in float64, for images of up to 4096 pixels.
 
     Args:
         probability: as for `DenseCRF`.
@@ -233,7 +234,7 @@ def _softmax(scores: Float) -> Float:
 
 
 def _normalised(filter_: Filter, ones: Float) -> Filter:
-    """D^-1/2 K D^-1/2 of a filter K; `ones` (N, 1) has the type of the values to come."""
+    """D^-1/2 K D^-1/2 of a filter K; `ones` (N, 1) has the dtype of the values."""
     scale = (1 / np.sqrt(filter_(ones))).astype(
         ones.dtype
     )  # (N, 1); no row is empty, as every pixel is its own neighbour

@@ -25,8 +25,8 @@ def write_crf(path: Path, parameters: CRFParameters, comments: Sequence[str] = (
 
     Args:
         path: an existing file is replaced.
-        parameters: all of them.
-        comments: lines at the top, such as how they were found.
+        parameters: to write.
+        comments: lines at the top, such as the command and the scores.
 
     Raises:
         DataError: the file cannot be written.
@@ -38,7 +38,7 @@ def write_crf(path: Path, parameters: CRFParameters, comments: Sequence[str] = (
 
 
 def read_crf(path: Path) -> CRFParameters:
-    """Reads the file; a parameter that it does not name keeps its default.
+    """Reads the file; a parameter that it does not contain keeps its default.
 
     Raises:
         DataError: no such file, or not readable as text.

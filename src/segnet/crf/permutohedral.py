@@ -1,11 +1,11 @@
 """High-dimensional Gaussian filtering on the permutohedral lattice: N points of d features in time O(N d^2).
 
-Each point lies in one simplex of the lattice and hands its value to the d + 1 corners, by barycentric weights (splat);
+Each point lies in one simplex of the lattice and adds its value to the d + 1 corners, by barycentric weights (splat);
 the corners are blurred with (1, 2, 1) / 2 along each of the d + 1 lattice directions (blur); each point reads its value
 back with the same weights (slice). Splatting and slicing are one sparse matrix and its transpose. Only corners near a
 point exist, so the cost follows the image and not the size of the feature space.
 
-A corner has d + 1 coordinates (d + 1) q_i + k that sum to 0, with one remainder k = 0..d for all of them. So the
+A corner has d + 1 coordinates (d + 1) q_i + k that sum to 0, with one remainder k = 0..d for all of them. Therefore the
 integers (k, q_0 .. q_(d-1)) name it, and they are packed into 64 bits.
 
 Source:
@@ -26,8 +26,8 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-_FARTHEST = 1e15  # beyond it float64 has no digits left for the position in a simplex
-_TOO_FAR = "points too many standard deviations apart for the lattice; expected larger ones"
+_FARTHEST = 1e15  # beyond it float64 cannot resolve the position in a simplex
+_TOO_FAR = "the lattice cannot hold points this many standard deviations apart; use larger standard deviations"
 
 
 class PermutohedralLattice:
@@ -38,12 +38,12 @@ class PermutohedralLattice:
 
     Raises:
         ShapeError: not two axes, or an empty one.
-        ConfigError: features that are not finite, or so far apart that a corner's name does not fit 64 bits.
+        ConfigError: features that are not finite, or so far apart that the id of a corner does not fit 64 bits.
 
     Deviates:
-        Adams keeps the corners of occupied simplices only, so values are lost on the way between two of them. Here
-        their direct neighbours exist too: on real images the error against the true Gaussian falls by a quarter, for
-        one and a half times the time; a second ring of neighbours changes nothing more.
+        Adams keeps the corners of occupied simplices only, so values between two of them are lost. Here
+        their direct neighbours exist too: on real images this lowers the error against the true Gaussian by a quarter,
+        at 1.5 times the time; a second ring of neighbours gains nothing more.
     """
 
     def __init__(self, features: NDArray[np.floating]) -> None:
@@ -68,14 +68,14 @@ class PermutohedralLattice:
         self._blurs = [_blur_along(direction, corners, strides) for direction in range(d + 1)]
 
     def __call__(self, values: Float32) -> Float32:
-        """For each point the sum of all points' values, weighted by nearly exp(-distance^2 / 2).
+        """For each point, the sum of all points' values weighted by approximately exp(-distance^2 / 2).
 
         Args:
             values: float32 (N, C).
 
         Returns:
-            float32 (N, C), up to a factor that is the same for all points. What points near each other share is right
-            to some per cent; the weight of a far pair, which is small anyway, may be off by its own size.
+            float32 (N, C), up to a factor that is the same for all points. Weights of near pairs are accurate
+            to some per cent; the weight of a far pair, which is small anyway, may be wrong by 100 %.
 
         Raises:
             ShapeError: another number of points.
@@ -98,15 +98,15 @@ def _locate(features: Float64) -> tuple[Int64, Int64, Float64]:
     d = features.shape[1]
     elevated = _elevate(features) / (d + 1)
     quotients = np.rint(elevated)
-    excess = quotients.sum(1, keepdims=True)  # how far rounding left the plane on which coordinates sum to 0
-    order = np.argsort(quotients - elevated, axis=1, kind="stable")  # the most rounded down first
+    excess = quotients.sum(1, keepdims=True)  # distance from the plane on which coordinates sum to 0, after rounding
+    order = np.argsort(quotients - elevated, axis=1, kind="stable")  # those rounded down most come first
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(d + 1)[None], axis=1)
     ranks += excess.astype(np.int64)
     quotients += np.where(ranks < 0, 1.0, 0.0) - np.where(ranks > d, 1.0, 0.0)
     ranks %= d + 1
     rest = np.empty_like(elevated)
-    np.put_along_axis(rest, ranks, elevated - quotients, axis=1)  # by rank, so falling
+    np.put_along_axis(rest, ranks, elevated - quotients, axis=1)  # by rank, hence descending
     weights = np.empty_like(rest)
     weights[:, 0] = 1 + rest[:, d] - rest[:, 0]
     weights[:, 1:] = (rest[:, :-1] - rest[:, 1:])[:, ::-1]
@@ -114,10 +114,10 @@ def _locate(features: Float64) -> tuple[Int64, Int64, Float64]:
 
 
 def _elevate(features: Float64) -> Float64:
-    """Features (N, d) turned onto the plane of d + 1 coordinates that sum to 0, and scaled.
+    """Rotates features (N, d) onto the plane of d + 1 coordinates that sum to 0, and scales them.
 
     In lattice units the blur has variance (d + 1)^2 / 2 and the two interpolations (d + 1)^2 / 12 each; the scale makes
-    their sum the 1 of the features.
+    their sum equal the features' variance of 1.
     """
     d = features.shape[1]
     basis = np.tril(np.ones((d, d + 1)))  # orthogonal rows, each with sum 0
@@ -128,10 +128,10 @@ def _elevate(features: Float64) -> Float64:
 
 
 def _pack(quotients: Int64, ranks: Int64) -> tuple[Int64, Int64]:
-    """Names of the d + 1 corners of each point, (N, d + 1), and the strides of q_0 .. q_(d-1) in them, then a 0.
+    """Ids of the d + 1 corners of each point, (N, d + 1), and the strides of q_0 .. q_(d-1) in them, followed by a 0.
 
     Raises:
-        ConfigError: the names do not fit 64 bits.
+        ConfigError: the ids do not fit 64 bits.
     """
     d = quotients.shape[1] - 1
     room = 4  # a corner is up to 1 away from q, its ring 1 more, and the neighbours that the blur reads 1 more again
@@ -165,7 +165,7 @@ def _behind(names: Int64, strides: Int64, direction: int) -> Int64:
 
 
 def _with_neighbours(names: Int64, strides: Int64) -> Int64:
-    """The corners and all that lie one step from one of them, sorted."""
+    """The corners and all their direct neighbours, sorted."""
     steps = [step(names, strides, direction) for step in (_ahead, _behind) for direction in range(len(strides))]
     return np.unique(np.concatenate([names, *steps]))
 

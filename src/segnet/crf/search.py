@@ -1,10 +1,10 @@
 """Searches CRF parameters on labelled images: a coarse grid, then finer steps around the best.
 
 The model's probabilities are computed once per image. Filters are built once per image and widths, and used for all
-weights tried with them; they are freed before the next widths, so memory holds one lattice per thread.
+weights tried with them. They are freed before the next widths, so memory holds one lattice per thread.
 
     round 1    all of `COARSE_GRID`, on a quarter of the images
-    round 2    from the best of the one before, each parameter one step up and down, on all images
+    round 2    from the best of round 1, each parameter one step up and down, on all images
     round 3    the same with half the step; and so on
 
 Source:
@@ -13,7 +13,7 @@ Source:
 
 Chosen:
     The grid is geometric, as weights and widths act by ratio, and includes weights that hardly change the model's
-    prediction: strong ones remove thin classes first. The smoothness weight is searched too; its width stays at 3 px as
+    prediction: strong ones erase thin classes first. The smoothness weight is searched too; its width stays at 3 px as
     in DeepLab.
     Rounds after the first move one parameter at a time, since the whole grid would take hours.
 """
@@ -48,12 +48,12 @@ COARSE_GRID: dict[str, tuple[float, ...]] = {
     "appearance_rgb": (5.0, 10.0, 20.0),
 }
 COARSE_SHARE = 4
-FIRST_STEP = 1.5  # a factor; each later round takes the square root of the one before
+FIRST_STEP = 1.5  # a factor; each later round uses its square root
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """An image and the model's probabilities for it, before any CRF.
+    """An image and the model's probabilities for it, without a CRF.
 
     Attributes:
         sample: image and target.
@@ -89,7 +89,7 @@ class SearchResult:
 
     @property
     def gain(self) -> float:
-        """The measure with the best parameters minus without a CRF; negative when every CRF tried lowers it."""
+        """Difference of the measure between the best parameters and no CRF; negative if every CRF tried lowers it."""
         return _value(self.ranked[0][1], self.measure) - _value(self.alone, self.measure)
 
 
@@ -100,7 +100,7 @@ def model_outputs(model: nn.Module, dataset: Dataset, count: int, device_spec: D
     Args:
         model: put in evaluation mode, and moved to the device.
         dataset: labelled.
-        count: of images, at least 1; a smaller dataset is used whole.
+        count: number of images, at least 1; all images of a smaller dataset are used.
         device_spec: device and precision.
     """
     device_spec.ready(model.eval())
@@ -124,7 +124,7 @@ def search_crf(
     workers: int = 1,
     console: Console | None = None,
 ) -> SearchResult:
-    """Searches coarse to fine; the number of threads does not change the result.
+    """Searches coarse to fine; the result does not depend on the number of threads.
 
     Args:
         outputs: at least one image with labels.
@@ -132,8 +132,8 @@ def search_crf(
         measure: the score to maximise.
         rounds: at least 1; the first is the coarse grid.
         iterations: of mean field.
-        workers: threads, an image each.
-        console: where progress is shown; None is quiet.
+        workers: number of threads, each with one image.
+        console: shows progress; None shows nothing.
 
     Raises:
         ConfigError: no image, no round, or labels for which the measure is undefined.
@@ -155,7 +155,7 @@ def search_crf(
         for values in product(*COARSE_GRID.values())
     ]
     share = COARSE_SHARE if len(outputs) >= COARSE_SHARE else 1
-    found = scores_of([best(scores_of(grid, share, "coarse grid"))], 1, "its best")
+    found = scores_of([best(scores_of(grid, share, "coarse grid"))], 1, "best of the grid")
     for number in range(2, rounds + 1):
         factor = FIRST_STEP ** (0.5 ** (number - 2))
         near = [p for p in _neighbours(best(found), factor) if p not in found]
@@ -165,7 +165,7 @@ def search_crf(
 
 
 def _neighbours(centre: CRFParameters, factor: float) -> list[CRFParameters]:
-    """Each searched parameter a step down and a step up, the others unchanged; rounded to three digits."""
+    """Moves each searched parameter one step down and up, the others unchanged; rounded to three digits."""
     changes: list[dict[str, Any]] = [
         {name: float(f"{getattr(centre, name) * step:.3g}")} for name in COARSE_GRID for step in (1 / factor, factor)
     ]
@@ -180,7 +180,7 @@ def _scores(
     what: str,
     console: Console,
 ) -> dict[CRFParameters, Scores]:
-    """Every candidate on every image; scipy's sparse products release the GIL."""
+    """Scores every candidate on every image, in threads: scipy's sparse products release the GIL."""
     by_widths = [list(group) for _, group in groupby(sorted(candidates, key=_widths), key=_widths)]
 
     def score_image(output: ModelOutput) -> dict[CRFParameters, Scores]:

@@ -1,13 +1,15 @@
 """The two records of the data path: a `Sample` from disk and a `Batch` for the model."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from segnet.labels import LabelSet
+
+if TYPE_CHECKING:
+    from torch import Tensor  # reading image files needs no PyTorch
 
 Image8 = NDArray[np.uint8]
 
@@ -37,8 +39,8 @@ class Batch:
         names: of the N images.
     """
 
-    image: Tensor
-    target: Tensor
+    image: "Tensor"
+    target: "Tensor"
     names: tuple[str, ...]
 
 

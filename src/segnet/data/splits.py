@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from segnet.data import open_dataset
+from segnet.data.formats import open_dataset
 from segnet.data.sample import Dataset, Sample
 from segnet.errors import DataError
 from segnet.labels import LabelSet

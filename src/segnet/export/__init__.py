@@ -63,7 +63,7 @@ def export_weights(
     Args:
         weights: name of weights that ship, or a `.safetensors` file.
         target: a key of `TARGETS`.
-        path: of the file; some targets put others of the same stem beside it.
+        path: of the file; some targets write others of the same stem next to it.
         size_px: (height, width) of the input images; None exports a dynamic size.
         answer: `logits`, or `classes` with the argmax inside the graph.
         image: image to compare on, in addition to noise; None draws a street scene.
@@ -109,7 +109,7 @@ def export_weights(
 
 
 def _refuse_to_overwrite(path: Path, temporary_folder: Path) -> None:
-    """Raises DataError when a first export to `path` would overwrite files of another origin next to it."""
+    """Raises DataError when a first export to `path` would overwrite files of another program next to it."""
     in_the_way = [
         path.with_name(made.name) for made in temporary_folder.iterdir() if path.with_name(made.name).exists()
     ]

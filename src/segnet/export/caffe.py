@@ -1,4 +1,4 @@
-"""Caffe for the authors' fork: the weights in .caffemodel, the layers in a .prototxt, metadata in a .json beside it."""
+"""Caffe for the authors' fork: weights in .caffemodel, layers in a .prototxt, metadata in a .json next to it."""
 
 import json
 from collections import Counter
@@ -19,11 +19,11 @@ from segnet.models.released_form import set_released_form
 
 
 def write(request: Request, path: Path) -> Written:
-    """Writes both files and reads them back into a new model, which is what the comparison runs: Caffe itself is not.
+    """Writes both files and reads them back into a new model, which the comparison runs instead of Caffe.
 
     Raises:
         ConfigError: a model or an input normalisation that the fork has no layers for.
-        ExportError: the files read back have other layers than were written.
+        ExportError: the files read back do not have the layers that were written.
     """
     assert request.size_px is not None  # `export_weights` has refused dynamic sizes
     files = caffe_files(request.model, request.card.model, request.size_px, classes=request.answer == "classes")
@@ -37,7 +37,7 @@ def write(request: Request, path: Path) -> Written:
     caffe = read_caffe_file(path)
     named = {layer.text("name"): layer.text("type") for layer in read_prototxt(prototxt)}
     if named != caffe.types:
-        raise ExportError(f"{path.name} and its prototxt have other layers than each other; not exported")
+        raise ExportError(f"{path.name} and its prototxt do not have the same layers; not exported")
     card = request.card
     model = create_model(
         card.model, card.label_set.num_classes, normalisation=card.normalisation, statistics=card.statistics

@@ -17,7 +17,7 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Lowers, writes and loads the model; the format holds no metadata, so a .json file beside it does.
+    """Lowers, writes and loads the model; the metadata is stored in a .json file next to it.
 
     Raises:
         ConfigError: ExecuTorch is not installed.

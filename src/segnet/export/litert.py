@@ -18,7 +18,7 @@ from segnet.runtime.quiet import quiet
 
 
 def write(request: Request, path: Path) -> Written:
-    """Converts, writes and loads the model; a .json file beside it holds the metadata.
+    """Converts, writes and loads the model; a .json file next to it holds the metadata.
 
     Raises:
         ConfigError: litert-torch or ai-edge-litert is not installed.

@@ -1,4 +1,4 @@
-"""ncnn for phones and embedded devices: the graph in .param, the weights in a .bin beside it."""
+"""ncnn for phones and embedded devices: the graph in .param, the weights in a .bin next to it."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ _NO_OPERATORS = {"Input", "Split", "MemoryData"}
 
 
 def write(request: Request, path: Path) -> Written:
-    """Converts with pnnx, writes and loads the model in float32; a .json file beside it holds the metadata.
+    """Converts with pnnx, writes and loads the model in float32; a .json file next to it holds the metadata.
 
     The blobs are called `in0` and `out0`.
 
@@ -31,7 +31,7 @@ def write(request: Request, path: Path) -> Written:
         ConfigError: ncnn or pnnx is not installed, ncnn lacks an operator of the model, or class ids are requested.
     """
     if request.answer == "classes":
-        raise ConfigError("ncnn has no argmax over channels; take --answer logits")
+        raise ConfigError("ncnn has no argmax over channels; use --answer logits")
     pnnx, ncnn = require("pnnx", "ncnn"), require("ncnn", "ncnn")
     with TemporaryDirectory() as folder:
         with quiet(), torch.no_grad():

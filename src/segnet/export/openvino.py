@@ -1,4 +1,4 @@
-"""OpenVINO's intermediate representation: .xml with the weights in a .bin beside it, float32 or int8."""
+"""OpenVINO's intermediate representation: .xml with the weights in a .bin next to it, float32 or int8."""
 
 from collections import Counter
 from pathlib import Path

@@ -25,6 +25,7 @@ from segnet.errors import ConfigError, DataError, ShapeError
 from segnet.inference.prediction import Prediction
 from segnet.inference.predictor import Predictor
 from segnet.inference.uncertainty import UNCERTAINTIES
+from segnet.runtime.stopping import go_on
 
 GRID_PX = 32
 OVERLAP_PX = 192  # SegNet-Basic's classes differ from the whole image's in 0.04 % of the pixels; with 128 in 0.3 %
@@ -192,6 +193,7 @@ def predict_in_tiles(
         below = torch.empty(band.num_planes, bottom - next_top, tiling.size_px[1])
         beside = torch.empty(band.num_planes, bottom - top, 0)
         for (left, right), next_left, bell in zip(columns, _next_starts(columns), across, strict=True):
+            go_on()
             tile = _planes(predictor, image.read(top, left, bottom, right), uncertainty_samples)  # (P, h, w)
             tile *= weight[:, None] * bell
             tile[:, :, : beside.shape[2]] += beside

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from segnet.errors import ConfigError
 from segnet.runtime.fold import traced
+from segnet.runtime.stopping import go_on
 
 UNCERTAINTIES = ("variance", "entropy", "mutual_information")
 
@@ -66,6 +67,7 @@ class DropoutSampler:
             if generator_seed is not None:
                 torch.manual_seed(generator_seed)
             for _ in range(num_samples):
+                go_on()
                 probability = self._after(*features).float().softmax(1)  # (N, K, H, W)
                 total = total + probability
                 squares = squares + probability.square()

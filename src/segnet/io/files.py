@@ -20,7 +20,7 @@ _REMEDIES = {
     errno.EROFS: "choose a folder you may write to",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
     errno.EEXIST: "a part of the path is a file, not a folder; choose another path",
-    errno.EISDIR: "a folder of that name is in the way; choose another name",
+    errno.EISDIR: "a folder has that name; choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether the file exists and this user may see it; False in a folder without permission."""
+    """Whether the file exists; False if this user may not read its folder."""
     try:
         return path.is_file()
     except OSError:
@@ -54,18 +54,18 @@ def sha256_of(path: Path) -> str:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; the file written there is renamed to `path` when the block succeeds.
 
-    The file is flushed to the disk before it is renamed, so a reader, or a machine that loses power, finds the old file
-    or the new one. When the block fails, also by Ctrl-C, the temporary file is removed and `path` is not changed.
-    Missing parent folders are created.
+    The file is flushed to the disk before it is renamed, so a reader finds the old file
+    or the new one, even after a power failure. When the block fails, also by Ctrl-C, the temporary file is removed and
+    `path` is not changed. Missing parent folders are created.
 
     Args:
         path: the file to write; an existing one is replaced.
 
     Yields:
-        A path in the same folder, with the same suffix, at which nothing exists yet.
+        A path in the same folder, with the same suffix, where nothing exists yet.
 
     Raises:
-        DataError: the disk is full, the folder cannot be written, or the system refused otherwise.
+        DataError: the disk is full, the folder cannot be written, or another error of the system.
 
     Example:
         >>> with whole_file(Path("scores.json")) as temporary:
@@ -93,8 +93,8 @@ def whole_files(path: Path) -> Iterator[Path]:
     """As `whole_file`, for a format of several files or of a folder.
 
     Yields a path of the same name in a temporary folder. The files written there are moved beside `path` when the block
-    succeeds: an existing `path` is removed first and the new one is moved last, so a reader that finds it finds all of
-    its files. When the block fails, nothing is changed.
+    succeeds: an existing `path` is removed first and the new one is moved last, so a reader that finds `path` finds all
+    files. When the block fails, nothing is changed.
 
     Args:
         path: the main file, or a folder; existing ones are replaced, but never a folder by a file or the other way

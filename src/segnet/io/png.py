@@ -14,7 +14,7 @@ Image8 = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE = 0, 2, 3
-# Row filters: indices compress best unfiltered, photographs as differences from the row above.
+# Row filters: indices compress best unfiltered, RGB images as differences from the row above.
 _NO_FILTER, _MINUS_ABOVE = 0, 2
 
 

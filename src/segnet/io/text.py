@@ -23,10 +23,10 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without white space around them and without empty ones; errors as `read_text`."""
+    """The lines of a text file, stripped, without empty ones; errors as `read_text`."""
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def toml_value(value: object) -> str:
-    """A plain value (text, number, truth, list of these) as TOML; JSON's escapes are TOML's, but for DEL."""
+    """A plain value (string, number, boolean, list of these) as TOML; JSON's escapes are TOML's, except for DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

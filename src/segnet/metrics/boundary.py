@@ -8,11 +8,11 @@ here, because they give different numbers for the same image:
     boundary_f1_authors   their script: classes of target or prediction are averaged, pixels are paired one to one
 
 **Void.** `boundary_f1` treats void as outside the image, like the image's own edge: an edge counts where both
-pixels that it separates are labelled. Where an object meets void nobody said where it ends, so no prediction can be
-right or wrong there, and what is predicted inside void never changes the score. The price: in sets that line every
-contour with void (PASCAL VOC) few boundaries are left; use `trimap` there.
+pixels that it separates are labelled. Where an object meets void its outline is not labelled, so no prediction can be
+right or wrong there, and predictions inside void never change the score. A drawback: in datasets that line every
+contour with void (PASCAL VOC) few boundaries remain; use `trimap` for them.
 
-A set's score is the mean over its images (`mean_over_images`), by BF's definition.
+A dataset's score is the mean over its images (`mean_over_images`), by BF's definition.
 """
 
 import math
@@ -41,7 +41,7 @@ def boundary_f1(prediction: ClassIds, target: ClassIds, num_classes: int, tolera
     in the other image. Precision is the share of the prediction's that are right, recall that of the target's.
 
     Args:
-        prediction: class ids 0..K-1, any integer type (H, W); what stands in void pixels of the target is not read.
+        prediction: class ids 0..K-1, any integer type (H, W); values at void pixels of the target are not read.
         target: class ids or `VOID`, any integer type (H, W).
         num_classes: K.
         tolerance: Euclidean distance between pixel centres, as a share of the image's diagonal; inclusive.
@@ -77,8 +77,8 @@ def boundary_f1_authors(prediction: ClassIds, target: ClassIds, num_classes: int
 
     It differs from `boundary_f1` in four ways. Boundary pixels are those whose 2x2 block (with the pixels right, below
     and diagonal) is not of one side only. They are paired one to one. A class counts when it has a boundary in the
-    target or in the prediction, so a class predicted where there is none scores 0. Void is no exception: it is simply
-    no class, its edges are boundaries, and predictions inside it count.
+    target or in the prediction, so a class that is only predicted scores 0. Void gets no special treatment: it is just
+    not a class, its edges are boundaries, and predictions inside it count.
 
     Args:
         prediction: class ids 0..K-1, any integer type (H, W).
@@ -87,7 +87,7 @@ def boundary_f1_authors(prediction: ClassIds, target: ClassIds, num_classes: int
         tolerance: Euclidean distance between pixel centres, as a share of the image's diagonal; inclusive.
 
     Returns:
-        F1 averaged over the classes with a boundary, 0..1. It is 0 for an image without any: their divisor is the
+        F1 averaged over the classes with a boundary, 0..1. It is 0 for an image without one: their divisor is the
         number of all images, so the plain mean of these values is their score.
 
     Raises:
@@ -102,7 +102,7 @@ def boundary_f1_authors(prediction: ClassIds, target: ClassIds, num_classes: int
     Deviates:
         `correspondPixels` solves a min-cost assignment in which leaving a pixel alone costs 100 times the tolerance;
         here the largest possible number of pairs within the tolerance is found. Only that number enters the score, and
-        at such a price the two agree, save for the random graph edges with which theirs keeps the problem sparse.
+        at such a cost the two agree, except for the random graph edges that keep their problem sparse.
     """
     _check(prediction, target, num_classes, tolerance)
     offsets = _disc(tolerance * math.hypot(*target.shape))
@@ -117,13 +117,13 @@ def boundary_f1_authors(prediction: ClassIds, target: ClassIds, num_classes: int
 
 
 def mean_over_images(scores: Iterable[float]) -> tuple[float, int]:
-    """The mean of the images that have a score, and how many those are; (NaN, 0) when there is none."""
+    """Mean over the images that have a score, and their number; (NaN, 0) if there are none."""
     known = [score for score in scores if not math.isnan(score)]
     return (math.fsum(known) / len(known), len(known)) if known else (math.nan, 0)
 
 
 def trimap(target: ClassIds, band_px: float) -> ClassIds:
-    """The target inside a narrow band around its contours; void everywhere else.
+    """Keeps the target inside a narrow band around its contours; void everywhere else.
 
     Counts of it are counts of the pixels that are hard to get right; compare scores over several widths. The contour
     towards void counts too, since datasets draw void along the contours of objects; void itself stays void.
@@ -147,7 +147,7 @@ def trimap(target: ClassIds, band_px: float) -> ClassIds:
         >>> mean_iou(confusion_counts(torch.from_numpy(prediction), band, num_classes))
     """
     if target.ndim != 2:
-        raise ShapeError(f"trimap wants a target (H, W), got {target.shape}")
+        raise ShapeError(f"trimap: expected a target (H, W), got {target.shape}")
     contour = _touching(target, np.ones(target.shape, dtype=bool))
     if not contour.any():
         return np.full_like(target, VOID)
@@ -157,7 +157,7 @@ def trimap(target: ClassIds, band_px: float) -> ClassIds:
 def _check(prediction: ClassIds, target: ClassIds, num_classes: int, tolerance: float) -> None:
     if target.ndim != 2 or prediction.shape != target.shape:
         raise ShapeError(
-            f"boundary F1 wants prediction and target (H, W) of one size, got {prediction.shape} and {target.shape}"
+            f"boundary F1: expected prediction and target (H, W) of one size, got {prediction.shape} and {target.shape}"
         )
     if tolerance < 0:
         raise ConfigError(f"boundary F1: expected a tolerance of at least 0 (a share of the diagonal), got {tolerance}")
@@ -182,7 +182,7 @@ def _f1(
 
 
 def _touching(class_ids: ClassIds, labelled: Mask) -> Mask:
-    """Pixels beside one of another class, both labelled, (H, W)."""
+    """Pixels next to one of another class, both labelled, (H, W)."""
     touching = np.zeros(class_ids.shape, dtype=bool)
     down = (class_ids[1:] != class_ids[:-1]) & labelled[1:] & labelled[:-1]
     right = (class_ids[:, 1:] != class_ids[:, :-1]) & labelled[:, 1:] & labelled[:, :-1]
@@ -204,7 +204,7 @@ def _corner_boundary(own: Mask) -> Mask:
     down, right = own[1:] != own[:-1], own[:, 1:] != own[:, :-1]
     boundary[:-1] |= down
     boundary[:-1, :-1] |= down[:, 1:]
-    boundary[:, :-1] |= right  # three sides of a 2x2 block: the fourth never differs alone
+    boundary[:, :-1] |= right  # three sides of a 2x2 block suffice: the fourth never differs alone
     return boundary
 
 
@@ -231,7 +231,7 @@ def _shifted(values: NDArray[np.integer], offsets: list[tuple[int, int]], points
 def _count_near(
     boundary: NDArray[np.int16], other: NDArray[np.int16], offsets: list[tuple[int, int]], num_classes: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Boundary pixels of each class, and how many have one of the same class near them in the other: two (K,)."""
+    """Counts the boundary pixels of each class, and those with one of the same class near in the other: two (K,)."""
     points = boundary != _NONE
     own = boundary[points]
     near = np.zeros(own.shape, dtype=bool)

@@ -1,9 +1,9 @@
-"""Whether a model is right as often as it says: counts of pixels by confidence, and what follows from them.
+"""Calibration: whether confidence matches accuracy, from counts of pixels by confidence.
 
 Source:
     Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, ICML 2017: reliability diagram and expected
     calibration error, 15 bins of equal width.
-    Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015: accuracy of the pixels that the model is surest of.
+    Kendall, Badrinarayanan, Cipolla: Bayesian SegNet, 2015: accuracy of the most confident pixels.
 """
 
 import numpy as np
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from segnet.labels import VOID
 
 BINS = 15
-_STEPS_PER_HALVING = 40  # of the distance from certainty: confidences crowd near 1, and are to be told apart there
-_HALVINGS = 24  # what float32 can tell apart
+_STEPS_PER_HALVING = 40  # of the distance from 1: confidences crowd near 1 and need a fine scale there
+_HALVINGS = 24  # the resolution of float32 near 1
 
 Counts = NDArray[np.float64]
 
 
 class Calibration:
-    """Counts over a set, growing image by image; void pixels are left out.
+    """Counts over a dataset, updated image by image; void pixels are left out.
 
     Attributes:
         pixels: in each bin of confidence, (BINS,), from 0 to 1.
-        right: of them those whose class is right.
-        confidence: sum over them.
+        right: number of them with the right class.
+        confidence: sum of their confidences.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Calibration:
         """Counts one image.
 
         Args:
-            confidence: probability of the class that was chosen, (H, W) in [0, 1].
+            confidence: probability of the predicted class, (H, W) in [0, 1].
             prediction: class ids, (H, W).
             target: class ids or `VOID`, (H, W).
         """
@@ -57,10 +57,10 @@ class Calibration:
         return float(np.abs(self.right - self.confidence).sum() / total) if total else float("nan")
 
     def accuracy_of_surest(self, share: float) -> float:
-        """Share of right pixels among the `share` (0..1, above 0) of all that the model is surest of; NaN without
+        """Accuracy of the `share` (0..1, above 0) of all pixels with the highest confidence; NaN without
         pixels.
 
-        Within a step of confidence, right and wrong pixels are taken as mixed evenly.
+        Within one step of confidence, right and wrong pixels are assumed to be evenly mixed.
         """
         pixels = np.concatenate([[0], self._surest_pixels[::-1].cumsum()])
         right = np.concatenate([[0], self._surest_right[::-1].cumsum()])
@@ -68,7 +68,7 @@ class Calibration:
         return float(np.interp(expected, pixels, right) / expected) if expected else float("nan")
 
     def to_dict(self) -> dict[str, object]:
-        """For JSON: ECE, the bins, accuracy of the surest 10 %, 50 % and of all; what does not exist is None."""
+        """For JSON: ECE, the bins, accuracy of the surest 10 %, 50 % and of all; undefined values are None."""
         return {
             "expected_calibration_error": _or_none(self.expected_error),
             "accuracy_of_surest": {f"{s:g}": _or_none(self.accuracy_of_surest(s)) for s in (0.1, 0.5, 0.9, 1.0)},

@@ -1,8 +1,8 @@
-"""Counts first, scores from counts: one confusion matrix over the whole set, and pure functions on it.
+"""One confusion matrix over the whole dataset, and scores as pure functions of it.
 
 `counts[t, p]` is the number of pixels of target class t that were predicted as class p; void pixels are in none.
 A class that occurs neither in target nor in prediction has IoU NaN and is left out of the mean; the number of classes
-that were averaged stands beside it. (Other libraries count it as 0 or 1, or average per image.)
+averaged is returned with it. (Other libraries count it as 0 or 1, or average per image.)
 
 Source:
     SegNet, section 4.1: global accuracy, class average accuracy, mean IoU as in PASCAL VOC12.
@@ -43,7 +43,7 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Te
 
 
 def global_accuracy(counts: Tensor) -> float:
-    """Share of labelled pixels that are right, 0..1; NaN when there is none."""
+    """Share of labelled pixels that are right, 0..1; NaN if there are none."""
     return float(counts.diagonal().sum().double() / counts.sum())
 
 
@@ -64,6 +64,6 @@ def iou(counts: Tensor) -> Tensor:
 
 
 def mean_iou(counts: Tensor) -> tuple[float, int]:
-    """Mean of `iou` over the classes that have one, 0..1, and how many classes those are."""
+    """Mean of `iou` over the classes that have one, 0..1, and the number of these classes."""
     values = iou(counts)
     return float(values.nanmean()), int((~values.isnan()).sum())

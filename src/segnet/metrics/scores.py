@@ -1,4 +1,4 @@
-"""Scores of a dataset: confusion counts that grow image by image, and what follows from them."""
+"""Scores of a dataset: confusion counts, updated image by image, and the scores computed from them."""
 
 import math
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ ClassIds = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ImageScore:
-    """Scores of one image: for choosing the best and the worst, not for averaging (BF alone is a mean of these).
+    """Scores of one image: for finding the best and the worst images, not for averaging (only BF is a mean of these).
 
     Attributes:
         name: of the image.
-        global_accuracy: share of its labelled pixels that are right; NaN when none is labelled.
+        global_accuracy: share of its labelled pixels that are right; NaN if none is labelled.
         mean_iou: over the classes in its target or prediction.
         boundary_f1: of the image; NaN where no class has a boundary, or when not measured.
         boundary_f1_authors: the form of the authors' script; NaN when not measured.
@@ -38,7 +38,7 @@ class ImageScore:
 
 @dataclass
 class Scores:
-    """Counts over a set, growing image by image, and the scores that follow from them.
+    """Counts over a dataset, updated image by image, and the scores computed from them.
 
     Attributes:
         label_set: of the classes.
@@ -86,7 +86,7 @@ class Scores:
             target: class ids or `VOID`, (H, W).
             name: of the image.
             boundaries: whether to measure boundary F1, which takes most of the time.
-            authors_form: whether to measure the form of the authors' script too, which takes seconds an image.
+            authors_form: whether to measure the form of the authors' script too, which takes seconds per image.
         """
         num_classes = self.label_set.num_classes
         counts = confusion.confusion_counts(torch.from_numpy(prediction), torch.from_numpy(target), num_classes)
@@ -127,7 +127,7 @@ class Scores:
         return mean_over_images(p.boundary_f1_authors for p in self.images)[0]
 
     def summary(self) -> dict[str, float]:
-        """The paper's four scores, 0..1, by name; and BF by the authors' script where that was measured."""
+        """The paper's four scores, 0..1, by name; and BF by the authors' script if it was measured."""
         scores = {
             "global_accuracy": self.global_accuracy,
             "class_average_accuracy": self.class_average_accuracy,
@@ -142,7 +142,7 @@ class Scores:
         return dict(zip(self.label_set.names, confusion.iou(self.counts).tolist(), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON; a score that does not exist is None."""
+        """Everything, for JSON; an undefined score is None."""
         per_class = zip(
             self.label_set.names,
             confusion.class_accuracy(self.counts).tolist(),

@@ -22,9 +22,10 @@ from segnet.models.fcn import FCN8s, FCN8sLearnt, FCN16s, FCN32s
 from segnet.models.segnet import BayesianSegNet, BayesianSegNetBasic, BayesianSegNetCamVid, SegNet, SegNetBasic
 from segnet.models.tent import init_tent
 from segnet.models.unet import UNet
+from segnet.models.widths import Widths, set_widths
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, create_normalisation
 
-__all__ = ["MODELS", "TENT_MODELS", "Initialisation", "create_model"]
+__all__ = ["MODELS", "TENT_MODELS", "Initialisation", "Widths", "create_model"]
 
 Initialisation = Literal["he", "tent"]
 
@@ -58,7 +59,7 @@ MODELS: dict[str, _Model] = {
 }
 
 
-# The models whose decoder unpools and then convolves: those that `init_tent` takes.
+# The models whose decoder unpools and then convolves, which `init_tent` requires.
 TENT_MODELS = (
     "segnet",
     "segnet-basic",
@@ -79,8 +80,9 @@ def create_model(
     normalisation: Normalisation | None = None,
     statistics: ChannelStatistics | None = None,
     init: Initialisation = "he",
+    widths: Widths | None = None,
 ) -> nn.Module:
-    """A model with randomly initialised weights. `segnet.create_model` also loads weights to start from.
+    """Creates a model with randomly initialised weights. `segnet.create_model` also loads weights to start from.
 
     Args:
         name: a key of `MODELS`.
@@ -88,12 +90,13 @@ def create_model(
         in_channels: C of the image, at least 1.
         normalisation: of the input; None uses the model's own default for RGB, and `mean_std` for other channels.
         statistics: of each channel, for `mean_std`; None uses ImageNet's for three channels, else as in `MeanStd`.
-        init: `he` draws every filter at random, as the paper does; `tent` initialises the decoder's filters so that
+        init: `he` makes every filter random, as the paper does; `tent` initialises the decoder's filters so that
             they pass their input on, in the models of `TENT_MODELS` (`models/tent.py`).
+        widths: channels of the layers of a lean model, as its weights card has them; None is the paper's model.
 
     Raises:
         ConfigError: unknown name or initialisation, no class, no channel, a normalisation that does not fit the
-            channels, or `tent` for a model that has no such decoder.
+            channels, widths that do not fit the model, or `tent` for a model that has no such decoder.
     """
     if name not in MODELS:
         raise ConfigError(f"unknown model '{name}'; {nearest(name, MODELS)}")
@@ -103,7 +106,7 @@ def create_model(
         raise ConfigError(f"model '{name}': in_channels: expected a whole number, got {in_channels!r}")
     if init not in get_args(Initialisation):
         raise ConfigError(f"unknown initialisation '{init}'; {nearest(init, get_args(Initialisation))}")
-    if init == "tent" and name not in TENT_MODELS:  # checked before a large model is initialised in vain
+    if init == "tent" and name not in TENT_MODELS:  # checked first, because initialising a large model takes time
         raise ConfigError(
             f"model.init 'tent' is for a decoder of unpooling and convolutions, which '{name}' does not have; "
             f"use 'he', or one of {', '.join(TENT_MODELS)}"
@@ -118,4 +121,6 @@ def create_model(
         model.normalisation = create_normalisation(normalisation, in_channels, statistics)
     if init == "tent":
         init_tent(model)
+    if widths:
+        set_widths(model, widths)
     return model

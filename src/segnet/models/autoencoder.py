@@ -13,10 +13,10 @@ Source:
     recognition, CVPR 2007, as SegNet, section 2, describes it.
 
 Chosen:
-    What that description leaves open follows SegNet-Basic, so that the encoder can initialise it: four stages, 7x7
-    filters, 64 wide, whole images. The decoder is linear, as in the description: filters with a bias, no activation.
-    The last bank has `num_classes` filters: three to reconstruct an RGB image. With K of them the model is a
-    segmentation model of the same shape, comparable with the others.
+    Details that this description leaves open follow SegNet-Basic, so that the encoder can initialise it: four stages,
+    7x7 filters, 64 wide, whole images. The decoder is linear, as in the description: filters with a bias, no
+    activation. The last bank has `num_classes` filters: three to reconstruct an RGB image. With K of them the model is
+    a segmentation model of the same shape, comparable with the others.
     Only the encoder's filters are loaded into SegNet-Basic (`load_matching`, by name). A bias has no effect there,
     since BN subtracts each map's mean; ReLU replaces tanh; the decoder's tensors have other names and are not loaded.
 """

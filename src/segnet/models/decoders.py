@@ -1,4 +1,4 @@
-"""The decoder variants of the paper's Table 1: one encoder, eight ways back to the image's size.
+"""The decoder variants of the paper's Table 1: one encoder, eight decoders.
 
 All share SegNet-Basic's encoder: four stages of one 7x7 convolution to 64 channels, BN, ReLU and 2x2 max pooling. What
 passes to the decoder besides the last map, and what the decoder learns:
@@ -19,9 +19,10 @@ Source:
     SegNet, section 3.1, figure 3 and Table 1.
 
 Chosen:
-    Where the paper is silent, what gives its parameter counts, or comes nearest: the two NoDimReduction models have
-    1.66 million for its 1.625, which no layout that its text allows gives. Deconvolutions are full (every output sees
-    all input maps), of stride 2, without bias, and begin as bilinear interpolation inside their 8x8 filter. BN follows
+    Where the paper says nothing, the choice that gives or comes closest to its parameter counts: the two
+    NoDimReduction models have 1.66 million, not its 1.625, which no layout that its text allows gives.
+    Deconvolutions are full (every output sees
+    all input maps), of stride 2, without bias, and start as bilinear interpolation in their 8x8 filter. BN follows
     each, and no ReLU, as in SegNet-Basic's decoder: without BN these models diverge at the paper's learning rate of
     0.1. Maps that are added are those after pooling: figure 3 defines them so, and their sizes give Table 1's storage.
 """
@@ -42,7 +43,7 @@ _NO_DROPOUT = (0.0, 0.0, 0.0, 0.0)
 
 
 class BilinearInterpolation(nn.Module):
-    """The lower bound: class scores of the last encoder map, enlarged 16 times by fixed weights.
+    """The lower bound: class scores of the last encoder map, upsampled 16 times by fixed weights.
 
     Args:
         num_classes: K.
@@ -50,7 +51,7 @@ class BilinearInterpolation(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        The 1x1 classifier comes before the interpolation: the two commute exactly, and K maps are cheaper to enlarge
+        The 1x1 classifier comes before the interpolation: the two commute exactly, and K maps are cheaper to upsample
         than 64. One step of 16, since nothing is learnt or added between four steps of 2.
     """
 
@@ -73,7 +74,7 @@ class BilinearInterpolation(nn.Module):
 class AdditionEncoder(PoolingEncoder):
     """SegNet-Basic's encoder, which returns the indices and the pooled maps of every stage but the last."""
 
-    def forward(  # type: ignore[override] # maps beside the indices
+    def forward(  # type: ignore[override] # maps in addition to the indices
         self, image: Tensor
     ) -> tuple[Tensor, list[PoolingIndices], dict[int, Tensor]]:
         """Normalised image (N, C, H, W) -> features (N, 64, h, w), indices in order, maps by number of their stage."""
@@ -90,7 +91,7 @@ class AdditionEncoder(PoolingEncoder):
 class AdditionDecoder(UnpoolingDecoder):
     """SegNet-Basic's decoder; the output of stage l + 1 and the pooled map of encoder l, of one size, are added."""
 
-    def forward(  # type: ignore[override] # maps beside the indices
+    def forward(  # type: ignore[override] # maps in addition to the indices
         self, features: Tensor, indices: list[PoolingIndices], maps: Mapping[int, Tensor]
     ) -> Tensor:
         """Features (N, 64, h, w), indices first to last, maps by number of their stage -> (N, 64, H, W)."""
@@ -113,7 +114,7 @@ class SegNetBasicEncoderAddition(nn.Module):
 
     Chosen:
         The sum is taken after BN, of maps of equal size: decoder 4 + pool 3, 3 + 2, 2 + 1. The image-sized decoder 1
-        gets none: only so does the first layer cost Table 1's 64 maps of 180x240.
+        gets none: only then does the first layer store Table 1's 64 maps of 180x240.
     """
 
     def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
@@ -132,7 +133,7 @@ class SegNetBasicEncoderAddition(nn.Module):
 
 
 class SegNetBasicSingleChannelDecoder(SegNetBasic):
-    """SegNet-Basic whose decoder filters have one channel each: every map is densified by itself.
+    """SegNet-Basic whose decoder filters have one channel each: every map is densified separately.
 
     Args:
         num_classes: K.
@@ -165,7 +166,7 @@ class DeconvolutionDecoder(nn.Module):
             self.add_module(f"norm{number}", nn.BatchNorm2d(channels))
 
     def forward(self, features: Tensor, maps: Mapping[int, Tensor], size: tuple[int, int]) -> Tensor:
-        """Brings features to the image's size.
+        """Upsamples features to the image's size.
 
         Args:
             features: (N, C, h, w), after four poolings.
@@ -177,7 +178,7 @@ class DeconvolutionDecoder(nn.Module):
         """
         for number in (4, 3, 2, 1):
             scale = 2 ** (number - 1)
-            # rounded up without a negative number: ONNX divides integers towards zero
+            # rounds up without negative numbers, because ONNX divides integers towards zero
             expected = ((size[0] + scale - 1) // scale, (size[1] + scale - 1) // scale)
             features = crop(self.get_submodule(f"upsample{number}")(features), expected)
             features = self.get_submodule(f"norm{number}")(features)
@@ -187,7 +188,7 @@ class DeconvolutionDecoder(nn.Module):
 
 
 class FCNBasic(nn.Module):
-    """FCN's way of decoding on SegNet-Basic's encoder: maps reduced to K channels, enlarged, added.
+    """FCN's decoder on SegNet-Basic's encoder: maps are reduced to K channels, upsampled and added.
 
     Args:
         num_classes: K.
@@ -195,7 +196,7 @@ class FCNBasic(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        The classifier is the reduction of the last map, so what the decoder enlarges and adds are class scores. BN
+        The classifier is the reduction of the last map, so the decoder upsamples and adds class scores. BN
         after the last deconvolution makes a bias of the classifier redundant.
     """
 
@@ -241,7 +242,7 @@ class FCNBasicNoAddition(nn.Module):
 
 
 class FCNBasicNoDimReduction(nn.Module):
-    """FCN-Basic with all 64 encoder maps: enlarged, added, and classified at the image's size.
+    """FCN-Basic with all 64 encoder maps: upsampled, added, and classified at the image's size.
 
     Args:
         num_classes: K.
@@ -249,7 +250,7 @@ class FCNBasicNoDimReduction(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        SegNet-Basic's 1x1 classifier ends the model.
+        The model ends with SegNet-Basic's 1x1 classifier.
     """
 
     def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:
@@ -269,7 +270,7 @@ class FCNBasicNoDimReduction(nn.Module):
 
 
 class FCNBasicNoAdditionNoDimReduction(nn.Module):
-    """FCN-Basic that enlarges the 64 maps of the last encoder, adds nothing, and classifies at the image's size.
+    """FCN-Basic that upsamples the 64 maps of the last encoder, adds nothing, and classifies at the image's size.
 
     Args:
         num_classes: K.
@@ -277,7 +278,7 @@ class FCNBasicNoAdditionNoDimReduction(nn.Module):
         normalisation: of the input.
 
     Chosen:
-        SegNet-Basic's 1x1 classifier ends the model.
+        The model ends with SegNet-Basic's 1x1 classifier.
     """
 
     def __init__(self, num_classes: int, *, in_channels: int = 3, normalisation: Normalisation = "lcn") -> None:

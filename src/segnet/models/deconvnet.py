@@ -9,10 +9,10 @@ Source:
     its authors' released prototxt. SegNet, section 4, for 1024 units in place of 4096 and dropout 0.5 in deep layers.
 
 Deviates:
-    The 7x7 layers are padded by 3 and keep the size, so any image works. The original has no padding: its 224x224 image
-    is 7x7 there, becomes 1x1 and 7x7 again. SegNet's benchmark seems to have done the same at 360x480, with filters
-    as large as its 12x15 map: exactly those make the 877 MB of its Table 6.
-    Deconvolutions of stride 1 are written as convolutions, the same functions with flipped filters.
+    The 7x7 layers are padded by 3 and keep the size, so any image size works. The original has no padding: its map of a
+    224x224 image is 7x7, becomes 1x1 and 7x7 again. SegNet's benchmark seems to have done the same at 360x480, with
+    filters as large as its 12x15 map: exactly those make the 877 MB of its Table 6.
+    Deconvolutions of stride 1 are written as convolutions, which compute the same with flipped filters.
     Convolutions before BN have no bias.
 """
 
@@ -36,7 +36,7 @@ class FullyConnected(nn.Sequential):
         fc_channels: units of fc6 and fc7.
 
     Chosen:
-        Dropout after fc6 and fc7, where VGG16 has it.
+        Dropout after fc6 and fc7, as in VGG16.
     """
 
     def __init__(self, fc_channels: int) -> None:

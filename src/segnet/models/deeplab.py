@@ -1,6 +1,6 @@
 """DeepLab-LargeFOV: VGG16 down to 1/8 of the size, with dilated convolutions; scores are upsampled bilinearly.
 
-    image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> enlarged
+    image -> normalisation -> encoder -> fc6 (3x3, rate 12) -> fc7 (1x1) -> classifier -> scores at 1/8 -> upsampled
 
 Poolings 1 to 3 halve the map; poolings 4 and 5 keep its size, so the convolutions after pooling 4 have a dilation of 2
 (rate 2) and fc6 one of 12, which keeps the receptive field. With the fully connected CRF on top:
@@ -18,7 +18,8 @@ Deviates:
 
 Chosen:
     SegNet's text has pooling 3 at stride 1 and an output of 45x60 for 360x480. 45x60 is 1/8, so three poolings halve
-    and what has stride 1 are poolings 4 and 5, as in DeepLab. Halves are rounded up; Caffe's rule would give 46x61.
+    the size and what has stride 1 are poolings 4 and 5, as in DeepLab. Halves are rounded up; Caffe's rule would give
+    46x61.
 """
 
 import torch

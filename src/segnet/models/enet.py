@@ -13,9 +13,9 @@ Deviates:
     any size works.
 
 Chosen:
-    Where the text is silent, the authors' released code: the initial block ends with BN and PReLU, BN has eps 1e-3,
-    the decoder has ReLU in place of PReLU and no dropout, the middle of an asymmetric branch has no BN, and the last
-    full convolution is 2x2.
+    Where the text says nothing, as in the authors' released code: the initial block ends with BN and PReLU, BN has eps
+    1e-3, the decoder has ReLU instead of PReLU and no dropout, the middle of an asymmetric branch has no BN, and the
+    last full convolution is 2x2.
 """
 
 import torch
@@ -43,8 +43,8 @@ class InitialBlock(nn.Module):
         in_channels: C of the image.
 
     Chosen:
-        For other than three channels: 16 - C maps of the convolution beside the C pooled channels up to C = 8. With
-        more channels too few maps would be left to learn, so the convolution has all 16 and nothing is pooled.
+        For other numbers of channels: 16 - C maps of the convolution and the C pooled channels, up to C = 8. With
+        more channels too few maps would be learnt, so the convolution gives all 16 and nothing is pooled.
     """
 
     def __init__(self, in_channels: int) -> None:
@@ -70,9 +70,9 @@ class Bottleneck(nn.Module):
     Args:
         channels: C, a multiple of 4.
         dilation: of the 3x3 convolution, in pixels.
-        asymmetric_px: odd side k of a k x 1 and a 1 x k convolution in place of the 3x3 one; None for that.
+        asymmetric_px: odd side k of a k x 1 and a 1 x k convolution instead of the 3x3 one; None for 3x3.
         dropout: probability that a whole map of the branch is dropped.
-        relu: ReLU in place of PReLU.
+        relu: use ReLU instead of PReLU.
     """
 
     def __init__(
@@ -129,8 +129,13 @@ class DownBottleneck(nn.Module):
             nn.BatchNorm2d(out_channels, _EPS),
             nn.Dropout2d(dropout),
         )
-        self.new_channels = out_channels - in_channels
         self.activation = nn.PReLU(out_channels)
+
+    @property
+    def new_channels(self) -> int:
+        """How many channels of zeros the main path is padded with; counted, since a lean model has fewer."""
+        first, last = self.branch[0], self.branch[6]
+        return int(last.out_channels) - int(first.in_channels)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> tuple[Tensor, PoolingIndices]:
         """(N, C, h, w) -> (N, C', ceil(h / 2), ceil(w / 2)) and the indices of its C pooled maps."""
@@ -199,7 +204,7 @@ class ENetEncoder(nn.Module):
 
 
 def _dilated_stage() -> nn.Sequential:
-    """Eight bottlenecks: plain, dilated by 2, asymmetric, dilated by 4, and once more with 8 and 16."""
+    """Eight bottlenecks: plain, dilated by 2, asymmetric, dilated by 4, then the same with 8 and 16."""
     return nn.Sequential(
         Bottleneck(128, dropout=0.1),
         Bottleneck(128, dilation=2, dropout=0.1),

@@ -1,6 +1,6 @@
-"""FCN-32s, -16s and -8s: VGG16 made fully convolutional, its class scores enlarged to the image's size.
+"""FCN-32s, -16s and -8s: VGG16 made fully convolutional, its class scores upsampled to the image's size.
 
-    image -> normalisation -> encoder -> fc (7x7 4096, 1x1 4096) -> classifier -> scores at 1/32, enlarged
+    image -> normalisation -> encoder -> fc (7x7 4096, 1x1 4096) -> classifier -> scores at 1/32, upsampled
                                 |  pool 4 -> score_pool4 -> added at 1/16 (-16s, -8s)
                                 |  pool 3 -> score_pool3 -> added at 1/8  (-8s)
 
@@ -53,7 +53,7 @@ def _score(channels: int, num_classes: int) -> nn.Conv2d:
 
 
 class FCN32s(nn.Module):
-    """FCN-32s: scores at 1/32 of the size, enlarged in one step by fixed bilinear interpolation.
+    """FCN-32s: scores at 1/32 of the size, upsampled in one step by fixed bilinear interpolation.
 
     Args:
         num_classes: K.
@@ -85,7 +85,7 @@ class FCN32s(nn.Module):
 
 
 class FCN16s(nn.Module):
-    """FCN-16s: FCN-32s's scores, doubled, plus those of pool 4; enlarged 16 times. All bilinear and fixed.
+    """FCN-16s: FCN-32s's scores, upsampled twice, plus those of pool 4; then 16 times. All bilinear and fixed.
 
     Args:
         num_classes: K.
@@ -119,7 +119,7 @@ class FCN16s(nn.Module):
 
 
 class FCN8s(nn.Module):
-    """FCN-8s: FCN-16s's scores, doubled, plus those of pool 3; enlarged 8 times. The "FCN" of SegNet's Table 3.
+    """FCN-8s: FCN-16s's scores, upsampled twice, plus those of pool 3; then 8 times. The "FCN" of SegNet's Table 3.
 
     Args:
         num_classes: K.
@@ -157,7 +157,7 @@ class FCN8s(nn.Module):
 
 
 class FCN8sLearnt(FCN8s):
-    """FCN-8s whose three enlargements are learnt, beginning as bilinear: SegNet's "FCN (learnt deconv)".
+    """FCN-8s with three learnt upsamplings, initialised as bilinear: SegNet's "FCN (learnt deconv)".
 
     Args:
         num_classes: K.
@@ -167,7 +167,7 @@ class FCN8sLearnt(FCN8s):
 
     Chosen:
         FCN-8s, and full filters (every output sees all K scores) of twice the stride: with K = 37 its convolutions
-        take 539 MB, the figure of SegNet's Table 6. The last enlargement is learnt too (the original keeps it fixed).
+        take 539 MB, the figure of SegNet's Table 6. The last upsampling is learnt too (it is fixed in the original).
     """
 
     def __init__(

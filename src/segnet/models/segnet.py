@@ -53,7 +53,7 @@ class UnpoolingDecoder(nn.Module):
             self.add_module(f"dropout{number}", nn.Dropout(probability))
 
     def convolutions(self) -> Iterator[nn.Conv2d]:
-        """Its convolutions, in the order in which features pass them."""
+        """Its convolutions, in the order of the forward pass."""
         for number in range(self.num_stages, 0, -1):
             for unit in self.get_submodule(f"stage{number}").children():
                 if isinstance(unit, ConvBN):

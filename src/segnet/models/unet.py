@@ -1,6 +1,6 @@
-"""U-Net: the decoder gets the encoder's whole maps, by concatenation, where SegNet passes 2 bits per window.
+"""U-Net: the decoder concatenates the encoder's full maps, where SegNet passes 2 bits per window.
 
-    image -> normalisation -> encoder -> features -> decoder (beside each stage the encoder's map) -> classifier
+    image -> normalisation -> encoder -> features -> decoder (with the encoder's map of each stage) -> classifier
 
 Source:
     Ronneberger, Fischer, Brox: U-Net: Convolutional networks for biomedical image segmentation, MICCAI 2015, section 2.
@@ -8,8 +8,8 @@ Source:
 Deviates:
     Convolutions keep the size ("same" padding); the original's are not padded, so its output is smaller than its
     image. Pooling rounds up and the decoder crops, so any size works.
-    BN after each 3x3 convolution, in place of its bias: SegNet's benchmark puts BN into all models.
-    RGB by default in place of one grey channel.
+    BN after each 3x3 convolution, instead of its bias: SegNet's benchmark puts BN into all models.
+    RGB by default instead of one grey channel.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ class ContractingPath(nn.Module):
 
 
 class ExpansivePath(nn.Module):
-    """Four stages: a 2x2 up-convolution that halves the channels, the encoder's map beside it, two convolutions."""
+    """Four stages: a 2x2 up-convolution to half the channels, concatenation of the encoder's map, two convolutions."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ def crop(features: Tensor, size: tuple[int, ...]) -> Tensor:
     """The top left (H, W) = `size` of a map (N, C, >= H, >= W)."""
     sides: tuple[Any, ...] = (size[0], size[1])
     if any(isinstance(side, torch.SymInt) for side in sides):
-        # an exporter would take a slice that removes nothing at the example's size to remove nothing at any size
+        # an exporter would drop a slice that removes nothing at the example's size, for all sizes
         rows, columns = (torch.arange(side, device=features.device) for side in sides)
         return features.index_select(2, rows).index_select(3, columns)
     return features[:, :, : size[0], : size[1]]
@@ -57,7 +57,7 @@ def bilinear_kernel(factor: int, kernel_px: int) -> Tensor:
 
 
 def init_bilinear(model: nn.Module) -> None:
-    """Makes every transposed convolution a bilinear interpolation, each channel by itself; call it after `init_he`."""
+    """Makes every transposed convolution a bilinear interpolation, each channel separately; call it after `init_he`."""
     for module in model.modules():
         if isinstance(module, nn.ConvTranspose2d):
             kernel = bilinear_kernel(module.stride[0], module.kernel_size[0])

@@ -6,7 +6,7 @@ from segnet.nn.recompute import convolution_again, is_recomputing, normalise, re
 
 
 class ConvBN(nn.Sequential):
-    """Convolution without bias, batch normalisation and, unless told otherwise, ReLU; size is kept.
+    """Convolution without bias, batch normalisation and optionally ReLU; size is kept.
 
     Args:
         in_channels: C of the input.
@@ -24,10 +24,10 @@ class ConvBN(nn.Sequential):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, C, H, W) -> (N, C', H, W)."""
-        if self.conv.bias is not None or not (self.training and is_recomputing()):  # recomputing knows no bias
+        if self.conv.bias is not None or not (self.training and is_recomputing()):  # recomputing has no bias
             return super().forward(features)  # type: ignore[no-any-return, no-untyped-call]
         convolved = self.conv(features)
-        if features.shape[1] < convolved.shape[1] // 8:  # the first layer: cheaper to repeat than to keep
+        if features.shape[1] < convolved.shape[1] // 8:  # the first layer: cheaper to recompute than to keep
             remember(convolved, convolution_again(features, self.conv, convolved))
         return normalise(convolved, self.norm, relu=len(self) == 3)
 

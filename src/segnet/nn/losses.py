@@ -39,10 +39,10 @@ def cross_entropy(
 def counted(
     target: Tensor, class_weights: Tensor | None = None, normalise_by: Literal["pixels", "weights"] = "pixels"
 ) -> Tensor:
-    """What `cross_entropy` divides by: the number of labelled pixels or the sum of their weights; arguments as there.
+    """The divisor of `cross_entropy`: the number of labelled pixels or the sum of their weights; arguments as there.
 
     Returns:
-        float32 scalar, 0 when no pixel is labelled. Those of two batches add up.
+        float32 scalar, 0 when no pixel is labelled. The values of two batches can be added.
     """
     labelled = target != VOID
     if normalise_by == "pixels" or class_weights is None:
@@ -75,7 +75,8 @@ def focal(
     if gamma < 0:
         raise ConfigError(f"focal loss: gamma {gamma}: expected at least 0")
     pixelwise = F.cross_entropy(logits.float(), target, ignore_index=VOID, reduction="none")  # (N, H, W); void is 0
-    wrong = (1 - torch.exp(-pixelwise)).clamp_min(torch.finfo(torch.float32).eps)  # at 0 a root has no slope
+    # for gamma below 1 the gradient of the power is infinite at 0
+    wrong = (1 - torch.exp(-pixelwise)).clamp_min(torch.finfo(torch.float32).eps)
     weighted = wrong**gamma * pixelwise
     if class_weights is not None:
         weighted = weighted * class_weights[torch.where(target != VOID, target, 0)]  # void pixels are 0 already
@@ -127,4 +128,27 @@ def lovasz(logits: Tensor, target: Tensor) -> Tensor:
         union = own.sum() + (1 - own).cumsum(0)
         jaccard = 1 - (own.sum() - own.cumsum(0)) / union  # the loss if the first i pixels were all wrong
         losses.append((error * jaccard.diff(prepend=jaccard.new_zeros(1))).sum())
-    return torch.stack(losses).mean() if losses else probability.sum()  # of no pixel: 0, and part of the graph
+    return torch.stack(losses).mean() if losses else probability.sum()  # no pixel: 0, connected to the graph
+
+
+def distillation(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Divergence from a teacher's probabilities, averaged over all pixels; there is no target, so none is ignored.
+
+    Args:
+        logits: (N, K, H, W).
+        teacher: logits of the teacher, the same shape, without gradient.
+        temperature: both logits are divided by it; above 1 the unlikely classes count more. The loss is multiplied by
+            its square, which keeps the size of the gradients.
+
+    Raises:
+        ConfigError: a temperature that is not above 0.
+
+    Source:
+        Hinton, Vinyals, Dean: Distilling the knowledge in a neural network, 2015, section 2.
+    """
+    if not temperature > 0:
+        raise ConfigError(f"distillation: temperature {temperature}: expected a number above 0")
+    own = (logits.float() / temperature).log_softmax(1)
+    expected = (teacher.float() / temperature).log_softmax(1)
+    divergence = (expected.exp() * (expected - own)).sum(1)  # (N, H, W)
+    return divergence.mean() * temperature**2

@@ -39,7 +39,7 @@ class ChannelStatistics:
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or not self.mean:
             raise ConfigError(
-                f"channel statistics: {len(self.mean)} means and {len(self.std)} deviations; expected one per channel"
+                f"channel statistics: {len(self.mean)} means and {len(self.std)} deviations; expected one of each"
             )
         if not all(deviation > 0 for deviation in self.std):
             raise ConfigError(f"channel statistics: std {self.std}: expected values above 0")
@@ -48,8 +48,8 @@ class ChannelStatistics:
 class MeanStd(nn.Module):
     """Subtracts a mean and divides by a standard deviation, channel by channel.
 
-    Three channels without statistics are RGB and use ImageNet's. Other channels have none there: give those of the
-    training set (`segnet.data.channel_statistics`). Until then each channel uses mean 0.5 and deviation 0.25, which
+    Three channels without statistics are RGB and use ImageNet's. ImageNet has none for other channels: pass those of
+    the training set (`segnet.data.channel_statistics`). Until then each channel uses mean 0.5 and deviation 0.25, which
     maps [0, 1] to [-2, 2]. Statistics other than ImageNet's are part of the `state_dict`, so that checkpoints and
     weights carry them.
 
@@ -185,7 +185,7 @@ InputNormalisation = MeanStd | CaffeBGR | CrossChannelLRN | LocalContrast
 def create_normalisation(
     name: Normalisation, in_channels: int = 3, statistics: ChannelStatistics | None = None
 ) -> InputNormalisation:
-    """The input normalisation called `name`; it takes (N, C, H, W) in [0, 1].
+    """Creates the input normalisation `name`; it takes (N, C, H, W) in [0, 1].
 
     Args:
         name: of the normalisation; `mean_std` and `lcn` work for any number of channels, the others for RGB only.
@@ -217,7 +217,7 @@ def normalisation_of(model: nn.Module) -> InputNormalisation:
     """The input normalisation of a model of this package.
 
     Raises:
-        ConfigError: the model has none, or a module of another kind.
+        ConfigError: the model has none, or its normalisation is of another package.
     """
     module = getattr(model, "normalisation", None)
     if isinstance(module, InputNormalisation):
@@ -229,6 +229,6 @@ def normalisation_of(model: nn.Module) -> InputNormalisation:
 
 
 def statistics_of(model: nn.Module) -> ChannelStatistics | None:
-    """The channel statistics that a model of this package carries; None where it has none of its own."""
+    """The channel statistics that a model of this package carries; None if it uses ImageNet's or has none."""
     module = normalisation_of(model)
     return module.statistics if isinstance(module, MeanStd) else None

@@ -1,4 +1,4 @@
-"""Training that keeps one map per convolution: maps that are cheap to compute are recomputed in the backward pass.
+"""Training that stores one map per convolution and recomputes cheap maps in the backward pass.
 
 A convolution with batch normalisation and ReLU keeps two maps for the backward pass: the output of the convolution,
 which BN needs, and the output of ReLU, which ReLU and the next convolution need. The second follows from the first by
@@ -10,11 +10,11 @@ autograd keeps none of these maps, only a function that rebuilds each of them:
         logits = model(image)
     cross_entropy(logits, target).backward()
 
-Layers register these functions by `remember`. Gradients equal those of the plain path within rounding.
+Layers register these functions by `remember`. Gradients equal those without recomputing, up to rounding.
 
 Source:
     Rota Bulo, Porzi, Kontschieder: In-place activated BatchNorm, CVPR 2018, for the idea of one map per layer; theirs
-    keeps the output and inverts the activation, which ReLU does not allow.
+    stores the output and inverts the activation, which is impossible for ReLU.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def recomputing(on: bool = True) -> Iterator[None]:
     """A context in which autograd graphs keep fewer maps. They have no second derivatives.
 
     Args:
-        on: False changes nothing.
+        on: False has no effect.
     """
     if not on:
         yield
@@ -79,7 +79,7 @@ def remember(made: Tensor, rebuild: Rebuild) -> Tensor:
 
     Args:
         made: (N, C, H, W).
-        rebuild: called without gradients; should hold only the tensors that it needs.
+        rebuild: called without gradients; should reference only the tensors that it needs.
     """
     recipes = _recipes.get()
     if recipes is not None:
@@ -88,7 +88,7 @@ def remember(made: Tensor, rebuild: Rebuild) -> Tensor:
 
 
 def again(made: Tensor) -> Rebuild:
-    """How to get a map in the backward pass: rebuilt if a function is registered for it, else kept."""
+    """How the backward pass gets a map: rebuilt by the registered function, or kept if there is none."""
     recipes = _recipes.get()
     if recipes is not None and made in recipes:
         return recipes[made]  # type: ignore[no-any-return]
@@ -96,11 +96,11 @@ def again(made: Tensor) -> Rebuild:
 
 
 def normalise(features: Tensor, norm: nn.BatchNorm2d, *, relu: bool) -> Tensor:
-    """Batch normalisation with the statistics of the batch, and ReLU; both outputs are rebuilt from their input.
+    """Batch normalisation with batch statistics, and ReLU; both outputs are rebuilt from their inputs.
 
     Args:
         features: (N, C, H, W).
-        norm: its running statistics are updated, once.
+        norm: its running statistics are updated once.
         relu: whether a ReLU follows.
 
     Returns:

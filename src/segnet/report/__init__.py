@@ -1,4 +1,4 @@
-"""The report: how good a model is, on one page that a stranger can read and that needs no network."""
+"""The report: the quality of a model on one HTML page that explains its scores and needs no network."""
 
 from segnet.report.images import Panel, best_and_worst
 from segnet.report.page import write_report

@@ -1,4 +1,4 @@
-"""How sure the model is, and how right it is then: two plots."""
+"""Calibration: whether the model's confidence matches its accuracy, in two plots."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +11,9 @@ _SIZE_IN = (3.7, 2.9)
 
 
 def calibration_plots(calibration: Calibration) -> list[tuple[str, str]]:
-    """Pairs of SVG element and caption (plain text, not escaped): reliability, accuracy of the surest pixels.
+    """Pairs of SVG element and caption (plain text, not escaped): reliability, and accuracy of the surest pixels.
 
-    None for a calibration without pixels.
+    Empty for a calibration without pixels.
     """
     if not calibration.pixels.sum():
         return []
@@ -41,7 +41,7 @@ def _draw_reliability(axes: Axes, calibration: Calibration) -> str:
     axes.set(ylim=(0, 100), xlabel="confidence, percent", ylabel="percent")
     axes.legend(loc="upper left")
     return (
-        "How often the model is right at each confidence; on the dashed line it is right as often as it says. "
+        "How often the model is right at each confidence; on the dashed line accuracy equals confidence. "
         f"Expected calibration error {percent(calibration.expected_error)} %."
     )
 
@@ -50,10 +50,10 @@ def _draw_surest(axes: Axes, calibration: Calibration) -> str:
     shares = np.linspace(0.01, 1, 100)
     accuracy = [100 * calibration.accuracy_of_surest(share) for share in shares]
     axes.plot(100 * shares, accuracy, color=ORANGE)
-    axes.set(xlabel="pixels kept, the surest first, percent", ylabel="accuracy, percent")
+    axes.set(xlabel="pixels kept, most confident first, percent", ylabel="accuracy, percent")
     axes.margins(y=0.12)
     tenth, half, everything = (percent(calibration.accuracy_of_surest(share)) for share in (0.1, 0.5, 1.0))
     return (
-        f"Accuracy when only the pixels count that the model is surest of: {tenth} % of the surest tenth, {half} % of "
-        f"the surer half, {everything} % of all."
+        f"Accuracy of the pixels that the model is most confident of: {tenth} % for the top tenth, {half} % for "
+        f"the top half, {everything} % for all."
     )

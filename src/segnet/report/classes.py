@@ -1,4 +1,4 @@
-"""How good the model is on each class, and which classes it takes for which: plots of the confusion counts."""
+"""Scores of each class and confusion between classes: plots of the confusion counts."""
 
 import math
 
@@ -15,7 +15,7 @@ _LONGEST_NAME = 22
 
 
 def class_bars(counts: Tensor, label_set: LabelSet) -> str:
-    """Bars of IoU (thick) and accuracy (thin) in each class's colour, with both numbers and the share of pixels.
+    """Draws bars of IoU (thick) and accuracy (thin) in each class's colour, with both numbers and the share of pixels.
 
     Args:
         counts: int64 (K, K), rows are targets.
@@ -53,7 +53,7 @@ def class_bars(counts: Tensor, label_set: LabelSet) -> str:
 
 
 def confusion_matrix(counts: Tensor, label_set: LabelSet) -> str:
-    """Of the pixels labelled as each class (rows), how many percent were predicted as which (columns).
+    """Draws the confusion matrix: of the pixels labelled as a class (row), the percentage predicted as each (column).
 
     Args:
         counts: int64 (K, K), rows are targets.
@@ -94,14 +94,14 @@ def confusion_matrix(counts: Tensor, label_set: LabelSet) -> str:
 
 
 def largest_confusions(counts: Tensor, count: int = 3) -> list[tuple[int, int, float]]:
-    """The classes most often taken for another.
+    """The classes most often confused with another.
 
     Args:
         counts: int64 (K, K), rows are targets.
-        count: at most so many.
+        count: at most this many pairs.
 
     Returns:
-        Target class, predicted class, share of the target class's pixels (0..1), the largest first; none below 1 %.
+        Target class, predicted class, share of the target class's pixels (0..1), largest first; none below 1 %.
     """
     rows = enumerate(_row_shares(counts).tolist())
     wrong = [(t, p, share) for t, row in rows for p, share in enumerate(row) if t != p and share >= 0.01]

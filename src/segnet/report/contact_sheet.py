@@ -1,6 +1,6 @@
-"""A contact sheet: images of a dataset with their labels laid over them, to be looked at before training.
+"""A contact sheet: images of a dataset with their labels as overlays, for a check before training.
 
-As HTML (image, labels and overlay of each, in a size to study) or as one PNG (image and overlay, small).
+As HTML (image, labels and overlay of each, large) or as one PNG (image and overlay, small).
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,26 +25,26 @@ _WHITE, _INK = (255, 255, 255), (32, 32, 32)
 
 
 def spread(length: int, count: int) -> list[int]:
-    """`count` places evenly spread over `length`, or all of them."""
+    """`count` indices evenly spread over `length`, or all of them."""
     return [(2 * i + 1) * length // (2 * count) for i in range(count)] if count < length else list(range(length))
 
 
-def write_contact_sheet(path: Path, dataset: Dataset, places: Sequence[int], title: str) -> None:
-    """Writes a sheet, whole or not at all.
+def write_contact_sheet(path: Path, dataset: Dataset, indices: Sequence[int], title: str) -> None:
+    """Writes a contact sheet, whole or not at all.
 
     Args:
         path: `.html` or `.png`; an existing one is replaced.
-        dataset: only the samples at `places` are read.
-        places: in the order in which they are shown.
+        dataset: only the samples at `indices` are read.
+        indices: of the samples, in the order in which they are shown.
         title: heading.
 
     Raises:
         ConfigError: another suffix.
-        DataError: a sample cannot be read, or the file cannot be written; or what else reading a sample raises.
+        DataError: a sample cannot be read, or the file cannot be written. Reading may raise others.
     """
     if path.suffix not in (".html", ".png"):
         raise ConfigError(f"{path}: a contact sheet is .html or .png; give the file one of these suffixes")
-    samples = (dataset[place] for place in places)
+    samples = (dataset[index] for index in indices)
     if path.suffix == ".html":
         _write_html(path, samples, dataset.label_set, title)
         return
@@ -66,7 +66,9 @@ def _write_html(path: Path, samples: Iterable[Sample], label_set: LabelSet, titl
         frequencies = frequencies.add(sample.target)
     total = max(int(frequencies.pixels.sum()), 1)
     shares = [f"{pixels / total:.1%}" for pixels in frequencies.pixels.tolist()]
-    heading = f'<h1>{escape(title)}</h1>\n<p class="lead">The legend says the share of the pixels shown.</p>'
+    heading = (
+        f'<h1>{escape(title)}</h1>\n<p class="lead">The legend gives the share of each class in the pixels shown.</p>'
+    )
     write_page(path, title, [heading, class_legend(label_set, shares), *rows])
 
 

@@ -1,4 +1,4 @@
-"""How training went: loss, learning rate and validation scores from the log of a run."""
+"""Training curves: loss, learning rate and validation scores from the log of a run."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 def training_curves(log: Sequence[Record]) -> list[tuple[str, str]]:
-    """The plots that a log has data for.
+    """Draws the plots that a log has data for.
 
     Args:
         log: records of training, `{"step", "loss", "lr", "images_per_s"}`, and of evaluation, `{"step", "epoch",
@@ -35,7 +35,7 @@ def training_curves(log: Sequence[Record]) -> list[tuple[str, str]]:
 
     Returns:
         Pairs of SVG element and caption (plain text, not escaped): loss, learning rate, validation scores. The
-        horizontal axis counts epochs where an evaluation tells how many steps one has, else steps.
+        horizontal axis counts epochs if an evaluation states how many steps an epoch has, else steps.
     """
     steps_per_epoch = next((r["step"] / r["epoch"] for r in log if r.get("epoch")), None)
     unit = "epoch" if steps_per_epoch else "step"
@@ -63,7 +63,7 @@ def _draw_loss(axes: Axes, when: Floats, loss: Floats) -> str:
     axes.plot(when, np.convolve(loss, np.ones(window), "same") / weights, color=BLUE, marker=_dot(loss))
     axes.set_ylim(bottom=min(0.0, float(loss.min())))
     axes.set_ylabel("training loss")
-    return "Loss on the training images (pale) and its running mean: what training makes smaller."
+    return "Loss on the training images (pale) and its running mean. Training minimises it."
 
 
 def _draw_lr(axes: Axes, when: Floats, lr: Floats) -> str:
@@ -71,7 +71,7 @@ def _draw_lr(axes: Axes, when: Floats, lr: Floats) -> str:
     axes.set_ylim(0, 1.08 * float(lr.max()) or 1)
     axes.set_ylabel("learning rate")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    return "Learning rate: how large a step the model takes."
+    return "Learning rate: the size of the optimiser's steps."
 
 
 def _draw_validation(axes: Axes, log: Sequence[Record], steps_per_epoch: float) -> str:
@@ -82,7 +82,7 @@ def _draw_validation(axes: Axes, log: Sequence[Record], steps_per_epoch: float) 
     axes.set_ylabel("percent")
     axes.margins(y=0.12)
     axes.figure.legend(loc="outside upper left", ncols=2, handlelength=1.6, columnspacing=1.2)
-    return "Scores on the validation images, which the model does not learn from."
+    return "Scores on the validation images, which are not used for training."
 
 
 def _speed(log: Sequence[Record]) -> str:
@@ -91,14 +91,14 @@ def _speed(log: Sequence[Record]) -> str:
 
 
 def _series(log: Sequence[Record], key: str) -> tuple[Floats, Floats]:
-    """Steps and finite values of one key, two float64 (P,)."""
+    """Steps and finite values of one key: two float64 arrays (P,)."""
     pairs = [(r["step"], r[key]) for r in log if r.get(key) is not None and math.isfinite(r[key])]
     columns = np.array(pairs, np.float64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
 
 
 def _thinned(values: Floats) -> Floats:
-    """Means of neighbours, so that at most `_MOST_POINTS` remain; a long run would make a heavy page."""
+    """Averages neighbours until at most `_MOST_POINTS` remain, so that a long run does not make a large file."""
     group = -(-values.size // _MOST_POINTS)
     return np.array([values[i : i + group].mean() for i in range(0, values.size, group)])
 

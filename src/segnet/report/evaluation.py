@@ -1,4 +1,4 @@
-"""From weights and a labelled split to a folder with scores, report and, if asked for, every prediction."""
+"""Evaluates weights on a labelled split and writes scores, report and, if requested, every prediction."""
 
 import json
 import math
@@ -45,17 +45,17 @@ def evaluate_to_folder(
         predictor: the model.
         dataset: one labelled split with the classes that the model knows.
         out: folder, made if missing.
-        facts: what the report should say of weights and data, by name; the machine is added.
+        facts: names and values about weights and data for the report; those of the machine are added.
         log: of the training run, for its curves.
         save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
-        authors_form: also measure boundary F1 as the authors' script does, which takes seconds an image.
-        uncertainty_samples: above 0, a Bayesian model is sampled so many times per image: its mean softmax is what is
-            scored, and whose calibration is measured.
-        console: where progress is shown; None is quiet.
+        authors_form: also measure boundary F1 as the authors' script does, which takes seconds per image.
+        uncertainty_samples: above 0, a Bayesian model is sampled this many times per image, and its mean softmax is
+            scored and used for calibration.
+        console: shows progress; None shows nothing.
 
     Raises:
         WeightsError: the model was trained on other classes.
-        ConfigError: samples asked of a model without dropout.
+        ConfigError: samples requested of a model without dropout.
         DataError: an image cannot be read, or a file cannot be written.
         LabelError: no labelled pixel at all, or a class id that is not known.
     """
@@ -94,20 +94,20 @@ def evaluate_to_folder(
 
 
 def require_same_classes(trained_on: LabelSet, dataset: Dataset) -> None:
-    """Whether a model for these classes can be scored on a dataset.
+    """Checks that a model for these classes can be scored on a dataset.
 
     Raises:
         WeightsError: the model was trained on other classes.
     """
     if dataset.label_set.names != trained_on.names:
         raise WeightsError(
-            f"the weights know the classes of {trained_on.name} ({trained_on.num_classes}), the data has those of "
-            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this data"
+            f"the weights have the classes of {trained_on.name} ({trained_on.num_classes}), the dataset those of "
+            f"{dataset.label_set.name} ({dataset.label_set.num_classes}); use weights trained on this dataset"
         )
 
 
 def score_table(scores: Scores) -> Table:
-    """The scores for a terminal: a row per class, then the four of the set; a score that does not exist is `-`."""
+    """The scores as a table for the terminal: a row per class, then the scores of the dataset; `-` if undefined."""
     counts = scores.counts
     table = Table("class", "IoU %", "accuracy %", "pixels %", title=f"{len(scores.images)} images")
     columns = (confusion.iou(counts), confusion.class_accuracy(counts), counts.sum(1).double() / counts.sum())

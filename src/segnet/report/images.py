@@ -1,4 +1,4 @@
-"""Images for the page: which ones to show, what they look like, and how they travel inside the HTML."""
+"""Images for the report: which to show, how to draw them, and how to embed them in the HTML."""
 
 import base64
 import io
@@ -23,18 +23,18 @@ _LARGEST_PX, _SMALLEST_PX = 800, 400
 
 @dataclass(frozen=True)
 class Panel:
-    """One image and what became of it.
+    """One image of the report with its prediction.
 
     Attributes:
         name: of the image.
         image: RGB uint8 (H, W, 3).
         prediction: class ids, uint8 (H, W).
-        target: class ids or `VOID`, uint8 (H, W); None where nobody labelled the image.
-        group: heading that neighbours of the same group share, such as `Best`.
+        target: class ids or `VOID`, uint8 (H, W); None for an image without labels.
+        group: heading shared by consecutive panels of the same group, such as `Best`.
         score: of the image.
 
     Raises:
-        ShapeError: the parts differ in size, or are not of these shapes.
+        ShapeError: image, prediction and target differ in size, or have other shapes.
     """
 
     name: str
@@ -56,19 +56,19 @@ class Panel:
 def best_and_worst(
     scores: Scores, dataset: Dataset, predict: Callable[[Image8], Image8], count: int = 3
 ) -> list[Panel]:
-    """The images with the highest and the lowest mean IoU, read and predicted once more.
+    """Returns the images with the highest and the lowest mean IoU, read and predicted again.
 
     Args:
-        scores: of `dataset`; images without any labelled pixel are passed over.
+        scores: of `dataset`; images without any labelled pixel are skipped.
         dataset: only the chosen images are read.
         predict: uint8 (H, W, C) -> class ids uint8 (H, W).
-        count: of each kind, at most; no image is shown twice.
+        count: at most this many of each; no image is shown twice.
 
     Returns:
         The best, best first, then the worst, worst first.
 
     Raises:
-        DataError: the scores name an image that the dataset does not have, or it cannot be read.
+        DataError: the scores name an image that is not in the dataset, or an image cannot be read.
     """
     places = {name: i for i, name in enumerate(dataset.names)}
     ranked = sorted(
@@ -88,7 +88,7 @@ def best_and_worst(
 
 
 def error_map(image: Image8, target: Image8, prediction: Image8) -> Image8:
-    """Where the prediction is wrong.
+    """Draws where the prediction is wrong.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -115,10 +115,10 @@ def class_colours(class_ids: Image8, label_set: LabelSet) -> Image8:
 
 
 def views(panel: Panel, label_set: LabelSet) -> list[tuple[str, str]]:
-    """The images of a panel: image, target, prediction, errors; or image, prediction, overlay without a target.
+    """The views of a panel: image, target, prediction, errors; without a target image, prediction, overlay.
 
-    Large images are made smaller, to at most 800 pixels on the longer side; small ones are enlarged by a whole
-    number, to at most 400, so that a browser does not blur their classes.
+    Large images are reduced to at most 800 pixels on the longer side; small ones are enlarged by an integer
+    factor, to at most 400, so that a browser does not blur their classes.
 
     Returns:
         Pairs of caption and data URI.
@@ -148,7 +148,7 @@ def _hatch_void(rgb: Image8, target: Image8) -> Image8:
 
 
 def png_uri(rgb: Image8, colours: int | None = None) -> str:
-    """Images of few colours, which `colours` can reduce further: as `jpeg_uri`, without loss and without blur."""
+    """As `jpeg_uri`, but lossless PNG, for images of few colours; `colours` reduces them further."""
     image = _fitted(rgb, Image.Resampling.NEAREST)
     if colours:
         image = image.quantize(colours, dither=Image.Dither.NONE)

@@ -1,6 +1,6 @@
-"""The page: scores, curves, classes, images, settings and versions as one HTML file that needs nothing else.
+"""The report as one self-contained HTML file: scores, curves, classes, images, settings and versions.
 
-Whatever comes from outside (title, names of classes and images, settings, facts) is escaped.
+All text from outside (title, names of classes and images, settings, facts) is escaped.
 """
 
 import math
@@ -42,10 +42,10 @@ def write_report(
         title: heading of the page.
         scores: of the images that were evaluated.
         calibration: of the same images.
-        panels: images to show, in order; neighbours of the same group stand under one heading.
+        panels: images to show, in order; consecutive ones of the same group share a heading.
         log: records of the training run, for its curves.
         settings: of the run, as TOML.
-        facts: what else to know, such as `machine_facts()`; a name and a value each.
+        facts: further names and values, such as `machine_facts()`.
 
     Raises:
         DataError: the file cannot be written.
@@ -60,7 +60,7 @@ def write_report(
         _headline(title, scores),
         training_section(training_curves(log or ())),
         _classes(scores),
-        _plots_section("How sure, how right", calibration_plots(calibration) if calibration else ()),
+        _plots_section("Calibration", calibration_plots(calibration) if calibration else ()),
         _images(panels, label_set),
         settings_section(settings),
         facts_section(facts or {}),
@@ -95,23 +95,23 @@ def _headline(title: str, scores: Scores) -> str:
         (
             "Global accuracy",
             scores.global_accuracy,
-            "Of all labelled pixels, the share that got the right class. Large classes decide it.",
+            "The share of all labelled pixels with the right class. Large classes dominate it.",
         ),
         (
             "Class average",
             scores.class_average_accuracy,
-            "The same share within each class, then averaged: a rare class counts as much as a common one.",
+            "The same share within each class, averaged over classes: a rare class counts as much as a common one.",
         ),
         (
             "Mean IoU",
             scores.mean_iou,
-            "Pixels where label and prediction both say a class, out of those where either does; averaged over "
+            "Pixels where label and prediction agree on a class, divided by those where either has it; averaged over "
             f"{averaged} of {label_set.num_classes} classes.",
         ),
         (
             "Boundary F1",
             scores.boundary_f1,
-            "How well outlines agree, allowing 0.75 % of the image's diagonal; averaged over images."
+            "How well outlines agree, within 0.75 % of the image's diagonal; averaged over images."
             + (" Not measured." if math.isnan(scores.boundary_f1) else ""),
         ),
     )
@@ -119,7 +119,7 @@ def _headline(title: str, scores: Scores) -> str:
     lead = (
         f"{_many(len(scores.images), 'image')}, {_many(pixels, 'labelled pixel')}, "
         f"{_many(label_set.num_classes, 'class', 'classes')} ({escape(label_set.name)}). "
-        "All scores leave out void, the pixels that nobody labelled."
+        "Ignored pixels (void), which have no label, count in no score."
     )
     body = "\n".join(
         f'<section class="score"><h2>{name}</h2><p class="value">{_with_unit(value)}</p><p>{sentence}</p></section>'
@@ -146,15 +146,15 @@ def _classes(scores: Scores) -> str:
     ]
     bars = _figure(
         class_bars(scores.counts, scores.label_set),
-        "Percent. Thick bar: IoU; thin bar: accuracy. A class that does not occur has - and is left out of means.",
+        "Percent. Thick bar: IoU; thin bar: accuracy. A class that does not occur shows - and is left out of means.",
     )
     matrix = _figure(
         confusion_matrix(scores.counts, scores.label_set),
-        "Percent of each row: of the pixels labelled so, how many were predicted as what. Blue is right, red is "
+        "Percent of each row: of the pixels labelled as a class, the share predicted as each. Blue is right, red is "
         "wrong, empty is below half a percent.",
         "wide",
     )
-    sentence = f"<p>Most often mistaken: {'; '.join(taken)}.</p>\n" if taken else ""
+    sentence = f"<p>Most frequent confusions: {'; '.join(taken)}.</p>\n" if taken else ""
     return f'<h2>Classes</h2>\n{sentence}<div class="classes">\n{bars}\n{matrix}\n</div>'
 
 
@@ -178,7 +178,7 @@ def class_legend(label_set: LabelSet, notes: Sequence[str] = (), *, errors: bool
 
     Args:
         label_set: names and colours.
-        notes: what to say of each class, and of void last; empty says nothing.
+        notes: text after each class, and after void last; empty for none.
         errors: whether error maps are shown.
     """
     said = [f" {note}" for note in notes] or [""] * (label_set.num_classes + 1)
@@ -217,12 +217,12 @@ def settings_section(settings: str | None) -> str:
 
 
 def facts_section(facts: Mapping[str, str]) -> str:
-    """Names and values under the heading Made with; nothing for none."""
+    """Names and values under a heading; empty for none."""
     rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f'<h2>Made with</h2>\n<dl class="facts">\n{rows}\n</dl>' if facts else ""
+    return f'<h2>Environment</h2>\n<dl class="facts">\n{rows}\n</dl>' if facts else ""
 
 
-# ------------------------------------------------------------------------------------------------ pieces
+# ------------------------------------------------------------------------------------------------ formatting
 
 
 def _figure(svg: str, caption: str, css_class: str = "") -> str:

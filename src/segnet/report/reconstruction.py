@@ -1,4 +1,4 @@
-"""The report of a run without labels: how much of an image is lost stage by stage, and the images rebuilt."""
+"""The report of a run without labels: the loss of information per stage, and the reconstructed images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +57,7 @@ def report_run(config: PretrainConfig, out: Path) -> None:
         )
         for p in shown
     ]
-    kind = "which it also learnt from" if learns_from_what_it_watches(watched) else "which it did not learn from"
+    kind = "also used for training" if learns_from_what_it_watches(watched) else "not used for training"
     facts = {"Weights": str(weights), "Data": config.data.path, "Images shown and measured": kind}
     sections = [
         _headline(log, spans),
@@ -70,16 +70,16 @@ def report_run(config: PretrainConfig, out: Path) -> None:
 
 
 _EXPLAINED = (
-    "What the model sees is the image after input normalisation, and that is what it rebuilds. Through n stages: n "
-    "times convolution, tanh and pooling, then n times unpooling with the kept indices and one bank of filters. All "
-    "views but the image share one scale of brightness, that of what the model sees."
+    "The model reconstructs the image after input normalisation. Through n stages means n "
+    "times convolution, tanh and pooling, then n times unpooling with the stored indices and one filter bank. All "
+    "views but the image share one brightness scale, that of the normalised image."
 )
 
 
 def rebuilt_views(
     model: Autoencoder, image: Image8, device_spec: DeviceSpec, spans: Sequence[Span]
 ) -> list[tuple[str, Image8]]:
-    """An image, what the model sees of it, and what comes back through the stages that were trained.
+    """An image, its normalised form, and its reconstructions through the trained stages.
 
     Args:
         model: on the device of `device_spec`.
@@ -116,20 +116,21 @@ def _headline(log: Sequence[Record], spans: Sequence[Span]) -> str:
         cards.append(
             f'<section class="score"><h2>{str(span).capitalize()}</h2>'
             f'<p class="value">{percent(last["lost_share"])} <span class="unit">% lost</span></p>'
-            f"<p>Of the variance of what {'it is' if span.first == span.last else 'they are'} given; "
+            f"<p>Share of the variance of the input of {'this stage' if span.first == span.last else 'these stages'}; "
             f"mean squared error {last['mean_squared_error']:.4f}.</p></section>"
         )
     return (
         "<h1>Images rebuilt</h1>\n"
-        '<p class="lead">An encoder-decoder with pooling indices, trained without labels to rebuild its input. Lost is '
-        "the share of the input's variance that does not come back; one value for each channel would lose 100 %.</p>\n"
+        '<p class="lead">An encoder-decoder with pooling indices, trained without labels to reconstruct its input. '
+        "Lost is the share of the input's variance that is not reconstructed; a constant per channel would "
+        "lose 100 %.</p>\n"
         f'<div class="scores">\n{"".join(cards)}\n</div>'
     )
 
 
 def _lost_curve(log: Sequence[Record], spans: Sequence[Span]) -> tuple[str, str]:
-    """Pair of SVG element and caption: the lost share after each epoch, a line for each span."""
-    caption = "Lost share of the variance after each epoch, on the images that are watched."
+    """Pair of SVG element and caption: the lost share after each epoch, one line per span."""
+    caption = "Lost share of the variance after each epoch, on the validation images."
     with drawing("lost"):
         figure = Figure((3.7, 2.5), layout="constrained")
         axes = figure.add_subplot()

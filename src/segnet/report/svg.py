@@ -1,7 +1,7 @@
-"""From a matplotlib figure to an `<svg>` that lives inside the page: it takes the page's colours and the page's font.
+"""Converts a matplotlib figure to an `<svg>` element that uses the colours and the font of the page.
 
 Plots draw with the theme colours below. In the SVG each becomes a CSS variable, so one plot serves light and dark mode
-and print. Class colours stay as they are. Text stays text: it can be searched, copied and read aloud.
+and print. Class colours stay as they are. Text stays text: it can be searched, copied and read by screen readers.
 """
 
 import io
@@ -55,10 +55,10 @@ _STYLE = {
 
 @contextmanager
 def drawing(name: str) -> Iterator[None]:
-    """The style all plots are drawn in, whatever the user's own matplotlib settings are.
+    """The style of all plots, independent of the user's matplotlib settings.
 
     Args:
-        name: of the plot; keeps the ids inside its SVG apart from those of other plots on the page.
+        name: of the plot; makes the ids inside its SVG unique on the page.
     """
     with warnings.catch_warnings(), style.context(["default", _STYLE | {"svg.hashsalt": name}]):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has fonts for it
@@ -66,7 +66,7 @@ def drawing(name: str) -> Iterator[None]:
 
 
 def to_svg(figure: Figure, description: str) -> str:
-    """The figure as an element to put into HTML; call it inside `drawing`.
+    """The figure as an element for HTML; call it inside `drawing`.
 
     Args:
         figure: drawn in the theme colours; its size is in inches of 96 CSS pixels.
@@ -90,9 +90,9 @@ def to_svg(figure: Figure, description: str) -> str:
 
 
 def fixed(colour: Colour) -> str:
-    """An RGB colour that stays as it is in every theme, for matplotlib and CSS: `#rrggbb`."""
+    """An RGB colour that is the same in every theme, for matplotlib and CSS: `#rrggbb`."""
     text = "#" + bytes(colour).hex()
-    return text if text not in _VARIABLES else text.replace("#01", "#02")  # a step that no eye sees
+    return text if text not in _VARIABLES else text.replace("#01", "#02")  # an invisible difference
 
 
 def shortened(name: str, longest: int) -> str:
@@ -102,5 +102,5 @@ def shortened(name: str, longest: int) -> str:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A share 0..1 as a number of percent without the sign; NaN, a score that does not exist, is `-`."""
+    """A share 0..1 as percent without the sign; NaN, an undefined score, is `-`."""
     return "-" if math.isnan(value) else f"{100 * value:.{digits}f}"

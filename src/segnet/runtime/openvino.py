@@ -79,7 +79,7 @@ class OpenVINOBackend:
             fixed = self._converted[answer].clone()
             try:
                 channels = fixed.inputs[0].partial_shape[1]
-                # files of before other channels were possible are open there, and RGB
+                # files written before other channels were supported leave this open, and are RGB
                 fixed.reshape([1, channels.get_length() if channels.is_static else 3, *size])
             except RuntimeError as cause:
                 if "MaxPool" not in str(cause):

@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 
 from segnet.pooling import PoolingIndices, max_pool, max_unpool
 from segnet.runtime.graph import Answer
+from segnet.runtime.stopping import go_on
 from segnet.runtime.winograd import Winograd
 
 BAND_BYTES = 2**23  # costs no time; smaller bands repack filters too often
@@ -77,6 +78,7 @@ class Layers(nn.Module):
         row_bytes = features.shape[0] * channels * size[1] * features.element_size()
         rows = max(2, band_bytes // row_bytes // 2 * 2)
         for top in range(0, size[0], rows):
+            go_on()
             yield top, min(top + rows, size[0])
 
 

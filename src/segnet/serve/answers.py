@@ -12,21 +12,15 @@ from pydantic import BaseModel, Field
 
 from segnet import palette
 from segnet.inference.prediction import Prediction
-from segnet.serve.batches import Answered
+from segnet.serve.accept import preferred
 from segnet.serve.models import Loaded
 from segnet.serve.refusal import RefusalError
+from segnet.serve.workers import Answered
 
 AnswerName = Literal["summary", "classes", "overlay", "probabilities"]
 MapName = Literal["classes", "confidence", "entropy", "variance", "mutual_information"]
 NPY = "application/x-npy"
-_ACCEPTED: dict[str, AnswerName] = {
-    "application/json": "summary",
-    "image/png": "classes",
-    NPY: "probabilities",
-    "application/*": "summary",
-    "image/*": "classes",
-    "*/*": "summary",
-}
+_OFFERED: dict[str, AnswerName] = {"application/json": "summary", "image/png": "classes", NPY: "probabilities"}
 
 
 class ClassShare(BaseModel):
@@ -39,16 +33,16 @@ class ClassShare(BaseModel):
 
 
 class Summary(BaseModel):
-    """What the model says of an image."""
+    """The classes of an image, and how they were computed."""
 
     model: str = Field(examples=["segnet-basic-camvid"])
     label_set: str = Field(examples=["camvid-11"])
     backend: str = Field(description="runtime, device, precision", examples=["eager, cpu, bfloat16"])
     width: int = Field(ge=1, examples=[480])
     height: int = Field(ge=1, examples=[360])
-    classes: list[ClassShare] = Field(description="those that are in the image, largest first")
+    classes: list[ClassShare] = Field(description="those in the image, largest first")
     waited_ms: float = Field(ge=0, description="until its batch began", examples=[0.2])
-    model_ms: float = Field(ge=0, description="that its batch took", examples=[214.0])
+    model_ms: float = Field(ge=0, description="of its batch in the model", examples=[214.0])
     batch: int = Field(ge=1, description="images in that batch", examples=[1])
     maps: dict[MapName, str] = Field(
         default_factory=dict,
@@ -58,16 +52,15 @@ class Summary(BaseModel):
 
 
 def answer_name(asked: AnswerName | None, accept: str) -> AnswerName:
-    """Which answer a request wants: by its query, or else by the first type in `Accept` that there is.
+    """The answer that a request asks for: by its query, or else by the type that `Accept` prefers.
 
     Raises:
         RefusalError: 406, none of those types.
     """
     if asked is not None:
         return asked
-    for entry in (accept or "*/*").split(","):
-        if name := _ACCEPTED.get(entry.partition(";")[0].strip().lower()):
-            return name
+    if media_type := preferred(accept, tuple(_OFFERED)):
+        return _OFFERED[media_type]
     expected = f"Accept: application/json, image/png or {NPY}"
     do = "or leave it out and name the answer in the query, as in ?answer=overlay"
     raise RefusalError(HTTPStatus.NOT_ACCEPTABLE, "no_such_answer", expected, f"Accept: {accept[:80]}", do)
@@ -77,9 +70,9 @@ def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summa
     """The JSON answer.
 
     Args:
-        model: that saw the image.
-        answered: its prediction, with whatever `maps` needs.
-        maps: to put in as PNG.
+        model: that predicted the image.
+        answered: the prediction, with whatever `maps` needs.
+        maps: to include as PNG.
     """
     prediction = answered.prediction
     height, width = prediction.classes.shape
@@ -112,7 +105,7 @@ def overlay_png(prediction: Prediction, opacity: float) -> bytes:
 
 def probabilities_npy(prediction: Prediction) -> bytes:
     """Probabilities as a file of NumPy: float16 (K, H, W)."""
-    assert prediction.probability is not None  # they were asked for
+    assert prediction.probability is not None  # the options included them
     file = BytesIO()
     np.save(file, prediction.probability, allow_pickle=False)
     return file.getvalue()

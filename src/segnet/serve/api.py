@@ -1,16 +1,15 @@
-"""The service for programs: POST /v1/segment, GET /v1/models, /healthz and /metrics."""
+"""The service for programs: POST /v1/segment and GET /v1/models."""
 
-import asyncio
 import math
 from collections.abc import Callable
-from concurrent.futures import Future
+from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from segnet.serve import counters
 from segnet.serve.answers import (
     NPY,
     UNCERTAIN_MAPS,
@@ -23,14 +22,14 @@ from segnet.serve.answers import (
     probabilities_npy,
     summary,
 )
-from segnet.serve.batches import Answered, Batches, Wishes
-from segnet.serve.counters import Counters
-from segnet.serve.decoding import decode_image
 from segnet.serve.describe import BODY, SEGMENT_ANSWERS, SEGMENT_TEXT
-from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded, choose_model
-from segnet.serve.refusal import RefusalError, overfull
-from segnet.serve.upload import read_upload
+from segnet.serve.predicting import PredictionOptions
+from segnet.serve.refusal import RefusalError
+from segnet.serve.service import Service
+from segnet.serve.workers import Answered
+
+_MOST_LONGEST_SIDE_PX = 16_384
 
 
 class Model(BaseModel):
@@ -46,23 +45,31 @@ class Model(BaseModel):
     scores: dict[str, float] = Field(description="as measured after training", examples=[{"mean_iou": 0.58}])
 
 
-class Health(BaseModel):
-    """The service answers."""
+def known_parameters_only(request: Request) -> None:
+    """Refuses a query parameter that the route does not have: a typing error must not be ignored in silence.
 
-    status: Literal["ok"] = "ok"
+    Raises:
+        RefusalError: 422, naming it.
+    """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = [parameter.alias for parameter in route.dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            expected = f"the parameters {', '.join(known)}" if known else "no parameters"
+            status, do = HTTPStatus.UNPROCESSABLE_ENTITY, "correct it, or leave it out; /openapi.json lists them"
+            raise RefusalError(status, "unknown_parameter", expected, f"'{name[:80]}'", do)
 
 
-def api_router(models: dict[str, Loaded], batches: Batches, counted: Counters, limits: Limits) -> APIRouter:
+def api_router(service: Service) -> APIRouter:
     """The routes.
 
     Args:
-        models: by name; the first is the one that requests get if they name none.
-        batches: that run the images.
-        counted: shown at /metrics.
-        limits: of requests.
+        service: whose models are offered.
     """
-    router = APIRouter()
-    samples_text = f"above 0, a Bayesian model is sampled so many times, at most {limits.max_samples}"
+    router = APIRouter(dependencies=[Depends(known_parameters_only)])
+    max_samples = service.limits.max_samples
+    samples_text = f"above 0, a Bayesian model is sampled so many times, at most {max_samples}"
 
     @router.post(
         "/v1/segment",
@@ -77,50 +84,35 @@ def api_router(models: dict[str, Loaded], batches: Batches, counted: Counters, l
         model: Annotated[str | None, Query(description="a name of GET /v1/models; the first if left out")] = None,
         answer: Annotated[AnswerName | None, Query(description="goes before `Accept`")] = None,
         opacity: Annotated[float, Query(ge=0, le=1, description="of the colours in the overlay")] = 0.5,
-        maps: Annotated[list[MapName] | None, Query(description="to put into the summary, PNG in base64")] = None,
-        samples: Annotated[int, Query(ge=0, le=limits.max_samples, description=samples_text)] = 0,
+        maps: Annotated[list[MapName] | None, Query(description="to include in the summary, PNG in base64")] = None,
+        samples: Annotated[int, Query(ge=0, le=max_samples, description=samples_text)] = 0,
+        longest_side: Annotated[
+            int,
+            Query(
+                ge=0,
+                le=_MOST_LONGEST_SIDE_PX,
+                description="larger images are resized to it before the model sees them, near the size that the model "
+                "was trained at; the answer has the image's own size. 0 never resizes",
+            ),
+        ] = 0,
     ) -> Response:
-        chosen = choose_model(models, model)
+        service.require_ready()
+        chosen = choose_model(service.models, model)
         form = answer_name(answer, request.headers.get("accept", ""))
-        expected_maps = list(dict.fromkeys(maps or []))
-        _check_wishes(chosen, form, expected_maps, samples)
-        wishes = Wishes("confidence" in expected_maps, form == "probabilities", samples)
-        with batches.place():
-            data = await read_upload(request, limits)
-            image = await asyncio.to_thread(decode_image, data, limits.max_pixels)
-            answered = await _in_time(batches.submit(chosen, image, wishes))
-            return await asyncio.to_thread(_write(form, chosen, answered, opacity, expected_maps))
+        chosen_maps = list(dict.fromkeys(maps or []))
+        _check_options(chosen, form, chosen_maps, samples)
+        options = PredictionOptions("confidence" in chosen_maps, form == "probabilities", samples, longest_side)
+        write = partial(_write, form, chosen, opacity=opacity, maps=chosen_maps)
+        return await service.answer(request, chosen, options, write)
 
     @router.get("/v1/models", summary="The models")
     async def list_models() -> list[Model]:
-        return [_model(loaded) for loaded in models.values()]
-
-    @router.get("/healthz", summary="Whether the service answers")
-    async def health() -> Health:
-        return Health()
-
-    @router.get(
-        "/metrics",
-        summary="Counts and times, for Prometheus",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."}},
-    )
-    async def metrics() -> Response:
-        return Response(counted.text(), media_type=counters.CONTENT_TYPE)
-
-    async def _in_time(future: "Future[Answered]") -> Answered:
-        try:
-            async with asyncio.timeout(limits.answer_s):
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            expected = f"an answer of the model within {limits.answer_s:g} s"
-            retry = batches.retry_after_s()
-            raise overfull(HTTPStatus.SERVICE_UNAVAILABLE, expected, "none in that time", retry) from None
+        return [_model(loaded) for loaded in service.models.values()]
 
     return router
 
 
-def _check_wishes(model: Loaded, form: AnswerName, maps: list[MapName], samples: int) -> None:
+def _check_options(model: Loaded, form: AnswerName, maps: list[MapName], samples: int) -> None:
     """Whether the parameters fit each other and the model.
 
     Raises:
@@ -129,19 +121,17 @@ def _check_wishes(model: Loaded, form: AnswerName, maps: list[MapName], samples:
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     if maps and form != "summary":
         raise RefusalError(
-            status, "maps_without_summary", "maps only in the summary", f"answer={form}", "take answer=summary"
+            status, "maps_without_summary", "maps only in the summary", f"answer={form}", "use answer=summary"
         )
     if samples and not model.bayesian:
         expected, got = "a Bayesian model for samples", f"'{model.name}', which has no dropout to sample"
-        raise RefusalError(status, "not_bayesian", expected, got, "take another model, or samples=0")
+        raise RefusalError(status, "not_bayesian", expected, got, "use another model, or samples=0")
     if not samples and (uncertain := [name for name in maps if name in UNCERTAIN_MAPS]):
         expected, got = f"samples of a Bayesian model for maps={uncertain[0]}", "samples=0"
         raise RefusalError(status, "maps_without_samples", expected, got, "add samples=8, or leave that map out")
 
 
-def _write(
-    form: AnswerName, model: Loaded, answered: Answered, opacity: float, maps: list[MapName]
-) -> Callable[[], Response]:
+def _write(form: AnswerName, model: Loaded, answered: Answered, *, opacity: float, maps: list[MapName]) -> Response:
     prediction = answered.prediction
     forms: dict[AnswerName, Callable[[], Response]] = {
         "summary": lambda: Response(summary(model, answered, maps).model_dump_json(), media_type="application/json"),
@@ -149,7 +139,7 @@ def _write(
         "overlay": lambda: Response(overlay_png(prediction, opacity), media_type="image/png"),
         "probabilities": lambda: Response(probabilities_npy(prediction), media_type=NPY),
     }
-    return forms[form]
+    return forms[form]()
 
 
 def _model(loaded: Loaded) -> Model:

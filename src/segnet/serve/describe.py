@@ -1,9 +1,12 @@
-"""What OpenAPI says of POST /v1/segment beyond its types: bodies, answers and examples."""
+"""What OpenAPI says beyond the types: bodies, answers and examples of POST /v1/segment, problems everywhere."""
 
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
 from segnet.serve.answers import NPY
-from segnet.serve.refusal import Refused
+from segnet.serve.problem import MEDIA_TYPE, Problem
 from segnet.serve.upload import FIELD, FORM_TYPE, RAW_TYPES
 
 _BYTES = {"type": "string", "format": "binary"}
@@ -24,7 +27,7 @@ SEGMENT_TEXT = f"""The classes of an image, pixel by pixel.
     curl -H 'Content-Type: image/jpeg' -H 'Accept: image/png' --data-binary @street.jpg \\
          'http://127.0.0.1:8000/v1/segment' -o classes.png
 
-The answer is a JSON summary, unless the query or `Accept` asks for another: an index PNG (class ids with a palette),
+The answer is a JSON summary, unless the query or `Accept` names another form: an index PNG (class ids with a palette),
 an overlay PNG, or probabilities, float16 (K, H, W) in NumPy's format. Nothing is stored."""
 
 _EXAMPLE = {
@@ -45,21 +48,54 @@ _EXAMPLE = {
 
 SEGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The answer that was asked for.",
+        "description": "The answer in the chosen form.",
         "content": {
             "application/json": {"example": _EXAMPLE},
             "image/png": {"schema": _BYTES},
             NPY: {"schema": _BYTES},
         },
     },
-    400: {"model": Refused, "description": "No image, a broken one, or a form without the field."},
-    404: {"model": Refused, "description": "No model of that name."},
-    406: {"model": Refused, "description": "No such form of answer."},
-    408: {"model": Refused, "description": "The body came too slowly."},
-    413: {"model": Refused, "description": "Too many bytes or pixels."},
-    415: {"model": Refused, "description": "Another content type."},
-    422: {"model": Refused, "description": "A parameter outside its range, or parameters that do not fit."},
-    429: {"model": Refused, "description": "All places are taken; `Retry-After` says when to come again."},
-    500: {"model": Refused, "description": "The model failed."},
-    503: {"model": Refused, "description": "The model did not answer in time; `Retry-After` as above."},
+    400: {"model": Problem, "description": "No image, a broken or slow one, or a form without the field."},
+    404: {"model": Problem, "description": "No model of that name."},
+    406: {"model": Problem, "description": "No such form of answer."},
+    408: {"model": Problem, "description": "The body came too slowly."},
+    413: {
+        "model": Problem,
+        "description": "Too many bytes, pixels, scans or chunks, too long a side, or too many samples for it.",
+    },
+    415: {"model": Problem, "description": "Another content type."},
+    422: {
+        "model": Problem,
+        "description": "An unknown parameter, one outside its range, or parameters that do not fit.",
+    },
+    429: {
+        "model": Problem,
+        "description": "Too many images or uploads, of this client or of all; `Retry-After` says when to try again.",
+    },
+    500: {"model": Problem, "description": "The model failed."},
+    503: {
+        "model": Problem,
+        "description": "No answer in time, models still loading, or a service shutting down; `Retry-After` as above.",
+    },
 }
+
+
+def describe_problems(app: FastAPI) -> None:
+    """Describes every answer of 4xx and 5xx as a problem document, in its own media type."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    operation["responses"].setdefault("422", {"description": "An unknown or wrong parameter."})
+                    for status, response in operation["responses"].items():
+                        if status >= "400":
+                            response["content"] = {MEDIA_TYPE: reference}
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,18 +1,10 @@
-"""How the service says no: a status, and a JSON body with what was expected, what came, and what to do."""
+"""A request that is refused: an HTTP status, what was expected, what was received, and what to do.
+
+Plain Python only: the processes that decode images import it too. `problem.py` turns it into an answer.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-
-from pydantic import BaseModel, Field
-
-
-class Refused(BaseModel):
-    """The JSON body of every answer of 4xx and 5xx."""
-
-    error: str = Field(description="a word for programs", examples=["not_an_image"])
-    expected: str = Field(examples=["a PNG, JPEG, WebP, GIF, BMP or TIFF image"])
-    got: str = Field(examples=["1 byte that begins with 78"])
-    do: str = Field(description="what to do", examples=["send the image's own bytes"])
 
 
 class RefusalError(Exception):
@@ -20,11 +12,11 @@ class RefusalError(Exception):
 
     Args:
         status: of HTTP.
-        error: a word for programs, such as `not_an_image`.
-        expected: what the service takes.
-        got: what it got.
+        error: the kind, a word for programs, such as `not_an_image`.
+        expected: what the service accepts.
+        got: what it received.
         do: the remedy.
-        headers: further ones.
+        headers: additional HTTP headers.
     """
 
     def __init__(
@@ -32,19 +24,26 @@ class RefusalError(Exception):
     ) -> None:
         super().__init__(f"{error}: expected {expected}, got {got}; {do}")
         self.status = status
-        self.body = Refused(error=error, expected=expected, got=got, do=do)
+        self.error, self.expected, self.got, self.do = error, expected, got, do
         self.headers = dict(headers or {})
 
 
-def overfull(status: HTTPStatus, expected: str, got: str, retry_after_s: int) -> RefusalError:
-    """The service has no time now; the header `Retry-After` says when to come again.
+def overloaded(status: HTTPStatus, expected: str, got: str, retry_after_s: int) -> RefusalError:
+    """The service has no capacity now; the header `Retry-After` says when to try again.
 
     Args:
-        status: 429 before an image is taken, 503 after.
+        status: 429 before an image is accepted, 503 after.
         expected: as in `RefusalError`.
         got: as in `RefusalError`.
         retry_after_s: seconds, at least 1.
     """
     error = "busy" if status == HTTPStatus.TOO_MANY_REQUESTS else "too_slow"
-    do = f"ask again in {retry_after_s} s"
+    do = f"try again in {retry_after_s} s"
     return RefusalError(status, error, expected, got, do, {"Retry-After": str(retry_after_s)})
+
+
+def shutting_down() -> RefusalError:
+    """The service has been told to stop and cannot finish this request."""
+    expected, got = "a running service", "one that is shutting down"
+    do = "send the request again in some seconds"
+    return RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "shutting_down", expected, got, do, {"Retry-After": "5"})

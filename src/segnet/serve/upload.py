@@ -1,4 +1,4 @@
-"""A request's body -> the bytes of the image in it: counted as they come, in memory only, names thrown away."""
+"""A request's body -> the bytes of the images in it: counted as they come, in memory only, file names ignored."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,11 +10,13 @@ from starlette.requests import ClientDisconnect, Request
 
 from segnet.serve.limits import Limits
 from segnet.serve.refusal import RefusalError
+from segnet.serve.slots import ByteBudget
 
 FIELD = "image"
 RAW_TYPES = (
     "image/png",
     "image/jpeg",
+    "image/jpg",  # no type of IANA's, but many send it
     "image/webp",
     "image/gif",
     "image/bmp",
@@ -23,22 +25,24 @@ RAW_TYPES = (
 )
 FORM_TYPE = "multipart/form-data"
 _DISCARD_FACTOR = 4  # a client that is still sending sees no answer: a refused body is read on, so many limits far
+_PATIENCE_S = 2  # before a body must keep up its pace
 
 
 class _InMemory(MultiPartParser):
     spool_max_size = 1 << 40  # the body is in memory already, within its limit: nothing goes to a temporary file
 
 
-async def read_upload(request: Request, limits: Limits) -> bytes:
+async def read_upload(request: Request, limits: Limits, budget: ByteBudget) -> bytes:
     """The bytes of the image.
 
     Args:
         request: its body is the image itself, or a form with the image in the field `image`.
-        limits: bytes and seconds of the body.
+        limits: bytes, seconds and pace of the body.
+        budget: of all bodies; what the body takes of it is returned at the end.
 
     Raises:
         RefusalError: 415 for another content type, 413 for too many bytes, 408 for a body that comes too slowly, 400
-            for a form without the field.
+            for a form without the field, 429 when the budget is used up.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in (*RAW_TYPES, FORM_TYPE):
@@ -49,35 +53,46 @@ async def read_upload(request: Request, limits: Limits) -> bytes:
             content_type[:80] or "none",
             f"send the bytes with their type, or a form with the field '{FIELD}'",
         )
-    body = await _read_body(request, limits)
-    return await _form_field(request, body) if content_type == FORM_TYPE else body
-
-
-async def _read_body(request: Request, limits: Limits) -> bytes:
-    promised = request.headers.get("content-length", "")
-    if promised.isdecimal() and int(promised) > limits.max_bytes:
-        raise _too_many_bytes(f"{int(promised):,}", limits)
     body = bytearray()
     try:
-        async with asyncio.timeout(limits.upload_s):
+        await _read_body(request, limits, budget, body)
+        return await _form_field(request, bytes(body)) if content_type == FORM_TYPE else bytes(body)
+    finally:
+        budget.give_back(len(body))
+
+
+async def _read_body(request: Request, limits: Limits, budget: ByteBudget, body: bytearray) -> None:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limits.max_bytes:
+        raise _too_many_bytes(f"{int(announced):,}", limits)
+    begun = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(min(limits.upload_s, _PATIENCE_S)) as deadline:
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > limits.max_bytes:
+                if len(body) + len(chunk) > limits.max_bytes:
                     raise _too_many_bytes("more", limits)
+                budget.add(len(chunk))
+                body += chunk
+                in_step_s = _PATIENCE_S + len(body) / limits.min_bytes_per_s
+                deadline.reschedule(begun + min(limits.upload_s, in_step_s))
     except TimeoutError:
         raise RefusalError(
             HTTPStatus.REQUEST_TIMEOUT,
             "slow_upload",
-            f"the whole body within {limits.upload_s:g} s",
-            f"{len(body):,} bytes in that time",
+            f"the whole body within {limits.upload_s:g} s, and {limits.min_bytes_per_s:,} bytes in each second",
+            f"{len(body):,} bytes in {asyncio.get_running_loop().time() - begun:.1f} s",
             "send it again over a faster line, or scale the image down",
             {"Connection": "close"},
         ) from None
     except ClientDisconnect:
-        raise RefusalError(
-            HTTPStatus.BAD_REQUEST, "disconnected", "a whole body", "a client that went away", "send it again"
-        ) from None
-    return bytes(body)
+        raise disconnected() from None
+
+
+def disconnected() -> RefusalError:
+    """The client has closed the connection; nobody reads this, but it is counted."""
+    return RefusalError(
+        HTTPStatus.BAD_REQUEST, "disconnected", "a client that waits", "one that went away", "send it again"
+    )
 
 
 def _too_many_bytes(got: str, limits: Limits) -> RefusalError:
@@ -91,7 +106,7 @@ def _too_many_bytes(got: str, limits: Limits) -> RefusalError:
 async def discard(request: Request, limits: Limits) -> None:
     """Reads what is left of a refused body and keeps nothing of it, within bounds of bytes and seconds."""
     if "expect" in request.headers:
-        return  # the client waits to be told before it sends
+        return  # the client waits for an answer before it sends
     left = _DISCARD_FACTOR * limits.max_bytes
     try:
         async with asyncio.timeout(limits.upload_s):
@@ -114,8 +129,8 @@ async def _form_field(request: Request, body: bytes) -> bytes:
             HTTPStatus.BAD_REQUEST,
             "broken_form",
             f"{FORM_TYPE} with one file",
-            f"a form that breaks: {cause}",
-            "send it anew",
+            f"a broken form: {cause}",
+            "send it again",
         ) from None
     try:
         field = form.get(FIELD)

@@ -14,7 +14,7 @@ from segnet.models.released_form import set_released_form
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
-from segnet.training.start import create_for_dataset, reading_of
+from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
@@ -56,7 +56,8 @@ def train_from_config(
     train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
     torch.manual_seed(config.train.seed)
     settings = config.model
-    model = create_for_dataset(config, train_set, measure=state is None)
+    widths = widths_to_start_with(config) if state is None else state.get("widths", {})
+    model = create_for_dataset(config, train_set, measure=state is None, widths=widths)
     set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
     if settings.vgg16 and state is None:  # a checkpoint brings its own weights
         load_vgg16(model, find_vgg16(settings.vgg16))

@@ -19,7 +19,9 @@ from segnet.errors import ConfigError, LabelError, NonFiniteError, WeightsError
 from segnet.inference.evaluate import evaluate
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
+from segnet.models.widths import widths_of
 from segnet.nn.logits import logits_of
+from segnet.nn.losses import distillation
 from segnet.nn.recompute import recomputing
 from segnet.training.callbacks import Callbacks
 from segnet.training.checkpoint import State
@@ -28,6 +30,7 @@ from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.objective import Objective
 from segnet.training.optimiser import create_optimiser, moving_average
 from segnet.training.sync_batch_norm import normalise_over
+from segnet.training.teacher import Teacher
 from segnet.weights.file import WeightsCard, read_card, save_weights
 
 _LARGEST_WEIGHT = 65504.0  # of float16, in which filters are stored; weights of a run that converges stay far below
@@ -52,6 +55,7 @@ class Run:
         step: steps that were taken.
         best_score: of the weights that are kept; -1 while there are none.
         ended: why a callback ended the run; None while none did.
+        teacher: that the model learns from beside the labels; None for none.
     """
 
     config: Config | FitConfig
@@ -68,6 +72,7 @@ class Run:
     step: int = 0
     best_score: float = -1.0
     ended: str | None = None
+    teacher: Teacher | None = None
 
     @classmethod
     def begin(
@@ -139,6 +144,7 @@ class Run:
             "ended": self.ended,
             "config": self.config.to_toml(),
             "classes": list(self.label_set.names),
+            "widths": widths_of(self.model),
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "optimiser": self.optimiser.state_dict(),
@@ -180,7 +186,11 @@ class Run:
             image = batch.image.to(self.device_spec.device, memory_format=torch.channels_last)
             with self.device_spec.autocast(), recomputing(self.config.train.low_memory):
                 logits = self._logits(image)
-            loss = self.objective(logits.float(), target, total, self.processes.count * len(batches))
+            parts = self.processes.count * len(batches)
+            loss = self.objective(logits.float(), target, total, parts)
+            if self.teacher is not None:
+                settings, guide = self.config.loss, self.teacher.logits(image)
+                loss = loss + settings.distillation * distillation(logits, guide, settings.temperature) / parts
             del logits  # else kept through the backward pass
             value += self.processes.sum(loss.detach()).item()
             if not math.isfinite(value):
@@ -254,14 +264,17 @@ class Run:
             save_weights(path, self.kept_model, card)
         return scores, is_best
 
-    def complete_card(self, val_set: Dataset, path: Path) -> Scores:
+    def complete_card(self, val_set: Dataset, path: Path) -> None:
         """Scores the weights in the file, boundaries too, and writes the scores into their card.
 
-        The file's filters are float16, so these are the scores that anybody measures again.
+        The file's filters are float16, so these are the scores that anybody measures again. A run that is never
+        evaluated keeps its last weights here, without scores.
         """
+        if not self.config.train.evaluate_every:
+            save_weights(path, self.kept_model, self.card)
+            return
         stored = copy.deepcopy(self.kept_model)
         stored.load_state_dict(load_file(path, device=str(self.device_spec.device)))
         scores = evaluate(stored, val_set, self.device_spec)
         card = replace(read_card(path), scores=scores.summary(), class_iou=scores.class_iou())
         save_weights(path, stored, card)
-        return scores

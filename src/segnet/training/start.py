@@ -7,10 +7,10 @@ from segnet.config.sections import DataSettings
 from segnet.data.channel_statistics import channel_statistics
 from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.sample import Dataset
-from segnet.models import MODELS, create_model
+from segnet.models import MODELS, Widths, create_model
 from segnet.nn.layers import ConvBN
 from segnet.version import __version__
-from segnet.weights.file import WeightsCard
+from segnet.weights.file import WeightsCard, find_weights, widths_in
 
 
 def reading_of(data: DataSettings) -> ImageReading:
@@ -18,7 +18,15 @@ def reading_of(data: DataSettings) -> ImageReading:
     return ImageReading(data.value_range, data.bands)
 
 
-def create_for_dataset(config: Config, train_set: Dataset, *, measure: bool = True) -> nn.Module:
+def widths_to_start_with(config: Config) -> Widths:
+    """The widths of the lean model that the run starts from; none where it starts from no weights or from full ones."""
+    settings = config.model
+    return widths_in(find_weights(settings.start), settings.name) if settings.start else {}
+
+
+def create_for_dataset(
+    config: Config, train_set: Dataset, *, measure: bool = True, widths: Widths | None = None
+) -> nn.Module:
     """A model with as many input channels as the training images have.
 
     ImageNet has statistics for RGB only. For other channels, `mean_std` uses those of the training set, which then are
@@ -28,6 +36,7 @@ def create_for_dataset(config: Config, train_set: Dataset, *, measure: bool = Tr
         config: name, normalisation and initialisation of the model.
         train_set: not empty.
         measure: read the training images for their statistics; False where a checkpoint brings them.
+        widths: of a lean model; None is the paper's.
     """
     settings, in_channels = config.model, train_set[0].image.shape[2]
     is_measured = measure and in_channels != 3 and settings.normalisation in (None, "mean_std")
@@ -38,6 +47,7 @@ def create_for_dataset(config: Config, train_set: Dataset, *, measure: bool = Tr
         normalisation=settings.normalisation,
         statistics=channel_statistics(train_set) if is_measured else None,
         init=settings.init,
+        widths=widths,
     )
 
 

@@ -43,6 +43,7 @@ from segnet.training.progress import StepsShown
 from segnet.training.run import Run
 from segnet.training.schedules import lr_multiplier
 from segnet.training.start import card_of
+from segnet.training.teacher import teacher_of
 from segnet.training.trackers import callbacks_of
 from segnet.weights.file import WeightsCard
 
@@ -190,6 +191,7 @@ def run_job(job: Job, state: State | None, *, console: Console | None, processes
     weights = None if job.loss else class_weights_of(config.loss, job.train_set, device_spec)
     objective = Objective(config.loss, weights, job.loss)
     run = Run.begin(config, job.card, job.model, objective, hooks, device_spec, processes, state)
+    run.teacher = teacher_of(config, job.train_set, device_spec)
     loop = Loop(job, run, plan, loader, console if console and processes.is_first else Console(quiet=True))
     if state is not None:
         loop.tell_changes(state)
@@ -357,11 +359,14 @@ class Plan:
 
     def evaluation_is_due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""
+        if not self.settings.evaluate_every:
+            return False
         return step % (self.settings.evaluate_every * self.steps_per_epoch) == 0 or step == self.num_steps
 
     def checkpoint_is_due(self, step: int) -> bool:
         """Whether to write a checkpoint after so many steps."""
-        return step % self.settings.checkpoint_every == 0 or self.evaluation_is_due(step)
+        is_last = step == self.num_steps
+        return step % self.settings.checkpoint_every == 0 or is_last or self.evaluation_is_due(step)
 
 
 def _has_no_classes(dataset: Any) -> bool:

@@ -116,7 +116,7 @@ class VideoReader:
         """
         kind, stream, whole = self._container.format.name, self._stream, self._container.duration
         got_s, expected_s = ends_s[stream.index], 0.0
-        if kind == "avi":  # whose duration FFmpeg shortens to the size of the file
+        if kind == "avi":  # FFmpeg shortens the duration of an .avi to the size of the file
             expected_s = float(stream.frames / self.rate)
         elif stream.duration:
             expected_s = float(stream.duration * self.time_base)

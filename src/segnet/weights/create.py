@@ -7,7 +7,7 @@ from torch import nn
 from segnet import models
 from segnet.models import Initialisation
 from segnet.nn.normalisation import ChannelStatistics, Normalisation
-from segnet.weights.file import find_weights, load_matching, load_weights, read_card
+from segnet.weights.file import find_weights, load_matching, load_weights, read_card, widths_in
 from segnet.weights.vgg16 import VGG16_FILES, find_vgg16, load_vgg16
 
 
@@ -50,8 +50,8 @@ def create_model(
         num_classes: K, at least 1.
         in_channels: C of the image, at least 1.
         weights: to start from: a key of `WEIGHTS`, an address or a `.safetensors` file of this package, of which every
-            tensor is loaded that fits by name and shape; or ImageNet weights for a VGG16 encoder, `oxford`,
-            `torchvision` or
+            tensor is loaded that fits by name and shape (from those of a lean model of that name the model takes its
+            widths too); or ImageNet weights for a VGG16 encoder, `oxford`, `torchvision` or
             `torchvision-bn`, whose first layer is carried over to other channels. None starts at random.
         normalisation: of the input; None uses that of the weights where it fits the channels, else the model's own
             default for RGB, and `mean_std` for other channels.
@@ -80,7 +80,13 @@ def create_model(
     if normalisation is None and is_vgg16 and in_channels == 3:
         normalisation = "caffe_bgr" if weights == "oxford" else "mean_std"
     model = models.create_model(
-        name, num_classes, in_channels, normalisation=normalisation, statistics=statistics, init=init
+        name,
+        num_classes,
+        in_channels,
+        normalisation=normalisation,
+        statistics=statistics,
+        init=init,
+        widths=widths_in(path, name) if path is not None else None,
     )
     if is_vgg16:
         load_vgg16(model, find_vgg16(str(weights)))

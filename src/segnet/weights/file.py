@@ -20,8 +20,9 @@ from segnet.data.reading.bands import ImageReading
 from segnet.errors import ConfigError, WeightsError, nearest
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
-from segnet.models import MODELS, create_model
+from segnet.models import MODELS, Widths, create_model
 from segnet.models.released_form import set_released_form
+from segnet.models.widths import widths_of
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
 from segnet.weights.finding import PICKLES
@@ -39,7 +40,8 @@ class WeightsCard:
     Attributes:
         model: a key of `MODELS`.
         label_set: names and colours of the K classes.
-        normalisation: of the input. `save_weights` replaces it, `in_channels` and `statistics` by the model's own.
+        normalisation: of the input. `save_weights` replaces it, `in_channels`, `statistics` and `widths` by the model's
+            own.
         recipe: the resolved settings of the training run, TOML.
         scores: measured scores by name, 0..1; NaN, not measured, is left out of the file.
         class_iou: intersection over union by class name, 0..1; NaN, an absent class, is left out.
@@ -53,6 +55,7 @@ class WeightsCard:
         statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
         bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
         value_range: stored values that become 0 and 255; None takes the bit depth.
+        widths: (input, output) channels of the layers of a lean model that have fewer than the paper's; empty for that.
     """
 
     model: str
@@ -70,6 +73,7 @@ class WeightsCard:
     statistics: ChannelStatistics | None = None
     bands: tuple[int, ...] = ()
     value_range: tuple[float, float] | None = None
+    widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     data_terms: str = ""
 
     @property
@@ -124,6 +128,7 @@ def save_weights(path: Path | str, model: nn.Module, card: WeightsCard, dtype: t
             normalisation=normalisation.name,
             in_channels=normalisation.in_channels,
             statistics=statistics_of(model),
+            widths=widths_of(model),
         )
         _check_fit({k: tuple(v.shape) for k, v in state.items()}, _create(card, path), card, path)
         filters = {name for name, parameter in model.named_parameters() if parameter.dim() > 1}
@@ -171,6 +176,17 @@ def read_card(path: Path) -> WeightsCard:
     """
     with _open(path) as (_, text):
         return _card(text, path)
+
+
+def widths_in(path: Path, model: str) -> Widths:
+    """The widths of a lean model's weights file; none where the file has no card, or is of another model than `model`.
+
+    Raises:
+        WeightsError: the file is missing, broken or a pickle.
+    """
+    with _open(path) as (_, text):
+        card = _card(text, path) if text else None
+    return card.widths if card is not None and card.model == model else {}
 
 
 def load_matching(
@@ -294,6 +310,7 @@ def _create(card: WeightsCard, path: Path) -> nn.Module:
                 card.in_channels,
                 normalisation=card.normalisation,
                 statistics=card.statistics,
+                widths=card.widths,
             )
             set_released_form(model, conv_bias=card.conv_bias, bn_eps=card.bn_eps)
             return model

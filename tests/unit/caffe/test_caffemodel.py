@@ -86,7 +86,7 @@ def test_files_that_are_no_caffemodel(tmp_path: Path) -> None:
         read_caffemodel(path)
     for nothing in (b"", layer("data", [])):
         path.write_bytes(nothing)
-        with pytest.raises(WeightsError, match="no layer in it has arrays"):
+        with pytest.raises(WeightsError, match="no layer has arrays"):
             read_caffemodel(path)
     path.write_bytes(layer("a", [np.ones(3)], lambda a: content(7, content(1, b"\x04")) + blob(a)[5:]))
     with pytest.raises(WeightsError, match=r"layer a: an array of shape \(4,\) in 12 bytes"):

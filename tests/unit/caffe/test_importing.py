@@ -177,8 +177,8 @@ def test_a_prototxt_of_the_same_model_is_taken_and_another_is_refused(tmp_path: 
     for wrong, words in (
         ("layer { name: ", "is not a prototxt: field name has no value"),
         ('layer { name: "a"', "truncated inside a message"),
-        ("}", "closing bracket"),
-        ('net: "m.prototxt"\nbase_lr: 0.1\n', "has no layers; give the prototxt of the model, not that of the solver"),
+        ("}", "closing brace"),
+        ('net: "m.prototxt"\nbase_lr: 0.1\n', "has no layers; use the prototxt of the model, not that of the solver"),
     ):
         prototxt.write_text(wrong)
         with pytest.raises(WeightsError, match=words):
@@ -232,19 +232,19 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     solver_state = integer(1, 30000) + content(2, b"m.caffemodel") + content(3, b"")
     no_layout = write_caffemodel(tmp_path / "x", {"fc8": [np.ones((2, 3), np.float32)]}).read_bytes()
     for written, words in (
-        (whole[:-100], "is not a complete caffemodel: .*truncated.*; fetch it again"),
-        (solver_state, r"is a solver state, not a model; give the \.caffemodel of the same iteration"),
+        (whole[:-100], "is not a complete caffemodel: .*truncated.*; download it again"),
+        (solver_state, r"is a solver state, not a model; use the \.caffemodel of the same iteration"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b'name: "m"\nlayer {\n}\n', "is a prototxt, which has no weights"),
-        (no_layout, r"is of no layout that is known: expected the layers of SegNet .*, got fc8"),
-        (layer("data", []), "no layer in it has arrays"),
+        (no_layout, r"unknown layout: expected the layers of SegNet .*, got fc8"),
+        (layer("data", []), "no layer has arrays"),
     ):
         path.write_bytes(written)
         with pytest.raises(WeightsError, match=words) as caught:
             import_caffe(path, THREE, out)
         assert "\n" not in str(caught.value)
     path.write_bytes(whole)
-    with pytest.raises(WeightsError, match=r"has 3 classes, the label set camvid-11 has 11; give the label set"):
+    with pytest.raises(WeightsError, match=r"has 3 classes, the label set camvid-11 has 11; use the label set"):
         import_caffe(path, CAMVID_11, out)
     assert not out.exists()
 
@@ -257,7 +257,7 @@ def test_label_sets(tmp_path: Path) -> None:
     classes = "".join(f'[[class]]\nname = "{name}"\ncolour = [{i}, 0, 0]\n' for i, name in enumerate("ab", 1))
     file.write_text(f'name = "two"\nlabels = "ids"\n{classes}')
     assert find_label_set(str(file)).names == ("a", "b")
-    with pytest.raises(WeightsError, match=r"unknown label set 'camvid'; .*or give a labels.toml file"):
+    with pytest.raises(WeightsError, match=r"unknown label set 'camvid'; .*or pass a labels.toml file"):
         find_label_set("camvid")
     file.write_text("nothing = 1")
     with pytest.raises((LabelError, DataError)):

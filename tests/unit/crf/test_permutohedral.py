@@ -116,7 +116,7 @@ def test_errors_say_what_was_expected() -> None:
     with pytest.raises(ConfigError, match="finite features"):
         PermutohedralLattice(np.array([[np.nan, 0.0]]))
     for far in (1e5, 1e30):
-        with pytest.raises(ConfigError, match="expected larger ones"):
+        with pytest.raises(ConfigError, match="use larger standard deviations"):
             PermutohedralLattice(np.array([[0.0] * 5, [far] * 5]))
     with pytest.raises(ShapeError, match=r"expects a value for each point, \(2, C\)"):
         PermutohedralLattice(np.zeros((2, 5)))(np.zeros((3, 1), np.float32))

@@ -186,7 +186,7 @@ def test_a_missing_tool_names_its_extra(weights: Path, tmp_path: Path, monkeypat
         ("onx", "model.onnx", SIZE_PX, "logits", ConfigError, "did you mean 'onnx'"),
         ("onnx", "model.pt", SIZE_PX, "logits", ConfigError, "onnx writes .onnx"),
         ("executorch", "model.pte", None, "logits", ConfigError, "give --size HEIGHTxWIDTH"),
-        ("ncnn", "model.param", SIZE_PX, "classes", ConfigError, "take --answer logits"),
+        ("ncnn", "model.param", SIZE_PX, "classes", ConfigError, "use --answer logits"),
         ("torch-export", "model.pt2", SIZE_PX, "class", ConfigError, "did you mean 'classes'"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     path = tmp_path / "log"
-    with pytest.raises(DataError, match="a folder of that name is in the way"), whole_file(path) as temporary:
+    with pytest.raises(DataError, match="a folder has that name"), whole_file(path) as temporary:
         temporary.write_text("")
     assert names(tmp_path) == ["log"]
 
@@ -116,7 +116,7 @@ def test_a_folder_and_a_file_of_one_name_never_replace_each_other(tmp_path: Path
     precious.parent.mkdir()
     precious.write_text("mine")
     (tmp_path / "model.xml").write_text("old")
-    in_the_way = pytest.raises(DataError, match=r"model\.xml cannot be written: .*a folder of that name is in the way")
+    in_the_way = pytest.raises(DataError, match=r"model\.xml cannot be written: .*a folder has that name")
     with in_the_way, whole_files(tmp_path / "model.xml") as temporary:
         temporary.write_text("new")
         temporary.with_suffix(".bin").write_text("new weights")

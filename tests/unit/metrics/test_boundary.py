@@ -165,7 +165,7 @@ def test_any_integer_type(score: object, dtype: type[np.integer]) -> None:
 def test_shapes_that_differ_are_refused(score: object) -> None:
     assert callable(score)
     for prediction, target in (((4, 5), (5, 4)), ((1, 4, 5), (1, 4, 5))):
-        with pytest.raises(ShapeError, match=r"wants prediction and target \(H, W\) of one size, got"):
+        with pytest.raises(ShapeError, match=r"expected prediction and target \(H, W\) of one size, got"):
             score(np.zeros(prediction, np.uint8), np.zeros(target, np.uint8), 2)
 
 
@@ -207,5 +207,5 @@ def test_the_contour_of_void_belongs_to_a_trimap_and_void_does_not() -> None:
 
 def test_an_image_without_contours_has_an_empty_trimap() -> None:
     assert (trimap(np.zeros((4, 5), np.uint8), 3) == VOID).all()
-    with pytest.raises(ShapeError, match=r"trimap wants a target \(H, W\), got \(4,\)"):
+    with pytest.raises(ShapeError, match=r"trimap: expected a target \(H, W\), got \(4,\)"):
         trimap(np.zeros(4, np.uint8), 3)

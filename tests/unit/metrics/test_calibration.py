@@ -67,6 +67,6 @@ def test_the_plots_say_the_numbers() -> None:
     calibration = counted(np.full((10, 10), 0.9), np.arange(100).reshape(10, 10) < 60)
     (reliability, caption), (surest, words) = calibration_plots(calibration)
     assert caption.endswith("Expected calibration error 30.0 %.")
-    assert "60.0 % of the surest tenth" in words
+    assert "60.0 % for the top tenth" in words
     assert "confidence, percent" in reliability
     assert "pixels kept" in surest

@@ -47,7 +47,7 @@ def test_by_default_nothing_changes() -> None:
 
 
 def test_a_model_without_such_a_convolution_is_refused() -> None:
-    with pytest.raises(ConfigError, match="leave it false"):
+    with pytest.raises(ConfigError, match="set it to false"):
         set_released_form(create_model("enet", 11), conv_bias=True)
 
 

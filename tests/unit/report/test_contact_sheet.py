@@ -26,10 +26,10 @@ class Two:
 
 
 @pytest.mark.parametrize(
-    ("length", "count", "places"), [(3, 5, [0, 1, 2]), (10, 1, [5]), (10, 2, [2, 7]), (9, 3, [1, 4, 7])]
+    ("length", "count", "indices"), [(3, 5, [0, 1, 2]), (10, 1, [5]), (10, 2, [2, 7]), (9, 3, [1, 4, 7])]
 )
-def test_places_are_evenly_spread(length: int, count: int, places: list[int]) -> None:
-    assert spread(length, count) == places
+def test_indices_are_evenly_spread(length: int, count: int, indices: list[int]) -> None:
+    assert spread(length, count) == indices
 
 
 def test_the_page_has_three_views_and_the_shares_of_the_classes(tmp_path: Path) -> None:

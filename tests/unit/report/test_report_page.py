@@ -168,7 +168,7 @@ def test_without_anything_but_scores(tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", title="T", scores=Scores(TWO))
     _, reader = read(tmp_path / "r.html")
     assert reader.tags.count("svg") == 2
-    assert not {"Training", "Images", "Settings", "Made with"} & set(reader.texts)
+    assert not {"Training", "Images", "Settings", "Environment"} & set(reader.texts)
     assert "0 images, 0 labelled pixels" in " ".join(reader.texts)
     assert any("averaged over 0 of 2 classes" in text for text in reader.texts)
 

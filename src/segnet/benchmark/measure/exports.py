@@ -24,7 +24,7 @@ from segnet.machine import machine_facts
 from segnet.weights.file import load_weights
 
 REFERENCE = "pytorch"  # PyTorch's own model, which the others are compared with
-BEGIN, END = "<!-- made by segnet benchmark export -->", "<!-- end of what was made -->"
+BEGIN, END = "<!-- made by segnet benchmark export -->", "<!-- end of segnet benchmark export -->"
 
 Row = dict[str, Any]
 

@@ -1,7 +1,7 @@
-"""How fast a model learns when its decoder is drawn at random and when it begins as tents: learning curves over seeds.
+"""Learning curves of random (He) and tent initialisation of the decoder, over several seeds.
 
-Both begin with the same encoder and classifier, see the same images in the same order, and have the same learning
-rates. Each curve is a cell of its own (`cells.py`), so a benchmark that was stopped goes on.
+Both start from the same encoder and classifier, see the same images in the same order, and use the same learning
+rates. Each curve is a cell of its own (`cells.py`), so an interrupted benchmark resumes.
 """
 
 import json
@@ -42,15 +42,15 @@ class Schedule:
     """How one model is trained here: short and small, with the optimiser of the recipes.
 
     Attributes:
-        size_px: (height, width) to which images are brought; they are scored at this size.
-        crop_px: (height, width) of the pieces to train on.
+        size_px: (height, width) that images are resized to; they are scored at this size.
+        crop_px: (height, width) of the crops to train on.
         batch_size: N.
         steps: of the optimiser.
-        scored_after: steps, rising.
-        lr: of AdamW at its highest; it goes down to 0 by half a cosine.
+        scored_after: steps, in ascending order.
+        lr: highest learning rate of AdamW; a half cosine lowers it to 0.
         encoder_lr_factor: the encoder learns at `lr` times this.
-        root_of_weights: the square root of the median-frequency weights, in place of the weights.
-        vgg16: the encoder begins from ImageNet.
+        root_of_weights: take the square root of the median-frequency weights.
+        vgg16: the encoder starts from ImageNet weights.
     """
 
     size_px: tuple[int, int]
@@ -77,7 +77,7 @@ SCHEDULES = {
 
 
 class Kept:
-    """Every `step`-th sample of a dataset, read once and kept in memory: small images are read thousands of times.
+    """Every `step`-th sample of a dataset, kept in memory, because small images are read thousands of times.
 
     Args:
         dataset: what is read.
@@ -106,23 +106,23 @@ def learning_curves(
     vgg16: str = "",
     console: Console | None = None,
 ) -> list[dict[str, Any]]:
-    """The curves of one model, both initialisations with each seed; those that are there already are read.
+    """Trains one model with both initialisations and each seed; curves that exist already are read.
 
     Args:
         model: a key of `SCHEDULES`.
-        splits: to train on, and to score every third image of.
+        splits: training split, and the split of which every third image is scored.
         device_spec: device and precision.
         out: folder of results.
         seeds: of weights and order.
-        vgg16: ImageNet weights, as for `model.vgg16`; for the models that begin from them.
-        console: where each finished curve is told; None is quiet.
+        vgg16: ImageNet weights, as for `model.vgg16`; used by the models that start from them.
+        console: prints each finished curve; None prints nothing.
 
     Returns:
         Records of `model`, `init`, `seed` and `scores`, as `learning_curve` gives them.
 
     Raises:
-        ConfigError: another model, or a folder that holds curves of other settings.
-        WeightsError: no VGG16 weights where the model begins from them.
+        ConfigError: unknown model, or a folder that holds curves of other settings.
+        WeightsError: the VGG16 weights that the model starts from are missing.
         DataError: an image or a file of the results cannot be read or written.
     """
     if model not in SCHEDULES:
@@ -157,17 +157,17 @@ def learning_curve(
     device_spec: DeviceSpec,
     vgg16: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Trains one model and scores it on the way.
+    """Trains one model and scores it in between.
 
     Args:
         model_name: a key of `MODELS`.
         init: as for `create_model`.
-        seed: of weights, order and pieces.
-        schedule: how.
-        train_set: to learn from.
-        val_set: to score.
+        seed: of weights, order and crops.
+        schedule: size, steps and learning rates.
+        train_set: training samples.
+        val_set: samples to score.
         device_spec: device and precision.
-        vgg16: file of the encoder's weights; None leaves it as drawn.
+        vgg16: file of the encoder's weights; None keeps the random weights.
 
     Returns:
         `step`, `mean_iou` and `global_accuracy` (0..1) after each of `schedule.scored_after`.
@@ -204,7 +204,7 @@ def learning_curve(
 
 
 def with_stored(records: Sequence[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
-    """These curves, and before them those of other models that an earlier call stored.
+    """These curves, preceded by those of other models that an earlier call stored.
 
     Args:
         records: as `learning_curves` gives them.
@@ -219,7 +219,7 @@ def with_stored(records: Sequence[dict[str, Any]], path: Path) -> list[dict[str,
         stored = list(json.loads(path.read_text(encoding="utf-8"))["results"])
         others = [r for r in stored if r["model"] not in {record["model"] for record in records}]
     except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is broken; delete it, and its curves come again from {path.parent}/cells") from None
+        raise DataError(f"{path} is broken; delete it: its curves are rebuilt from {path.parent}/cells") from None
     return [*others, *records]
 
 
@@ -261,22 +261,22 @@ def curves_table(records: Sequence[dict[str, Any]]) -> TableText:
             seeds.setdefault(r["model"], []).append(str(r["seed"]))
     notes = tuple(f"{model}: seeds {', '.join(own)}; {_in_words(SCHEDULES[model])}." for model, own in seeds.items())
     return TableText(
-        "initialisation", "Decoders drawn at random and begun as tents: learning curves, %", columns, tuple(rows), notes
+        "initialisation", "He and tent initialisation of the decoder: learning curves, %", columns, tuple(rows), notes
     )
 
 
 def _in_words(schedule: Schedule) -> str:
     start = ", encoder from VGG16's ImageNet weights" if schedule.vgg16 else ""
     return (
-        f"{schedule.steps} steps of {schedule.batch_size} pieces of {schedule.crop_px[0]}x{schedule.crop_px[1]} px, "
-        f"flipped at random{start}; AdamW, learning rate {schedule.lr:g} (encoder x{schedule.encoder_lr_factor:g}), "
+        f"{schedule.steps} steps of {schedule.batch_size} crops of {schedule.crop_px[0]}x{schedule.crop_px[1]} px, "
+        f"randomly flipped{start}; AdamW, learning rate {schedule.lr:g} (encoder x{schedule.encoder_lr_factor:g}), "
         f"cosine; class weights by {'the square root of ' * schedule.root_of_weights}median frequency; scored on every "
         f"third validation image at {schedule.size_px[0]}x{schedule.size_px[1]} px"
     )
 
 
 def plot_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draws mean IoU against steps as a PNG, a panel for each model: thin lines are seeds, thick ones their mean.
+    """Plots mean IoU against steps as a PNG, one panel per model: thin lines are seeds, thick lines their mean.
 
     Args:
         records: as `learning_curves` gives them.

@@ -106,7 +106,19 @@ def _texts(values: tuple[float, float, float] | None) -> tuple[str, ...]:
 
 @contextmanager
 def _served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    command = [sys.executable, "-m", "segnet", "serve", "--weights", weights, "--port", "0", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "segnet",
+        "serve",
+        "--weights",
+        weights,
+        "--port",
+        "0",
+        "--per-client",
+        "1",
+        *options,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     watchdog = threading.Timer(_START_S, process.kill)

@@ -1,7 +1,7 @@
-"""The benchmark in one plot, `accuracy-memory.svg`: what a model's accuracy costs in memory, for a text of one's own.
+"""The benchmark in one plot, `accuracy-memory.svg`: accuracy of each model against its memory.
 
 Accuracy comes from Tables 1 and 3, without class balancing, as both tables have it. Memory comes from Table 6, where
-all models were measured at one size; without a Table 6, from the tables' own cells where they are of one size.
+all models were measured at one size; without a Table 6, from the other tables' cells if these have one size.
 """
 
 import re
@@ -22,14 +22,14 @@ text { font-family: system-ui, "Segoe UI", Roboto, "Liberation Sans", sans-serif
 
 
 def marks_of(stored: Sequence[Mapping[str, Any]]) -> tuple[list[Mark], str]:
-    """The models whose accuracy and memory are known, and what the plot has to say of them.
+    """Returns the models whose accuracy and memory are known, with their plot labels.
 
     Args:
         stored: records of `tableN.json`.
 
     Returns:
-        A mark per model and table: MB and percent; and the label of the memory axis. No mark where tables of several
-        sizes have no Table 6 beside them.
+        A mark per model and table, in MB and percent, and the label of the memory axis. No mark where tables of several
+        sizes exist without a Table 6.
     """
     records = {record["table"]: record for record in stored}
     scored = [records[name] for name in _COLOURS if name in records]
@@ -55,7 +55,7 @@ def marks_of(stored: Sequence[Mapping[str, Any]]) -> tuple[list[Mark], str]:
 
 
 def write_accuracy_memory(path: Path, stored: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the plot as an SVG file of its own; nothing where there is no mark.
+    """Writes the plot as a standalone SVG file; writes nothing if there is no mark.
 
     Args:
         path: an existing file is replaced.

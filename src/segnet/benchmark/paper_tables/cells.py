@@ -1,11 +1,11 @@
-"""Cells: a benchmark is many small results, each in a folder of its own, so that it can stop anywhere and go on.
+"""Cells: a benchmark is many small results, each in its own folder, so it can be interrupted anywhere and resumed.
 
     OUT/cells/table1/segnet-basic-median/    one model, one weighting, one dataset, one setting
         settings.json                        what the result depends on
-        stage1/ ...                          the training run; its checkpoint goes when the cell is finished
+        stage1/ ...                          the training run; its checkpoint is deleted when the cell is finished
         cell.json                            the result; its presence means that the cell is finished
 
-A cell that is finished is not computed again; one that was stopped goes on. A folder that holds a cell of other
+A finished cell is not computed again; an interrupted one is resumed. A folder that holds a cell of other
 settings is refused.
 """
 
@@ -47,14 +47,14 @@ class TrainingCell:
     Attributes:
         name: of its folder.
         config: all settings; `train.epochs` is the last stage.
-        stages: epochs after which the model is scored, rising; the last is `config.train.epochs`. More than one wants a
+        stages: epochs after which the model is scored, ascending; the last is `config.train.epochs`. Several need a
             constant learning rate, so that a shorter run is the beginning of a longer one.
         score_training: also score the images it was trained on.
-        report_split: whose scores are the result; empty takes the one that the training evaluates.
-        keep_weights: leave the weights of the last stage in its folder; they do not count as a setting.
+        report_split: split whose scores are the result; empty uses the one that the training evaluates.
+        keep_weights: keep the weights of the last stage in its folder; not one of the settings that are compared.
 
     Raises:
-        ConfigError: stages that do not rise to `train.epochs`, or several with a learning rate that depends on them.
+        ConfigError: stages that do not ascend to `train.epochs`, or several with a learning rate that depends on them.
     """
 
     name: str
@@ -67,17 +67,19 @@ class TrainingCell:
     def __post_init__(self) -> None:
         settings = self.config.train
         if list(self.stages) != sorted(set(self.stages)) or self.stages[-1:] != (settings.epochs,):
-            raise ConfigError(f"{self.name}: stages {self.stages} do not rise to the {settings.epochs} epochs")
+            raise ConfigError(
+                f"{self.name}: expected stages that ascend to the {settings.epochs} epochs, got {self.stages}"
+            )
         if len(self.stages) > 1 and (settings.schedule != "constant" or settings.warmup):
             raise ConfigError(
-                f"{self.name}: {len(self.stages)} stages want train.schedule constant and train.warmup 0, "
+                f"{self.name}: {len(self.stages)} stages need train.schedule constant and train.warmup 0, "
                 f"got {settings.schedule} and {settings.warmup}"
             )
         if len(self.stages) > 1 and settings.keep != "last":
-            raise ConfigError(f"{self.name}: {len(self.stages)} stages want train.keep last, got {settings.keep}")
+            raise ConfigError(f"{self.name}: {len(self.stages)} stages need train.keep last, got {settings.keep}")
 
     def settings(self) -> Result:
-        """What the result depends on; where the images lie and on which device does not count."""
+        """What the result depends on; the paths of the images and the device are left out."""
         return {
             "config": _with_effect(self.config),
             "stages": list(self.stages),
@@ -87,7 +89,7 @@ class TrainingCell:
 
 
 def finished(folder: Path, settings: Result) -> Result | None:
-    """The result of a cell that is finished, else None; nothing is written.
+    """The result of a finished cell, else None; writes nothing.
 
     Args:
         folder: of the cell.
@@ -104,7 +106,7 @@ def finished(folder: Path, settings: Result) -> Result | None:
 
 
 def finished_or(folder: Path, settings: Result, compute: Callable[[], Result]) -> Result:
-    """The result of a cell: read where it is there, else computed and written.
+    """The result of a cell: read if it exists, else computed and written.
 
     Args:
         folder: of the cell.
@@ -134,7 +136,7 @@ def _read(path: Path) -> Result:
 
 
 def train_cell(cell: TrainingCell, folder: Path, console: Console | None = None) -> Result:
-    """Trains through all stages, going on where an earlier call stopped, and scores each.
+    """Trains through all stages, resuming where an earlier call stopped, and scores each.
 
     Args:
         cell: what to train.
@@ -142,8 +144,8 @@ def train_cell(cell: TrainingCell, folder: Path, console: Console | None = None)
         console: where progress is shown; None is quiet.
 
     Returns:
-        `stages`, one record each with `epochs`, `val` and, where asked for, `train`: the paper's four scores by name,
-        0..1, None where there is none.
+        `stages`, one record each with `epochs`, `val` and, if requested, `train`: the paper's four scores by name,
+        0..1, None where a score does not exist.
 
     Raises:
         ConfigError, DataError, NonFiniteError: as for `fit`.
@@ -171,9 +173,9 @@ def train_cell(cell: TrainingCell, folder: Path, console: Console | None = None)
 
 
 def train_or_say_why(cell: TrainingCell, folder: Path, console: Console | None = None) -> Result:
-    """`finished_or` of `train_cell`; what goes wrong with one model alone becomes a record `failure`, and others go on.
+    """`finished_or` of `train_cell`; an error of one model alone becomes a record `failure`, and the others continue.
 
-    That is lack of memory, a loss that is not finite, and weights that cannot be read or kept.
+    Such errors are lack of memory, a loss that is not finite, and weights that cannot be read or written.
     """
     try:
         return finished_or(folder, cell.settings(), lambda: train_cell(cell, folder, console))
@@ -209,9 +211,9 @@ def crf_cell(cell: TrainingCell, folder: Path, parameters: CRFParameters) -> tup
 
 
 def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) -> Result:
-    """The last stage's model with the fully connected CRF on top: a cell of its own, `FOLDER-crf`.
+    """Scores the last stage's model with the fully connected CRF, in a separate cell `FOLDER-crf`.
 
-    So other parameters do not mean that the model is trained again.
+    So the model is not trained again for other parameters.
 
     Args:
         cell: finished, with weights kept.
@@ -223,7 +225,7 @@ def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) 
 
     Raises:
         ConfigError: `FOLDER-crf` holds scores of another training or of other parameters; names each.
-        WeightsError: the weights are gone.
+        WeightsError: the weights are missing.
     """
 
     def compute() -> Result:
@@ -241,7 +243,7 @@ def score_with_crf(cell: TrainingCell, folder: Path, parameters: CRFParameters) 
 
 
 def _go_on_from(before: Path, stage: Path, config: Config) -> None:
-    """Begins a stage with the state in which the one before ended: the same run with more epochs."""
+    """Starts a stage from the state in which the previous one ended: the same run with more epochs."""
     if (stage / "checkpoint.pt").exists():
         return
     state = load_checkpoint(before / "checkpoint.pt")

@@ -1,8 +1,8 @@
-"""What a model costs: parameters, time forward and backward, memory in training and in inference, and its file.
+"""What a model costs: parameters, time forward and backward, memory in training and inference, and file size.
 
 Time is measured on one random image, after a warm-up, on a clock that waits for the device: median and range.
-Memory is the peak of live tensors (`memory.py`), the same number on any device; what the process or the GPU's
-allocator took at most stands beside it.
+Memory is the peak of live tensors (`memory.py`), the same number on any device. The peak of the process or the
+GPU's allocator is reported next to it.
 
 Source:
     SegNet, Table 6: batch 1 for time and inference memory, batch 4 for training memory.
@@ -41,7 +41,7 @@ class PassMemory:
         batch_size: N.
         weights_mib: parameters and BN statistics.
         gradients_mib: of the parameters; 0 in inference.
-        activations_mib: the rest of the peak of live tensors: maps, indices, and what operators return for a moment.
+        activations_mib: the rest of the peak of live tensors: maps, indices, and temporary outputs of operators.
         process_mib: peak of the process on a CPU (PyTorch itself included), of the allocator on a GPU; None where the
             process measured other models too.
     """
@@ -54,13 +54,13 @@ class PassMemory:
 
     @property
     def total_mib(self) -> float:
-        """The peak of live tensors with the weights."""
+        """Peak of live tensors, weights included."""
         return self.weights_mib + self.gradients_mib + self.activations_mib
 
 
 @dataclass
 class Cost:
-    """One model on one device. What could not be measured is None, and `failures` says why.
+    """Cost of one model on one device. What could not be measured is None, and `failures` says why.
 
     Attributes:
         model_name: name.
@@ -109,8 +109,8 @@ def measure_cost(
         device_spec: device and precision.
         num_classes: K.
         training: also the backward pass and the memory of training.
-        repeats: of each time that is measured.
-        alone: this process measures nothing else, so that its peak is the model's.
+        repeats: timed calls per measurement.
+        alone: this process measures nothing else, so its peak is the model's.
 
     Raises:
         ConfigError: unknown model.
@@ -133,7 +133,7 @@ def measure_cost(
         return image, torch.randint(0, num_classes, (batch_size, *size_px)).to(device_spec.device)
 
     def attempt(part: str, batch_size: int, work: Callable[[Tensor, Tensor], object]) -> None:
-        """One part of the result; lack of memory ends that part alone."""
+        """Measures one part of the result; if memory runs out, only that part is missing."""
         try:
             setattr(cost, part, work(*example(batch_size)))
         except (MemoryError, RuntimeError) as cause:
@@ -155,7 +155,7 @@ def measure_cost(
 
 
 def measure_cost_alone(model_name: str, size_px: tuple[int, int], device_spec: DeviceSpec, **options: Any) -> Cost:
-    """`measure_cost` in a process of its own, so that peak memory is the model's and a killed process is one lost cell.
+    """`measure_cost` in its own process, so that peak memory is the model's and a killed process costs one cell only.
 
     Args:
         model_name: a key of `MODELS`.
@@ -176,7 +176,7 @@ def measure_cost_alone(model_name: str, size_px: tuple[int, int], device_spec: D
 
 
 def _uncosted(model_name: str, size_px: tuple[int, int], device_spec: DeviceSpec, num_classes: int) -> Cost:
-    """What is known of a model before anything is measured."""
+    """What is known about a model before anything is measured."""
     model = meta_model(model_name, num_classes)
     file_bytes = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     return Cost(model_name, size_px, str(device_spec), sum(p.numel() for p in model.parameters()), file_bytes / 1e6)
@@ -189,7 +189,7 @@ def out_of_memory(model_name: str, part: str, batch_size: int) -> str:
 
 
 def lacks_memory(cause: BaseException) -> bool:
-    """Whether an error says that memory did not suffice, on a processor or on a GPU."""
+    """Whether an error means that memory ran out, on a CPU or on a GPU."""
     return isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY)
 
 

@@ -1,4 +1,4 @@
-"""What the user of a benchmark asked for."""
+"""The options of a benchmark."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,29 +11,29 @@ from segnet.crf.dense_crf import CRFParameters
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for.
+    """Options of a benchmark, as the user gave them.
 
     Attributes:
         out: folder of results.
         data: folder of the dataset, or `street`.
         data_format: as for `open_dataset`.
-        splits: to train on, and to report scores of.
-        select_split: on which the best weights of a run are selected; empty selects nothing, so the last weights count.
-        weightings: of Table 1, `median` and `natural`; empty takes both.
-        seeds: trainings of each model, each with another seed; more than one gives a mean and a spread.
+        splits: the training split, and the split whose scores are reported.
+        select_split: split to select the best weights of a run on; empty scores the last weights.
+        weightings: of Table 1, `median` and `natural`; empty means both.
+        seeds: training runs of each model, each with its own seed; several give a mean and a spread.
         models: of `MODELS`; empty for the table's own.
-        size_px: (height, width) to which images are brought; None keeps theirs (360x480 where no data is needed).
-        epochs: of every model; None takes the table's.
-        device: `auto` measures Table 6 on the processor and on a GPU where there is one.
+        size_px: (height, width) to resize images to; None keeps their size (360x480 where no data is needed).
+        epochs: of every model; None uses those of the table.
+        device: `auto` measures Table 6 on the CPU, and on a GPU if there is one.
         precision: of the arithmetic.
         vgg16: ImageNet weights for the models on VGG16, as for `model.vgg16`.
         crf: of the rows `+ CRF` in Tables 3 and 4.
         settings: `section.key=value`, for all models.
-        num_stages: after which Tables 3 and 4 are scored.
-        keep_weights: of every model, when its cell is finished.
-        repeats: of each time that is measured.
-        alone: each model is measured in a process of its own.
-        command: that made the results, for the page.
+        num_stages: number of stages after which Tables 3 and 4 are scored.
+        keep_weights: keep the weights of every model when its cell is finished.
+        repeats: timed calls per measurement.
+        alone: measure each model in its own process.
+        command: the command line, for the report.
         console: where progress is shown.
     """
 

@@ -1,4 +1,4 @@
-"""One page with all tables of a benchmark and their plots; it needs no network."""
+"""One HTML page with all tables of a benchmark and their plots; it needs no network."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -28,7 +28,7 @@ def write_page(path: Path, tables: Sequence[tuple[Mapping[str, Any], TableText]]
     Args:
         path: of the HTML file; an existing one is replaced.
         tables: stored records (`rows`, `command`) and the text made of each.
-        facts: what else to know, such as `machine_facts()`.
+        facts: further facts to list, such as `machine_facts()`.
 
     Raises:
         DataError: the file cannot be written.
@@ -36,7 +36,7 @@ def write_page(path: Path, tables: Sequence[tuple[Mapping[str, Any], TableText]]
     sections = ['<h1>Benchmark</h1>\n<p class="lead">Measured here; in brackets what the paper prints.</p>']
     sections += [_section(record, text) for record, text in tables]
     rows = "\n".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    sections.append(f'<h2>Made with</h2>\n<dl class="facts">\n{rows}\n</dl>')
+    sections.append(f'<h2>Environment</h2>\n<dl class="facts">\n{rows}\n</dl>')
     page = Template(_resource("page.html")).substitute(
         title="Benchmark", style=_resource("style.css") + _STYLE, body="\n".join(sections)
     )

@@ -1,4 +1,4 @@
-"""The figures that the paper prints, to stand beside ours. Scores are in percent.
+"""The figures that the paper prints, for comparison with ours. Scores are in percent.
 
 Source:
     Badrinarayanan, Kendall, Cipolla: SegNet, PAMI 39(12), 2017 (arXiv 1511.00561 v3), Tables 1, 3, 4 and 6.

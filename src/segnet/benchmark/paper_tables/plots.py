@@ -1,4 +1,4 @@
-"""Plots of a benchmark: accuracy against what it costs, each model a labelled point."""
+"""Plots of a benchmark: accuracy against cost, one labelled point per model."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Point(NamedTuple):
         memory_mb: peak of live tensors in inference, with the weights.
         forward_ms: median.
         parameters_m: millions.
-        mean_iou: on the scored split, percent.
+        mean_iou: on the reported split, percent.
         boundary_f1: the same.
     """
 
@@ -53,7 +53,7 @@ _AXES = (
         "mean_iou",
         "boundary F1, %",
         "mean IoU, %",
-        "Outlines and areas: models of one mean IoU can differ in how well their outlines sit.",
+        "Outlines and areas: models of equal mean IoU can differ in how well their outlines fit.",
     ),
 )
 
@@ -81,7 +81,7 @@ def points_of(record: Mapping[str, Any]) -> list[Point]:
 
 
 def plots(points: Sequence[Point], name: str) -> list[tuple[str, str]]:
-    """Each model a labelled point: accuracy against memory, time and parameters, and against boundary F1.
+    """Plots each model as a labelled point: accuracy against memory, time and parameters, and against boundary F1.
 
     Args:
         points: of one table.
@@ -103,7 +103,7 @@ def plots(points: Sequence[Point], name: str) -> list[tuple[str, str]]:
 
 
 def scatter(marks: Sequence[Mark], x_label: str, y_label: str) -> Figure:
-    """Labelled points; the names stand in a column at the right, in the order of their points, so none covers another.
+    """Plots labelled points; the names form a column at the right, in the order of the points, so none overlap.
 
     Call it inside `drawing`.
 

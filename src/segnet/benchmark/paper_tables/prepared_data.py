@@ -1,4 +1,4 @@
-"""The images that all models of a benchmark see: brought to one size once, and kept as a dataset of their own."""
+"""The images that all models of a benchmark see: resized once and stored as a dataset."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from segnet.labels import LabelSet
 
 
 class Resized:
-    """Several splits one after the other, each image at one size: averaged or interpolated, labels by nearest pixel.
+    """Several splits in sequence, all images at one size: images averaged or interpolated, labels by nearest pixel.
 
     Args:
         splits: by name, all of one label set.
@@ -47,10 +47,10 @@ def prepare_data(folder: Path, splits: Mapping[str, Dataset], size_px: tuple[int
     """Writes splits at one size in the folder layout, once.
 
     Args:
-        folder: of the copy; appears whole or not at all.
+        folder: of the copy, written whole or not at all.
         splits: by name, all of one label set.
         size_px: (height, width).
-        source: what the copy is of, for the check when it is there already.
+        source: description of the original, for the check if the copy exists already.
 
     Raises:
         ConfigError: the folder holds a copy of something else.

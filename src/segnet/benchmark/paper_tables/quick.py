@@ -1,4 +1,4 @@
-"""All tables on drawn street scenes, small: the whole report within minutes, from nothing."""
+"""Small versions of the tables on drawn street scenes: the whole report within minutes, without a dataset."""
 
 from segnet.benchmark.paper_tables.options import Options
 from segnet.benchmark.paper_tables.prepared_data import prepare_data
@@ -9,13 +9,13 @@ from segnet.data.street.scenes import Street
 
 
 def run_quick(options: Options, *, smallest: bool = False) -> list[TableText]:
-    """Tables 1, 3 and 6 on drawn street scenes: small, so that the whole report is there within minutes.
+    """Computes small versions of Tables 1, 3 and 6 on drawn street scenes, within minutes.
 
     Models with 134 million parameters write gigabytes of checkpoints, so Table 3 has one stage and no weights are kept.
 
     Args:
-        options: `out`, `models`, `device`, `precision`, `command` and `console` count.
-        smallest: still smaller images, fewer of them, and one epoch: for tests.
+        options: `out`, `models`, `device`, `precision`, `command` and `console` are used.
+        smallest: even smaller images, fewer of them, and one epoch: for tests.
 
     Returns:
         The three tables.

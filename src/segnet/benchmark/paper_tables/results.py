@@ -1,4 +1,4 @@
-"""What a benchmark leaves in its folder: figures, tables, page and plot, written anew after every model."""
+"""The files a benchmark writes: figures, tables, report and plot, rewritten after every model."""
 
 import json
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ _PAPER_TRAINED_ON = {
 def save_table(
     table: str, rows: Sequence[dict[str, Any]], size_px: tuple[int, int], epochs: int | None, options: Options
 ) -> TableText:
-    """Writes `tableN.json`, `tableN.md`, and page and plot of all tables that are there.
+    """Writes `tableN.json`, `tableN.md`, and the report and plot of all tables in the folder.
 
     Args:
         table: a key of `MODELS`.
-        rows: as `tables.py` wants them.
+        rows: as the functions of `tables.py` expect them.
         size_px: (height, width) of the images.
         epochs: of every model; None where nothing was trained.
-        options: what the user asked for.
+        options: of the benchmark.
 
     Raises:
         DataError: a file cannot be written.
@@ -73,14 +73,14 @@ def save_table(
 def show_and_write(
     text: TableText, results: Sequence[dict[str, Any]], out: Path, console: Console, command: str
 ) -> None:
-    """Prints a table in its full width, and writes it as `NAME.md` and its figures as `NAME.json`.
+    """Prints a table at full width, and writes it as `NAME.md` and its figures as `NAME.json`.
 
     Args:
         text: the table.
-        results: its figures, for JSON.
+        results: the figures, for JSON.
         out: folder, made if missing.
         console: to print on.
-        command: that made it.
+        command: the command line that produced it.
 
     Raises:
         DataError: a file cannot be written.
@@ -111,7 +111,7 @@ def _notes(
         notes.append(
             f"Weights: of the highest global accuracy on {options.select_split}, neither trained on nor reported."
             if options.select_split
-            else "Weights: after the last epoch; without a third split nothing is selected. The paper's Table 1 "
+            else "Weights: after the last epoch, since selecting the best needs a third split. The paper's Table 1 "
             "selects on val and reports test."
         )
         notes.append("Batch normalisation: statistics by a pass over the training images before each evaluation.")

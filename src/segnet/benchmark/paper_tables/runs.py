@@ -1,10 +1,10 @@
-"""The benchmark of each table: which models, trained how, in which cells; tables and page grow with every cell.
+"""Runs the benchmark of each table: its models, their training, their cells. Tables and report grow with every cell.
 
     OUT/table1.json, table1.md      figures and table, rewritten after every model
-    OUT/report.html                 all tables that are there, with plots
-    OUT/accuracy-memory.svg         one plot of Tables 1, 3 and 6, for a text of one's own
+    OUT/report.html                 all tables in the folder, with plots
+    OUT/accuracy-memory.svg         one plot of Tables 1, 3 and 6
     OUT/cells/TABLE/NAME/           one folder per cell (`cells.py`)
-    OUT/data-HxW/                   the images at the size asked for
+    OUT/data-HxW/                   the images at the requested size
 
 "Controlled" means: all models of a table see the same images in the same order with the same augmentation, learning
 rate, schedule and number of epochs.
@@ -13,11 +13,11 @@ Source:
     SegNet, sections 3.2 and 4: SGD, momentum 0.9, learning rate 0.1 and batch 12 for Table 1, 1e-3 and batch 5 or 4 for
     Tables 3 and 4, no augmentation; BN statistics by a pass over the training images before every evaluation; dropout
     in the deeper layers of all models of Tables 3 and 4. Table 1 selects the weights with the highest global accuracy
-    on val and reports test: three splits with three roles, train, select and report.
+    on val and reports test: three splits for three purposes: train, select and report.
 
 Deviates:
-    Without a third split nothing is selected, since the best of many scores on the reported split would be too high:
-    the weights after the last epoch count. BN's epsilon is PyTorch's 1e-5, not the 1e-9 of the authors' Caffe.
+    Without a third split the weights after the last epoch are scored, since the best of many scores on the reported
+    split would be too high. BN's epsilon is PyTorch's 1e-5, not the 1e-9 of the authors' Caffe.
 
 Chosen:
     Weight decay 5e-4, as the authors' solver files have it. Tables 3 and 4 score after a third, two thirds and all of
@@ -66,13 +66,13 @@ _OF_A_MODEL = {"deeplab-largefov": ("loss.stride_px=8",)}  # its loss is taken a
 
 
 def run_table(table: str, options: Options) -> TableText:
-    """Computes what is not there yet of one table, and writes table and page after every model.
+    """Computes the missing cells of one table, and writes table and report after every model.
 
-    A cell of other settings is refused before table and page change.
+    A cell of other settings is refused before table and report are changed.
 
     Args:
         table: a key of `TABLE_MODELS`.
-        options: what the user asked for.
+        options: of the benchmark.
 
     Raises:
         ConfigError: unknown table, model or setting (names the nearest), or a folder of other settings.

@@ -1,4 +1,4 @@
-"""Several trainings of one model, each with its own seed: mean and spread of each score, and which order they allow."""
+"""Several training runs of a model with different seeds: mean and spread of each score, and the order they support."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ Result = dict[str, Any]
 
 
 def averaged(seeds: Sequence[Result]) -> Result:
-    """What the table shows of one model.
+    """Averages the training runs of one model for the table.
 
     Args:
-        seeds: result of each training: `stages`, and `crf` where there is one; or `failure`.
+        seeds: result of each run: `stages`, and `crf` if there is one; or `failure`.
 
     Returns:
         `training` with `stages`, whose `val` and `train` are means by name, and `spread`, the sample standard
@@ -38,9 +38,9 @@ def averaged(seeds: Sequence[Result]) -> Result:
 
 
 def order_note(rows: Sequence[Result], score: str = "mean_iou") -> str:
-    """A sentence that says which neighbours in the ranking by `score` are apart by more than chance explains.
+    """A sentence that says which neighbours in the ranking by `score` differ by more than random variation explains.
 
-    Two means of n trainings count as apart where their difference is more than twice its standard error,
+    Two means of n runs count as different if their difference is more than twice its standard error,
     `sqrt((s1^2 + s2^2) / n)`.
 
     Args:
@@ -51,7 +51,7 @@ def order_note(rows: Sequence[Result], score: str = "mean_iou") -> str:
     if len(done) < 2:
         return ""
     if any(len(row["seeds"]) < 2 for row in done):
-        return "One training of each model: no order of the models is claimed (`--seeds 3` gives a spread)."
+        return "One training run of each model: this supports no order of the models (`--seeds 3` gives a spread)."
     ranked = sorted(done, key=lambda row: -_last(row)["val"][score])
     apart: list[str] = []
     together: list[str] = []
@@ -61,7 +61,7 @@ def order_note(rows: Sequence[Result], score: str = "mean_iou") -> str:
         (apart if difference > 2 * error else together).append(f"{better['model']} > {worse['model']}")
     return (
         f"{rows[0]['weighting']}, by {score}, difference above twice its standard error: {', '.join(apart) or 'none'}; "
-        f"not apart: {', '.join(together) or 'none'}."
+        f"no clear difference: {', '.join(together) or 'none'}."
     )
 
 

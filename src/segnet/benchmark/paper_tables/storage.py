@@ -1,8 +1,8 @@
-"""Storage: the bytes that a model keeps from its encoder for its decoder, besides the encoder's last map.
+"""Storage: the bytes that a model passes from encoder to decoder, besides the encoder's last map.
 
-Counted while the model runs on PyTorch's `meta` device, where tensors have shapes but no values: exact, at once, and in
-no memory. What an encoder hands over counts if an operator outside the encoder reads it: a model that ignores its
-encoder's indices keeps nothing.
+Counted while the model runs on PyTorch's `meta` device, where tensors have shapes but no values: exact, fast, and
+without memory. A tensor of the encoder counts if an operator outside the encoder reads it: a model that ignores its
+encoder's indices stores nothing.
 
 Source:
     SegNet, section 3.1 and Table 1, column "storage multiplier": "based only on the size of the first layer encoder
@@ -40,10 +40,10 @@ class Storage:
     Attributes:
         index_bytes: of pooling indices, four to a byte.
         map_bytes: of feature maps, in float32.
-        first_bytes: of both, of the first stage that hands anything over.
+        first_bytes: of both, of the first stage that passes anything.
         multiplier: `first_bytes` over the bytes of 64 channels of indices at half the image's size, the first layer
             of SegNet-Basic.
-        paper_multiplier: what Table 1 prints; None where it prints nothing.
+        paper_multiplier: the value that Table 1 prints; None if it prints none.
     """
 
     index_bytes: int
@@ -63,12 +63,12 @@ class Storage:
 
 
 def count_storage(model_name: str, size_px: tuple[int, int], num_classes: int = 11) -> Storage:
-    """Runs a model on one image without values and counts what crosses.
+    """Runs a model on one image without values and counts what passes from encoder to decoder.
 
     Args:
         model_name: a key of `MODELS`.
         size_px: (height, width).
-        num_classes: K; it counts where maps are reduced to K channels.
+        num_classes: K; it matters for models that reduce maps to K channels.
 
     Raises:
         ConfigError: unknown model.
@@ -92,7 +92,7 @@ def count_storage(model_name: str, size_px: tuple[int, int], num_classes: int = 
 
 
 def meta_model(model_name: str, num_classes: int) -> nn.Module:
-    """A model whose tensors have no values: for counting."""
+    """A model on the meta device: its tensors have no values."""
     with torch.device("meta"):
         return create_model(model_name, num_classes).to(
             "meta"
@@ -104,7 +104,7 @@ def require_size(model_name: str, size_px: tuple[int, int], batch_size: int, num
 
     Raises:
         ShapeError: its deepest map would have one value per channel, of which BN cannot take a variance; says the
-            smallest square that works.
+            smallest square that can.
         ConfigError: unknown model.
     """
     model = meta_model(model_name, num_classes).train()
@@ -121,7 +121,7 @@ def require_size(model_name: str, size_px: tuple[int, int], batch_size: int, num
 def _trains(model: nn.Module, size_px: tuple[int, int], batch_size: int) -> bool:
     try:
         model(torch.empty(batch_size, 3, *size_px, device="meta"))
-    except ValueError:  # batch normalisation's own check
+    except ValueError:  # the check inside batch normalisation
         return False
     return True
 
@@ -153,7 +153,7 @@ def _handed_over(result: object) -> Iterator[_Handed]:
 
 
 class _Reads(TorchDispatchMode):
-    """Marks what has been handed over as read when any operator takes it."""
+    """Marks a passed tensor as read when an operator takes it."""
 
     def __init__(self, handed: list[_Handed]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Which models stand in which table. Table 6 has all: the Bayesian forms, and the ancestor with K output channels."""
+"""The models of each table. Table 6 has all, also the Bayesian forms, and the autoencoder with K output channels."""
 
 from segnet.models import MODELS
 

@@ -1,4 +1,4 @@
-"""Tables: ours with the paper's figure beside it, for the terminal, for Markdown and for the page."""
+"""Tables of our figures with the paper's in brackets, for the terminal, Markdown and the HTML report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class TableText:
     """A table as text.
 
     Attributes:
-        name: `table1` and so on.
+        name: such as `table1`.
         title: one line.
         columns: headings.
         rows: as many strings as columns each; the first is the model.
@@ -54,13 +54,13 @@ class TableText:
 
 
 def print_whole(table: Table, console: Console) -> None:
-    """Prints a table at its full width: a narrow terminal folds its lines, and nothing is cut off."""
+    """Prints a table at full width: a narrow terminal wraps its lines, but nothing is cut off."""
     width = console.measure(table, options=console.options.update(width=1000)).maximum
     Console(file=console.file, width=max(console.width, width)).print(table)
 
 
 def beside(ours: float | None, paper: float | None, digits: int = 1, spread: float | None = None) -> str:
-    """`ours (paper)`, `ours ± spread (paper)` of several trainings; what does not exist is `-` or left out."""
+    """`ours (paper)`, or `ours ± spread (paper)` for several runs; a missing value is `-` or left out."""
     text = "-" if ours is None or math.isnan(ours) else f"{ours:,.{digits}f}"
     if spread is not None and text != "-":
         text += f" ± {spread:,.{digits}f}"
@@ -71,9 +71,9 @@ def scores_beside(ours: Result | None, paper: Sequence[float] | None, spread: Re
     """G, C, mIoU, BF in percent, the paper's in brackets.
 
     Args:
-        ours: by name, 0..1, None where there is none; None when the cell has no result.
-        paper: in percent, as many as it prints.
-        spread: standard deviation over several trainings, by name, 0..1; None for one training.
+        ours: by name, 0..1, None for a missing score; None if the cell has no result.
+        paper: in percent; it prints three or four.
+        spread: standard deviation over several runs, by name, 0..1; None for one run.
     """
     texts = []
     for i, name in enumerate(SCORES):
@@ -89,11 +89,11 @@ def scores_beside(ours: Result | None, paper: Sequence[float] | None, spread: Re
 
 
 def table_1(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
-    """Decoder variants.
+    """Table 1: decoder variants.
 
     Args:
         rows: `model`, `weighting` (`median` or `natural`), `cost`, `storage`, and `training`, the cell's result.
-        notes: below the table.
+        notes: lines below the table.
     """
     texts = []
     for row in rows:
@@ -121,9 +121,9 @@ def table_1(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
         *(f"{name} train" for name in SHORT[:3]),
     )
     unit = (
-        "Storage is what crosses from encoder to decoder for one image, 2 bits per index, float32 per map value; "
+        "Storage is what passes from encoder to decoder for one image, 2 bits per index, float32 per map value; "
         "`storage x` compares the first layer's with 64 channels of indices. The paper's multiplier counts in units of "
-        "one float32 map, which it took for the cost of those indices; they cost four times as much."
+        "one float32 map, which it equates with the size of those indices; they are four times as large."
     )
     counts = (
         "The paper's parameter counts are sums of rounded parts: it has 0.625 million for the encoder, "
@@ -140,7 +140,7 @@ def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> Tab
     Args:
         name: `table3` or `table4`.
         rows: `model`, `training`, the cell's result, and `crf`, its scores with the CRF, for models that have it.
-        notes: below the table.
+        notes: lines below the table.
     """
     paper: Mapping[str, tuple[Four | None, Four | None, Four]] = TABLE_3 if name == "table3" else TABLE_4
     count = max((len(row["training"].get("stages", ())) for row in rows), default=0) or 3
@@ -164,11 +164,11 @@ def table_stages(name: str, rows: Sequence[Result], notes: Sequence[str]) -> Tab
 
 
 def table_6(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
-    """Time and memory.
+    """Table 6: time and memory.
 
     Args:
         rows: `model` and `cost`, a `Cost` as a dictionary.
-        notes: below the table.
+        notes: lines below the table.
     """
     texts = []
     for row in rows:
@@ -195,23 +195,23 @@ def table_6(rows: Sequence[Result], notes: Sequence[str]) -> TableText:
     )
     memory = (
         "Memory is the peak of live tensors with the weights, batch 4 in training and 1 in inference; `process` is the "
-        "peak of the whole process on a processor, of PyTorch's allocator on a GPU. The paper read nvidia-smi."
+        "peak of the whole process on a CPU, of PyTorch's allocator on a GPU. The paper's figures are from nvidia-smi."
     )
     return TableText("table6", "Table 6: time and memory, ours (the paper's)", columns, tuple(texts), (memory, *notes))
 
 
 def median_of(timing: Result | None) -> float | None:
-    """Of a `Timing` as a dictionary; None where it was not measured."""
+    """Median of a `Timing` as a dictionary; None if it was not measured."""
     return None if timing is None else float(timing["median_ms"])
 
 
 def spread_of(timing: Result | None) -> str:
-    """Fastest to slowest."""
+    """Range of a timing, fastest to slowest."""
     return "-" if timing is None else f"{timing['min_ms']:.1f} to {timing['max_ms']:.1f}"
 
 
 def live_mb(memory: Result | None) -> float | None:
-    """Peak of live tensors with the weights, of a `PassMemory` as a dictionary, in 10^6 bytes."""
+    """Peak of live tensors with weights in 10^6 bytes, from a `PassMemory` as a dictionary."""
     if memory is None:
         return None
     parts = (memory[f"{part}_mib"] for part in ("weights", "gradients", "activations"))

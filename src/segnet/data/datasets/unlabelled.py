@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data import open_dataset
+from segnet.data.formats import open_dataset
 from segnet.data.reading.images import read_image
 from segnet.data.reading.listing import find_images
 from segnet.data.sample import Dataset, Sample

@@ -135,7 +135,7 @@ def test_settings_that_do_not_change_the_result_may_differ(tiny_camvid: Path) ->
 
 
 def test_stages_that_cannot_be_one_run_are_refused(tiny_camvid: Path) -> None:
-    with pytest.raises(ConfigError, match="do not rise"):
+    with pytest.raises(ConfigError, match="stages that ascend"):
         TrainingCell("c", config(tiny_camvid, "train.epochs=2"), (2, 1))
     with pytest.raises(ConfigError, match=r"train\.schedule constant"):
         cell(tiny_camvid, (1, 2), "train.schedule=cosine")

@@ -35,7 +35,7 @@ def test_a_seed_that_failed_is_said() -> None:
 
 def test_only_what_differs_by_more_than_chance_is_ordered() -> None:
     rows = [row("c", 0.30, 0.31, 0.32), row("a", 0.5, 0.51, 0.52), row("b", 0.495, 0.505, 0.515)]
-    assert order_note(rows).endswith("standard error: b > c; not apart: a > b.")
+    assert order_note(rows).endswith("standard error: b > c; no clear difference: a > b.")
 
 
 def test_one_seed_claims_no_order() -> None:
