@@ -5,7 +5,7 @@ differently (CamVid's void is 11, SUN RGB-D's is 0); the reader of each dataset 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from segnet.errors import LabelError
 
@@ -23,14 +23,17 @@ class LabelSet:
         name: of the set, for example `camvid-11`.
         names: one name per class; the position is the class id.
         colours: one RGB colour per class, each channel 0..255.
+        file_ids: the id of each class in the label files of the dataset, 0..65535, where those are not 0..K-1; else
+            empty. Predictions are written with them. Two sets that differ in nothing else are equal.
 
     Raises:
-        LabelError: no class, more than 255, a name or colour used twice, or lists of different length.
+        LabelError: no class, more than 255, a name, colour or id used twice, or lists of different length.
     """
 
     name: str
     names: tuple[str, ...]
     colours: tuple[Colour, ...]
+    file_ids: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= VOID:
@@ -39,7 +42,9 @@ class LabelSet:
             raise LabelError(
                 f"label set '{self.name}': {len(self.names)} names but {len(self.colours)} colours; give each one"
             )
-        for what, values in (("name", self.names), ("colour", self.colours)):
+        if self.file_ids and len(self.file_ids) != len(self.names):
+            raise LabelError(f"label set '{self.name}': {len(self.names)} names but {len(self.file_ids)} ids of files")
+        for what, values in (("name", self.names), ("colour", self.colours), ("id of files", self.file_ids)):
             twice = {str(v) for v in values if values.count(v) > 1}
             if twice:
                 raise LabelError(f"label set '{self.name}': {what} used twice: {', '.join(sorted(twice))}")
@@ -51,7 +56,13 @@ class LabelSet:
 
     def to_dict(self) -> dict[str, object]:
         """The set as plain lists, for JSON inside weights and results."""
-        return {"name": self.name, "names": list(self.names), "colours": [list(c) for c in self.colours]}
+        record: dict[str, object] = {"name": self.name, "names": list(self.names)}
+        record["colours"] = [list(c) for c in self.colours]
+        return record | ({"file_ids": list(self.file_ids)} if self.file_ids else {})
+
+    def with_file_ids(self, ids: Sequence[int]) -> "LabelSet":
+        """The same classes, of which the label files have these ids; ids 0..K-1 need no mention."""
+        return replace(self, file_ids=() if tuple(ids) == tuple(range(len(self.names))) else tuple(ids))
 
     @classmethod
     def from_dict(cls, record: dict[str, object]) -> "LabelSet":
@@ -66,7 +77,10 @@ class LabelSet:
             raise LabelError(f"label set record: expected name, names and colours, got none for {missing}") from None
         if not isinstance(name, str) or not isinstance(names, list) or not isinstance(colours, list):
             raise LabelError(f"label set record: expected a name and two lists, got {record!r:.80}")
-        return cls(name, tuple(str(n) for n in names), tuple(_colour(c) for c in colours))
+        file_ids = record.get("file_ids", [])
+        if not isinstance(file_ids, list) or not all(isinstance(i, int) for i in file_ids):
+            raise LabelError(f"label set record: expected integers as file_ids, got {file_ids!r:.80}")
+        return cls(name, tuple(str(n) for n in names), tuple(_colour(c) for c in colours), tuple(file_ids))
 
 
 def _colour(value: object) -> Colour:

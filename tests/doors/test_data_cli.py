@@ -1,5 +1,6 @@
 """`segnet data ...` from outside, and the way from a labelling tool's files to predictions in four commands."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,7 @@ def test_import_check_train_and_predict_are_four_commands(
     assert re.search(r"\d images: ok", out)
     code, out, err = run("train", "--data", "mine", "--set", "train.epochs=1", "--set", "data.workers=0")
     assert (code, err) == (0, "")
-    assert "model: segnet-basic, begun from the weights segnet-basic-camvid; keeps what it knows of " in out
+    assert "model: segnet-basic, started from the weights segnet-basic-camvid; keeps what it learnt of " in out
     assert f"({CAMVID_11.num_classes} of {CAMVID_11.num_classes} classes)" in out
     assert 'start = "segnet-basic-camvid"' in (tmp_path / "runs" / "mine" / "config.toml").read_text()
     code, out, _ = run("predict", "mine/images", "--weights", "runs/mine/best.safetensors", "--out", "predictions")
@@ -188,3 +189,22 @@ def test_words_that_cannot_be(run: Run, tmp_path: Path) -> None:
         assert (code, err.count("\n")) == (2, 1)
         assert words in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d"]
+
+
+def test_suggesting_what_to_label_next(run: Run, tmp_path: Path) -> None:
+    for folder, count, seed in (("new", 3, 1), ("done", 1, 9)):
+        (tmp_path / folder).mkdir()
+        scenes = Street(count, (48, 64), seed)
+        for index in range(count):
+            Image.fromarray(scenes[index].image).save(tmp_path / folder / f"{index}.png")
+    (tmp_path / "new" / "broken.png").write_bytes(b"")
+    command = ("data", "suggest", tmp_path / "new", "--weights", "segnet-basic-camvid", "--count", 2)
+    code, out, err = run(*command, "--labelled", tmp_path / "done", "--out", tmp_path / "list.json")
+    assert code == 2  # for the broken file
+    assert "skipped" in err and "broken.png" in err
+    assert [line[:2] for line in out.splitlines()[:2]] == ["1.", "2."]
+    assert "entropy 0." in out
+    assert len(json.loads((tmp_path / "list.json").read_text())) == 2
+    code, _, err = run(*command, "--out", tmp_path / "list.txt")
+    assert code == 2
+    assert "ends in .csv or .json" in err

@@ -67,9 +67,9 @@ def test_sets_that_make_no_sense(
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"name": "x", "names": ["a"]}, "without 'colours'"),
-        ({"name": "x", "names": "a", "colours": [[0, 0, 0]]}, "of another form"),
-        ({"name": 3, "names": ["a"], "colours": [[0, 0, 0]]}, "of another form"),
+        ({"name": "x", "names": ["a"]}, "got none for 'colours'"),
+        ({"name": "x", "names": "a", "colours": [[0, 0, 0]]}, "expected a name and two lists"),
+        ({"name": 3, "names": ["a"], "colours": [[0, 0, 0]]}, "expected a name and two lists"),
         ({"name": "x", "names": ["a"], "colours": [[0, 0, 256]]}, "expected three integers 0..255"),
         ({"name": "x", "names": ["a"], "colours": [[0, 0]]}, "expected three integers 0..255"),
         ({"name": "x", "names": ["a"], "colours": [[0, 0, 0.5]]}, "expected three integers 0..255"),

@@ -26,6 +26,7 @@ from segnet.cli.options import (
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from segnet.inference.class_files import IdsOut
     from segnet.inference.images import ImageResults
     from segnet.inference.predictor import Predictor
 
@@ -34,7 +35,7 @@ def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
     weights: WeightsOption = "segnet-basic-camvid",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the class colours in the overlay.")] = 0.5,
     probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
     confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
     uncertainty: Annotated[
@@ -44,9 +45,11 @@ def predict(
     memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
+        int, typer.Option(min=0, help="Resize larger images to this longest side in pixels; 0 never resizes.")
     ] = 0,
-    max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Size limit of an image; a small file can expand to gigabytes.")
+    ] = 250,
     bands: Annotated[
         str, typer.Option(help="Bands of the files for the model's channels, such as 4,3,2; default: as in training.")
     ] = "",
@@ -65,9 +68,13 @@ def predict(
         float, typer.Option(min=0, max=99, help="Of --as: pixels by which a border may move to save corners.")
     ] = 0.5,
     cog: Annotated[bool, typer.Option("--cog", help="A GeoTIFF's NAME-classes.tif is cloud optimised.")] = False,
-    frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
+    ids: Annotated[
+        str,
+        typer.Option(help="In classes PNGs: files (as in the label files of the training), or classes (0 to K-1)."),
+    ] = "files",
+    frames: Annotated[bool, typer.Option("--frames", help="For a video: also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
+        float, typer.Option(min=0, max=0.99, help="For a video: share of earlier frames in the probabilities.")
     ] = 0,
     tta: TTAOption = "",
     crf_file: CRFOption = None,
@@ -76,13 +83,15 @@ def predict(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Segment images and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each image,
-    NAME-overlay.mp4 for each video (.mkv where its sound wants one). GeoTIFFs also give NAME-classes.tif.
+    NAME-overlay.mp4 for each video (.mkv if only that can hold the audio). GeoTIFFs also give NAME-classes.tif.
 
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.crf.file import read_crf
     from segnet.data.exporters.preannotations import FORMS
     from segnet.data.reading.listing import find_images, output_stems
+    from segnet.data.value_range import reading_notes
+    from segnet.inference.class_files import IDS_OUT, ids_note
     from segnet.inference.images import ImageResults, predict_images
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of
@@ -101,6 +110,7 @@ def predict(
         uncertainty_samples=uncertainty,
         form=one_of("form of annotations", form, ("", *FORMS)),
         tolerance_px=tolerance,
+        ids=one_of("ids", ids, IDS_OUT),
         cog=cog,
         pixel_limit=round(amount("--max-megapixels", max_megapixels) * 1e6),
     )
@@ -123,7 +133,8 @@ def predict(
     failed = 0
     for path, target in targets.items():
         frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
-        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder)
+        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder, results.ids)
+    _warn(reading_notes(images, predictor.reading))
     tile_px = {path: tile_px_of(path, predictor, memory, tile, results.pixel_limit) for path in images}
     for path in [path for path in images if tile_px[path]]:
         results.require_tiles(path)
@@ -137,7 +148,8 @@ def predict(
     kind = "files" if videos else "images"
     folder = out.parent if is_video(out) else out
     total = len(videos) + len(images)
-    say(f"{total - failed} of {total} {kind} in {folder}, on {predictor}")
+    note = "" if form else ids_note(predictor.label_set, results.ids)
+    say(f"{total - failed} of {total} {kind} in {folder}, on {predictor}{note}")
     if failed:
         raise typer.Exit(2)
 
@@ -184,6 +196,7 @@ def _predict_large(predictor: "Predictor", path: Path, tile_px: int, stem: str, 
                 results.out,
                 stem,
                 opacity=results.opacity,
+                ids=results.ids,
                 georeference=georeference_of(path),
                 cog=results.cog,
             )
@@ -194,7 +207,13 @@ def _predict_large(predictor: "Predictor", path: Path, tile_px: int, stem: str, 
 
 
 def _predict_video(
-    predictor: "Predictor", path: Path, target: Path, opacity: float, smoothing: float, frames: Path | None
+    predictor: "Predictor",
+    path: Path,
+    target: Path,
+    opacity: float,
+    smoothing: float,
+    frames: Path | None,
+    ids: "IdsOut",
 ) -> bool:
     """Predicts a video; whether it was read to its end."""
     from segnet.video.overlay import predict_video
@@ -210,6 +229,7 @@ def _predict_video(
                 opacity=opacity,
                 smoothing=smoothing,
                 frames=frames,
+                ids=ids,
                 on_frame=lambda total: progress.update(task, total=total or None, advance=1),
             )
         except DataError as error:
@@ -228,6 +248,11 @@ def _predict_video(
 class _FramesPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed or 0:.1f} frames/s")
+
+
+def _warn(notes: list[str]) -> None:
+    for note in notes:
+        complain("warning", note)
 
 
 def _skipped(error: DataError) -> None:

@@ -26,6 +26,7 @@ def train(
     from segnet.data import open_dataset
     from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
+    from segnet.training.data_look import warnings_before, with_range_of_values
     from segnet.training.distributed import join_processes
     from segnet.training.recipe import train_from_config
     from segnet.training.run_context import chosen_config, config_of_run
@@ -37,8 +38,12 @@ def train(
     if recipe is None:
         kept = config_of_run(out, overrides) if resume else None
         config, choice = (kept, ()) if kept else chosen_config(overrides)
+    config, values = with_range_of_values(config)
     with join_processes() as processes:
         if processes.is_first:
+            for line in warnings_before(config):
+                say(f"WARNING: {line}")
+            choice = (*choice, *values)
             for line in choice:
                 say(line)
             say(f"\n{config.to_toml()}")

@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from segnet.data.class_weights import ClassFrequencies
-from segnet.data.datasets.layout import other_files
+from segnet.data.datasets.folder import Folder
+from segnet.data.datasets.layout import images_in, label_index, other_files
 from segnet.data.datasets.paired import PairedImages
-from segnet.data.reading.images import header_size_px, is_turned, num_pages, orientation_of
+from segnet.data.reading.images import header_of, pages_note
+from segnet.data.reading.raster import has_raster
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Dataset
 from segnet.data.similarity import Fingerprint, find_leaks, fingerprint
 from segnet.data.value_range import measure_values
 from segnet.errors import DataError, LabelError, SegNetError, ShapeError
 from segnet.labels import VOID
+
+_SHOWN = 10  # notes of one kind
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Check:
 
 
 def check(dataset: Dataset, *, is_train: bool = True) -> Check:
-    """Reads every sample and notes what is wrong; goes on over files that are missing or broken.
+    """Reads every sample and notes what is wrong; continues after files that are missing or broken.
 
     Args:
         dataset: may be empty; opened with `allow_missing`, else a missing file is refused there already.
@@ -195,20 +200,27 @@ def leaks_between(splits: Mapping[str, Dataset], checks: Mapping[str, Check]) ->
 
 def _notes(dataset: PairedImages) -> tuple[str, ...]:
     """What the headers of the images say that pixels do not."""
-    turned, pages = [], []
-    for image, _ in dataset.pairs:
+    turned, pages, cut = list[Path](), list[str](), list[Path]()
+    for image, labels in dataset.pairs:
+        pages += [note for path in (image, labels) if (note := pages_note(path))]
         try:
-            if (count := num_pages(image)) > 1:
-                pages.append(f"{image} holds {count} pages, of which the first is read")
-            height, width = header_size_px(image)
-            if is_turned(image) and (height == width or orientation_of(image) < 5):
-                turned.append(str(image))
+            header = header_of(image)
         except DataError:
             continue  # is among the unreadable ones
+        height, width = header.size_px
+        if header.is_turned and (height == width or header.orientation < 5):
+            turned.append(image)
+        if header.many_bits and not has_raster(image):
+            cut.append(image)
     wide = measure_values([image for image, _ in dataset.pairs])
     folders = dict.fromkeys(folder for pair in dataset.pairs for folder in (pair[0].parent, pair[1].parent))
     others = [path for folder in folders for path in other_files(folder)]
-    found = list(pages)
+    found = pages[:_SHOWN] + ([f"and {len(pages) - _SHOWN} more of several pages"] if len(pages) > _SHOWN else [])
+    if cut:
+        found.append(
+            f"{len(cut)} images hold 16 bits in several bands, of which the upper 8 are read, such as {cut[0]}: where "
+            "the values are small, install the extra: pip install segnet[tiff]"
+        )
     if turned:
         found.append(
             f"{len(turned)} images are rotated by their EXIF orientation, such as {turned[0]}, and their size does not "
@@ -216,9 +228,26 @@ def _notes(dataset: PairedImages) -> tuple[str, ...]:
         )
     if wide is not None:
         found.append(wide.describe(dataset.reading))
+    if lonely := _labels_without_image(dataset):
+        found.append(f"{len(lonely)} label images belong to no image, such as {lonely[0]}")
     if others:
         found.append(f"{len(others)} files are not read, for their suffix is not that of an image, such as {others[0]}")
     return tuple(found)
+
+
+def _labels_without_image(dataset: PairedImages) -> list[Path]:
+    """Label images in the folders of a dataset that fit none of the images there, whatever their split."""
+    if not isinstance(dataset, Folder):  # other formats keep several files for each image
+        return []
+    found = list[Path]()
+    used = {labels for _, labels in dataset.pairs}
+    for images, labels in dict.fromkeys((image.parent, label.parent) for image, label in dataset.pairs):
+        index = label_index(labels)
+        rest = [path for path in index.paths if path not in used]
+        if rest:
+            others = {path for name in images_in(images) for path in index.of(name)}
+            found += [path for path in rest if path not in others]
+    return found
 
 
 def _group(what: str, messages: tuple[str, ...]) -> list[str]:

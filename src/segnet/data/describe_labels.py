@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segnet.data.datasets.layout import all_folders, find_labels, images_in
-from segnet.data.label_survey import PHOTOGRAPH, LabelSurvey, survey_labels
+from segnet.data.label_survey import NOT_A_LABEL, LabelSurvey, survey_labels
 from segnet.data.names_file import Named, find_names
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_toml
 from segnet.errors import ConfigError, DataError, LabelError
@@ -24,6 +24,8 @@ Ids under void_ids, and colours under void_colours, are ignored in training and 
 _SPACED = 16  # least distance of values that were chosen to be told apart by eye, such as 0, 128, 255
 _NEAR = 8  # a stray value is at most so far from the value that it stands for,
 _RARE = 1e-3  # and no larger a share of all pixels
+_FEW = 1e-4  # of all pixels: so few, without a region anywhere, may be a slip of the tool
+_SHOWN_DOUBTS = 5
 _LOSSY_NEAR = 24  # how far JPEG moves a value
 _VOC_BORDER = (224, 224, 192)
 _SHOWN = 40  # values that are printed one by one
@@ -131,11 +133,9 @@ def _void_values(texts: Iterable[str], survey: LabelSurvey) -> set[int]:
 
 def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], snap: bool) -> _Decision:
     values = sorted(survey.values)
-    smoothed = survey.smoothed_values()
+    smoothed = survey.smoothed_values(1) if snap else survey.smoothed_values()
     if smoothed:
-        _require_snap(survey, smoothed, snap)
-        values = [value for value in values if value not in set(smoothed)]
-        values = _apart(values, survey) if survey.lossy else values
+        values = _without_smoothed(survey, smoothed, names, snap)
     decision = _Decision([], {}, {}, [], snap)
     if not smoothed:
         decision.joined = _strays(survey, values, user_void)
@@ -160,7 +160,8 @@ def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], sn
     if len(decision.classes) > VOID:
         raise LabelError(
             f"{len(decision.classes)} different {survey.kind} in {survey.num_files} label images; at most {VOID} "
-            f"classes can be trained. {PHOTOGRAPH} If they are ids of instances: write the ids of their classes instead"
+            f"classes can be trained. {NOT_A_LABEL} If they are ids of instances, "
+            "write the ids of their classes instead"
         )
     # A mask of two values raises no doubt: both are classes.
     if VOID in decision.classes and survey.kind == "ids" and len(decision.classes) > 2:
@@ -168,14 +169,48 @@ def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], sn
             f"{VOID} is taken for a class: the other ids are not small and consecutive. If it marks ignored pixels: "
             f"segnet data init --void {VOID} --overwrite"
         )
+    if not smoothed:
+        decision.doubts += _doubtful_classes(survey, decision.classes, names)
     return decision
+
+
+def _without_smoothed(survey: LabelSurvey, smoothed: Sequence[int], names: Sequence[Named], snap: bool) -> list[int]:
+    """The values that a file names, where there is one; else those that smoothing did not make."""
+    listed = sorted(entry.value for entry in names if entry.value in survey.values)
+    if snap and listed:
+        return listed
+    _require_snap(survey, smoothed, snap)
+    values = [value for value in sorted(survey.values) if value not in set(smoothed)]
+    return _apart(values, survey) if survey.lossy else values
+
+
+def _doubtful_classes(survey: LabelSurvey, classes: Sequence[int], names: Sequence[Named]) -> list[str]:
+    """Values that became classes, and that may be slips: few pixels, or only along the boundaries of others."""
+    doubts = []
+    unnamed = [value for value in classes if value not in {entry.value for entry in names}]
+    between = set(survey.smoothed_values(1))
+    for value in unnamed if len(classes) > 2 else []:
+        of, text = survey.values[value], _text(value, survey)
+        where = f"{of.pixels} pixel{'s' * (of.pixels != 1)}, most in {of.example}"
+        if value in between and of.pixels > _FEW * survey.num_pixels:
+            doubts.append(
+                f"{text} lies only along boundaries, between two others ({where}), and is taken for a class: thin "
+                "things, or smoothing? --snap reads it as the nearest class"
+            )
+        elif not of.has_region and of.pixels <= _FEW * survey.num_pixels:
+            doubts.append(
+                f"{text} has {where}, and is taken for a class. If it is a slip, correct the file; or ignore it: "
+                f"--void {text}"
+            )
+    shown = doubts[:_SHOWN_DOUBTS]
+    return shown + ([f"and {len(doubts) - len(shown)} more such values"] if len(doubts) > len(shown) else [])
 
 
 def _require_snap(survey: LabelSurvey, smoothed: Sequence[int], snap: bool) -> None:
     share = sum(survey.values[value].pixels for value in smoothed) / survey.num_pixels
     if share > 0.5 or len(smoothed) == len(survey.values):
         example = survey.values[smoothed[0]].example
-        raise LabelError(f"{example}: {len(smoothed)} different {survey.kind}, mostly without a region. {PHOTOGRAPH}")
+        raise LabelError(f"{example}: {len(smoothed)} different {survey.kind}, mostly without a region. {NOT_A_LABEL}")
     if snap:
         return
     files = list(dict.fromkeys(survey.values[value].example for value in smoothed))
@@ -283,8 +318,8 @@ def _report(survey: LabelSurvey, labels: LabelFile, names: Sequence[Named], deci
             f"warning: {pixels} the value {_text(value, survey)}, most in {of.example}; it is read as "
             f"{_text(target, survey)}, which is next to it. {remedy} if it is a class of its own"
         )
-    if decision.snap and survey.smoothed_values():
-        smoothed = survey.smoothed_values()
+    smoothed = survey.smoothed_values(1) if decision.snap and not decision.joined else []
+    if smoothed:
         share = sum(survey.values[value].pixels for value in smoothed) / survey.num_pixels
         lines.append(f"warning: {len(smoothed)} other values, {share:.2%} of the pixels, are read as the nearest class")
     unnamed = [value for value in decision.classes if names and value not in {entry.value for entry in names}]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from segnet.data.datasets.layout import folders_of
 from segnet.data.formats import open_dataset
 from segnet.data.sample import Dataset, Sample
 from segnet.errors import DataError
@@ -42,8 +43,11 @@ def open_splits(
 
 def _is_there(root: Path, split: str) -> bool:
     """Whether a split has its own list or folder: then it is broken, not absent."""
-    places = (f"{split}.txt", f"images/{split}", f"{split}annot", f"{split}_labels")
-    return any((root / place).exists() for place in places)
+    try:
+        own = folders_of(root, split)
+    except DataError:  # a link to nothing
+        return True
+    return own is not None or any((root / place).exists() for place in (f"{split}.txt", f"{split}annot"))
 
 
 class Joined:

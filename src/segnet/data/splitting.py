@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.datasets.layout import images_in
+from segnet.data.datasets.layout import folders_of, home_folders, images_in
 from segnet.data.similarity import find_leaks, fingerprints_of, near_duplicates, sequence_of, source_name
 from segnet.errors import ConfigError, DataError
 from segnet.io.files import whole_files
@@ -39,7 +39,7 @@ def split_folder(
     seed: int = 0,
     overwrite: bool = False,
 ) -> list[str]:
-    """Splits the images of `root/images` and writes the lists.
+    """Splits the images of a folder and writes the lists.
 
     Args:
         root: the folder of a dataset, as `folder.py` describes it.
@@ -259,17 +259,17 @@ def list_text(names: Iterable[str]) -> str:
 
 
 def images_to_split(root: Path) -> dict[str, Path]:
-    """The images in `root/images` by name.
+    """The images of the dataset by name: those in `root/images`, or in the folder of `train` where `val` has none.
 
     Raises:
         DataError: no such folder or no image in it, or images that lie in folders of splits already.
     """
-    for split in ("train", "val"):
-        if (root / "images" / split).is_dir():
-            raise DataError(f"{root / 'images' / split}/ is a split already; lists are for images in one folder")
-    images = images_in(root / "images")
+    if (val := folders_of(root, "val")) is not None:
+        raise DataError(f"{val[0]}/ is a split already; lists are for images in one folder")
+    folder = home_folders(root)[0]
+    images = images_in(folder)
     if not images:
-        raise DataError(f"no image in {root / 'images'}")
+        raise DataError(f"no image in {folder}")
     return images
 
 

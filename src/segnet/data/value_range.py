@@ -9,7 +9,7 @@ import numpy as np
 
 from segnet.data.datasets.paired import PairedImages
 from segnet.data.reading.bands import ImageReading
-from segnet.data.reading.images import PIXEL_LIMIT, is_more_than_8_bits, read_bands
+from segnet.data.reading.images import PIXEL_LIMIT, is_more_than_8_bits, pages_note, read_bands
 from segnet.data.sample import Dataset
 from segnet.errors import DataError
 
@@ -92,6 +92,29 @@ def measure_values(paths: Sequence[Path], bands: Sequence[int] | None = None) ->
     values = np.concatenate(seen)
     low, high = np.percentile(values, (0.1, 99.9)).tolist()
     return Values(dtype, float(values.min()), float(values.max()), (low, high), len(wide), wide[0])
+
+
+def reading_notes(paths: Sequence[Path], reading: ImageReading) -> list[str]:
+    """What a user should know of how images are read before they are predicted: darkness, and pages left out.
+
+    Args:
+        paths: of the images.
+        reading: as the weights were trained, or as the user says.
+    """
+    return [note for note in (_dark_note(paths, reading), *map(pages_note, paths)) if note]
+
+
+def _dark_note(paths: Sequence[Path], reading: ImageReading) -> str:
+    """Says that images would be nearly black as they are read, and what to do; empty where they would not."""
+    values = measure_values(paths, reading.bands) if reading.value_range is None else None
+    if values is None or values.chosen("auto") is None or values.dtype != "uint16":
+        return ""  # other types without a range are refused when they are read
+    low, high = values.bulk
+    return (
+        f"{values.num_files} images hold {values.dtype} values {low:g}..{high:g}, such as {values.example}: read by "
+        f"their bit depth, 0..65535, they are nearly black. Say which values are black and white: --value-range "
+        f"{min(low, 0):g},{high:g}"
+    )
 
 
 def reading_for(

@@ -1,20 +1,22 @@
 """Writes the files of a large prediction band by band, so that none of them is ever whole in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
 
 import numpy as np
 
 from segnet import palette
 from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
+from segnet.inference.class_files import IdsOut, as_written, class_text, palette_of
 from segnet.inference.geotiff import GeoTIFFRows
 from segnet.inference.prediction import Prediction
 from segnet.io.files import whole_file
-from segnet.io.png import PNGRows
+from segnet.io.png import PixelKind, PNGRows
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _ROWS = 64  # overlay rows computed at a time: the float arrays of a whole band would be large
 
 
@@ -25,6 +27,7 @@ def save_bands(
     stem: str,
     *,
     opacity: float,
+    ids: IdsOut = "files",
     georeference: Georeference | None = None,
     cog: bool = False,
 ) -> None:
@@ -36,6 +39,7 @@ def save_bands(
         out: folder, made if missing.
         stem: first part of the file names.
         opacity: of the class colours in the overlay, 0..1.
+        ids: in `STEM-classes.png`, as for `Prediction.save`.
         georeference: of the image; then `STEM-classes.tif` is written too.
         cog: as for `GeoTIFFRows`.
 
@@ -49,16 +53,18 @@ def save_bands(
             if not writers:
                 legend = palette.legend_below(size_px[1], band.label_set)
                 overlay_px = (size_px[0] + len(legend), max(size_px[1], legend.shape[1]))
-                colours = palette.palette_bytes(band.label_set)
-                writers["classes"] = _opened(files, out / f"{stem}-classes.png", size_px, colours)
+                colours, text = palette_of(band.label_set, ids), class_text(band.label_set, ids)
+                writers["classes"] = _opened(files, out / f"{stem}-classes.png", size_px, colours or "grey16", text)
                 writers["overlay"] = _opened(files, out / f"{stem}-overlay.png", overlay_px, "rgb")
                 for name in band.grey_maps():
                     writers[name] = _opened(files, out / f"{stem}-{name}.png", size_px, "grey")
                 if georeference:
-                    tiff = GeoTIFFRows(out / f"{stem}-classes.tif", size_px, band.label_set, georeference, cog=cog)
+                    tiff = GeoTIFFRows(
+                        out / f"{stem}-classes.tif", size_px, band.label_set, georeference, ids=ids, cog=cog
+                    )
                     writers["geotiff"] = files.enter_context(tiff)
                 legend = _widened(legend, overlay_px[1])
-            writers["classes"].write(band.classes)
+            writers["classes"].write(as_written(band.classes, band.label_set, ids))
             if georeference:
                 writers["geotiff"].write(band.classes)
             for top in range(0, len(band.classes), _ROWS):
@@ -70,9 +76,11 @@ def save_bands(
         writers["overlay"].write(legend)
 
 
-def _opened(files: ExitStack, path: Path, size_px: tuple[int, int], colours: Literal["rgb", "grey"] | bytes) -> PNGRows:
+def _opened(
+    files: ExitStack, path: Path, size_px: tuple[int, int], colours: PixelKind | bytes, text: Mapping[str, str] = _NONE
+) -> PNGRows:
     temporary = files.enter_context(whole_file(path))
-    return files.enter_context(PNGRows(files.enter_context(temporary.open("wb")), size_px, colours))
+    return files.enter_context(PNGRows(files.enter_context(temporary.open("wb")), size_px, colours, text))
 
 
 def _widened(rows: Image8, width_px: int) -> Image8:

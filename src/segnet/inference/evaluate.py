@@ -89,7 +89,7 @@ def evaluate(
 
     Args:
         model: of this package or any other.
-        dataset: likewise, with labels.
+        dataset: the same, with labels.
         device: where to compute; None chooses.
         classes: label set, names or number of the classes; None takes those of the dataset.
         batch_size: images at once; above 1 they must be of one size.

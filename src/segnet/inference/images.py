@@ -10,6 +10,7 @@ from segnet.data.reading.images import PIXEL_LIMIT
 from segnet.data.reading.listing import groups_of_one_size
 from segnet.data.reading.windows import TIFF_SUFFIXES
 from segnet.errors import ConfigError, DataError
+from segnet.inference.class_files import IdsOut
 from segnet.inference.prediction import result_paths, save_prediction
 from segnet.inference.predictor import Predictor
 
@@ -26,6 +27,7 @@ class ImageResults:
         uncertainty_samples: of a Bayesian model; 0 for no maps of uncertainty.
         form: polygons in this form of `PreAnnotations` instead of all the above; empty for none.
         tolerance_px: of the polygons.
+        ids: in PNGs and GeoTIFFs of classes, as for `Prediction.save`.
         cog: whether the class ids of a GeoTIFF become a cloud optimised one.
         pixel_limit: images of more pixels are refused.
     """
@@ -37,6 +39,7 @@ class ImageResults:
     uncertainty_samples: int = 0
     form: str = ""
     tolerance_px: float = TOLERANCE_PX
+    ids: IdsOut = "files"
     cog: bool = False
     pixel_limit: int = PIXEL_LIMIT
 
@@ -106,6 +109,7 @@ def predict_images(
                     results.out,
                     stems[path],
                     opacity=results.opacity,
+                    ids=results.ids,
                     georeference=place,
                     cog=results.cog,
                 )

@@ -12,6 +12,7 @@ from PIL import Image
 from segnet import palette
 from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
+from segnet.inference.class_files import IdsOut, class_image, png_info
 from segnet.inference.geotiff import GeoTIFFRows
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
@@ -27,9 +28,9 @@ class Prediction:
         image: the image that was given to the model, RGB uint8 (H, W, 3); for a model of other channels (H, W, C).
         classes: class ids, uint8 (H, W).
         label_set: of the class ids.
-        confidence: probability of the class that was chosen, float32 (H, W) in [0, 1], where asked for.
-        probability: of every class, float16 (K, H, W), where asked for.
-        uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), where asked for.
+        confidence: probability of the predicted class, float32 (H, W) in [0, 1], if requested.
+        probability: of every class, float16 (K, H, W), if requested.
+        uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), if requested.
     """
 
     image: Image8
@@ -67,7 +68,7 @@ class Prediction:
         return {self.label_set.names[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
-        """The image with class colours laid over it and a legend of its classes below."""
+        """The image with class colours drawn over it and a legend of its classes below."""
         coloured = palette.overlay(self.rgb, self.classes, self.label_set, opacity)
         present = np.unique(self.classes).tolist()
         return Image.fromarray(palette.with_legend(coloured, self.label_set, present))
@@ -86,13 +87,18 @@ class Prediction:
             maps, most = {"confidence": self.confidence, **maps}, {"confidence": 1.0, **most}
         return {name: np.rint((v / most[name]).clip(0, 1) * 255).astype(np.uint8) for name, v in maps.items()}
 
-    def save(self, path: Path | str) -> None:
-        """Writes class ids as a PNG whose palette shows the class colours.
+    def save(self, path: Path | str, *, ids: IdsOut = "files") -> None:
+        """Writes class ids as a PNG whose palette shows the class colours, and which says what each id means.
+
+        Args:
+            path: of the PNG.
+            ids: `files` writes the ids that the label files of the training data have, where those are known and are
+                not 0..K-1; `classes` always writes 0..K-1.
 
         Raises:
             DataError: the file cannot be written; no partial file is left.
         """
-        save_image(palette.to_palette_image(self.classes, self.label_set), Path(path))
+        save_classes(self.classes, self.label_set, Path(path), ids)
 
 
 def _equal(ours: Any, theirs: Any) -> bool:
@@ -101,6 +107,12 @@ def _equal(ours: Any, theirs: Any) -> bool:
     if ours is None or theirs is None:
         return ours is theirs
     return bool(np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f"))
+
+
+def save_classes(classes: Image8, label_set: LabelSet, path: Path, ids: IdsOut = "files") -> None:
+    """Writes class ids (H, W) as `Prediction.save` does; errors as there."""
+    with whole_file(path) as temporary:
+        class_image(classes, label_set, ids).save(temporary, format="PNG", pnginfo=png_info(label_set, ids))
 
 
 def save_image(image: Image.Image, path: Path) -> None:
@@ -136,6 +148,7 @@ def save_prediction(
     stem: str,
     *,
     opacity: float = 0.5,
+    ids: IdsOut = "files",
     georeference: Georeference | None = None,
     cog: bool = False,
 ) -> None:
@@ -149,6 +162,7 @@ def save_prediction(
         out: folder, made if missing.
         stem: first part of the file names.
         opacity: of the class colours in the overlay, 0..1.
+        ids: in `STEM-classes.png`, as for `Prediction.save`.
         georeference: of the image; then `STEM-classes.tif` is written too.
         cog: as for `GeoTIFFRows`.
 
@@ -157,9 +171,11 @@ def save_prediction(
     """
     if georeference is not None:
         size_px = (prediction.classes.shape[0], prediction.classes.shape[1])
-        with GeoTIFFRows(out / f"{stem}-classes.tif", size_px, prediction.label_set, georeference, cog=cog) as geotiff:
+        with GeoTIFFRows(
+            out / f"{stem}-classes.tif", size_px, prediction.label_set, georeference, ids=ids, cog=cog
+        ) as geotiff:
             geotiff.write(prediction.classes)
-    prediction.save(out / f"{stem}-classes.png")
+    prediction.save(out / f"{stem}-classes.png", ids=ids)
     save_image(prediction.overlay(opacity), out / f"{stem}-overlay.png")
     if prediction.probability is not None:
         with whole_file(out / f"{stem}-probability.npz") as temporary, temporary.open("wb") as file:

@@ -10,11 +10,10 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from segnet import palette
 from segnet.data.reading.targets import require_labelled
 from segnet.data.sample import Dataset
 from segnet.errors import WeightsError
-from segnet.inference.prediction import save_image
+from segnet.inference.prediction import save_classes
 from segnet.inference.predictor import Predictor
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
@@ -47,7 +46,7 @@ def evaluate_to_folder(
         out: folder, made if missing.
         facts: names and values about weights and data for the report; those of the machine are added.
         log: of the training run, for its curves.
-        save_predictions: also write `out/predictions/NAME.png`, class ids with a palette.
+        save_predictions: also write `out/predictions/NAME.png`, class ids as `Prediction.save` writes them.
         authors_form: also measure boundary F1 as the authors' script does, which takes seconds per image.
         uncertainty_samples: above 0, a Bayesian model is sampled this many times per image, and its mean softmax is
             scored and used for calibration.
@@ -76,8 +75,7 @@ def evaluate_to_folder(
             calibration.add(result.confidence, prediction, sample.target)
         scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
         if save_predictions:
-            picture_path = palette.to_palette_image(prediction, dataset.label_set)
-            save_image(picture_path, out / "predictions" / f"{sample.name}.png")
+            save_classes(prediction, dataset.label_set, out / "predictions" / f"{sample.name}.png")
     with whole_file(out / "scores.json") as temporary:
         temporary.write_text(json.dumps({**facts, **scores.to_dict(), "calibration": calibration.to_dict()}, indent=1))
     write_report(

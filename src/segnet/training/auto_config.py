@@ -1,7 +1,7 @@
-"""Settings for a run of which a person has only said the data: model, pieces, batch and schedule, by plain rules.
+"""Settings for a run of which only the dataset is given: model, crop, batch and schedule, by simple rules.
 
 One pure function, so that the same data on the same machine always gives the same run. The rules come from the runs
-that made the weights which ship: pieces of 180x240 train on two cores within minutes to hours, fine-tuning needs a few
+behind the weights that ship: crops of 180x240 train on two cores within minutes to hours, fine-tuning needs a few
 hundred steps, and the memory of a training step was measured (`segnet benchmark training`).
 """
 
@@ -13,7 +13,7 @@ from segnet.config import Config
 from segnet.models import TENT_MODELS
 from segnet.nn.normalisation import Normalisation
 
-_PIECE_PX = {"small": 180 * 240, "large": 240 * 320, "gpu": 360 * 480}
+_CROP_PX = {"small": 180 * 240, "large": 240 * 320, "gpu": 360 * 480}
 _STEPS = {"small": 600, "large": 1500, "gpu": 6000}
 _LARGEST_BATCH = {"small": 4, "large": 8, "gpu": 16}
 _LARGE_CORES = 8
@@ -26,11 +26,11 @@ _LARGE_SIDE_PX = 1500
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What matters of a training split.
+    """The properties of a training split that the rules use.
 
     Attributes:
         num_images: at least 1.
-        size_px: (height, width) in the middle of those looked at.
+        size_px: median (height, width) of the images sampled.
         class_names: of its label set.
     """
 
@@ -41,7 +41,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What matters of a machine.
+    """The properties of a machine that the rules use.
 
     Attributes:
         device: `cpu` or `cuda`.
@@ -61,13 +61,13 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class Start:
-    """Weights to begin from.
+    """Weights to start from.
 
     Attributes:
         name: of the weights.
         model: their model.
         normalisation: of its input.
-        class_names: that they know.
+        class_names: of its label set.
     """
 
     name: str
@@ -78,11 +78,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The settings that were chosen.
 
     Attributes:
-        settings: `section.key` -> value, for what the person did not set.
-        lines: the same in words.
+        settings: `section.key` -> value, for what the user did not set.
+        lines: the same as text.
     """
 
     settings: dict[str, object]
@@ -90,17 +90,17 @@ class Choice:
 
 
 def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, starts: Sequence[Start]) -> Choice:
-    """Chooses what a person has not.
+    """Chooses the settings that the user has not given.
 
     Args:
-        given: the settings that were given, with defaults for the others; those given are kept and built upon.
+        given: the settings that were given, with defaults for the others; those given are kept.
         data: the training images.
-        machine: where it will run.
-        starts: weights that are there to begin from.
+        machine: that will run it.
+        starts: weights that are available to start from.
     """
     model, start = _model(given, machine, starts)
-    piece = given.augment.crop_px or _piece_px(data.size_px, _PIECE_PX[machine.kind])
-    batch = given.train.batch_size if _has(given, "train.batch_size") else _batch(model, piece, data, machine)
+    crop = given.augment.crop_px or _crop_px(data.size_px, _CROP_PX[machine.kind])
+    batch = given.train.batch_size if _has(given, "train.batch_size") else _batch(model, crop, data, machine)
     steps_per_epoch = max(data.num_images // batch, 1)
     expected = min(math.ceil(_STEPS[machine.kind] / steps_per_epoch), _MOST_EPOCHS)
     epochs = given.train.epochs if _has(given, "train.epochs") else expected
@@ -112,7 +112,7 @@ def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, start
         "model.start": start.name if start else "",
         "augment.flip": True,
         "augment.scale": [0.75, 1.33],
-        "augment.crop_px": list(piece),
+        "augment.crop_px": list(crop),
         "augment.brightness": 0.2,
         "augment.contrast": 0.2,
         "augment.saturation": 0.2,
@@ -133,10 +133,10 @@ def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, start
     if model in TENT_MODELS and start is None:  # `start` fills the decoder
         chosen["model.init"] = "tent"
     if given.model.model_fields_set:
-        # the model is taken as given; how its filters begin is no part of what it is
+        # a given model is kept; the initialisation of its filters is not part of the model
         chosen = {k: value for k, value in chosen.items() if k == "model.init" or not k.startswith("model.")}
     settings = {key: value for key, value in chosen.items() if not _has(given, key)}
-    return Choice(settings, _lines(given, data, machine, start, settings, piece, steps_per_epoch))
+    return Choice(settings, _lines(given, data, machine, start, settings, crop, steps_per_epoch))
 
 
 def _has(given: Config, key: str) -> bool:
@@ -145,7 +145,7 @@ def _has(given: Config, key: str) -> bool:
 
 
 def _model(given: Config, machine: MachineFacts, starts: Sequence[Start]) -> tuple[str, Start | None]:
-    """The model's name and the weights it begins from; what was given of the model is taken whole, without a start."""
+    """The model's name and the weights to start from; a model that was given is kept, without a start."""
     if given.model.model_fields_set:
         return given.model.name, None
     full = machine.device == "cuda" and machine.memory_gib >= _GPU_GIB_FOR_SEGNET
@@ -156,17 +156,17 @@ def _model(given: Config, machine: MachineFacts, starts: Sequence[Start]) -> tup
     return "segnet-basic", None
 
 
-def _piece_px(size_px: tuple[int, int], most_px: int) -> tuple[int, int]:
-    """The whole image, or a piece of its shape with at most so many pixels, its sides multiples of 8."""
+def _crop_px(size_px: tuple[int, int], most_px: int) -> tuple[int, int]:
+    """The whole image, or a crop of its shape with at most this many pixels, its sides multiples of 8."""
     factor = math.sqrt(most_px / (size_px[0] * size_px[1]))
     if factor >= 1:
         return size_px
     return max(int(size_px[0] * factor) // 8 * 8, 8), max(int(size_px[1] * factor) // 8 * 8, 8)
 
 
-def _batch(model: str, piece: tuple[int, int], data: DataFacts, machine: MachineFacts) -> int:
+def _batch(model: str, crop: tuple[int, int], data: DataFacts, machine: MachineFacts) -> int:
     """The largest power of two that the data, half of the memory and the kind of machine allow."""
-    gib = piece[0] * piece[1] * _KIB_PER_PX.get(model, _KIB_PER_PX_ELSE) / 2**20
+    gib = crop[0] * crop[1] * _KIB_PER_PX.get(model, _KIB_PER_PX_ELSE) / 2**20
     most = min(_LARGEST_BATCH[machine.kind], data.num_images, max(int(machine.memory_gib / 2 / gib), 1))
     return 1 << (most.bit_length() - 1)
 
@@ -177,7 +177,7 @@ def _lines(
     machine: MachineFacts,
     start: Start | None,
     settings: dict[str, object],
-    piece: tuple[int, int],
+    crop: tuple[int, int],
     steps_per_epoch: int,
 ) -> tuple[str, ...]:
     def value(key: str) -> object:
@@ -188,15 +188,15 @@ def _lines(
     model = f"model: {value('model.name')}"
     if start:
         same = [name for name in data.class_names if name in start.class_names]
-        known = f"keeps what it knows of {', '.join(same)}" if same else "with a new classifier"
-        model += f", begun from the weights {start.name}; {known} ({len(same)} of {len(data.class_names)} classes)"
+        known = f"keeps what it learnt of {', '.join(same)}" if same else "with a new classifier"
+        model += f", started from the weights {start.name}; {known} ({len(same)} of {len(data.class_names)} classes)"
     large = max(height, width) > _LARGE_SIDE_PX and not _has(given, "augment.crop_px")
     return (
         f"chosen for {data.num_images} images of {height}x{width} on {machine.device} with {machine.cores} cores "
-        f"and {machine.memory_gib:.0f} GiB; --set changes any of it, --recipe takes another start:",
+        f"and {machine.memory_gib:.0f} GiB; --set changes any setting, --recipe uses a recipe instead:",
         model,
-        f"pieces: {piece[0]}x{piece[1]} pixels, at random size, mirrored, in varied light"
-        + ("; the images are large for that, smaller copies may learn better" if large else ""),
+        f"crops: {crop[0]}x{crop[1]} pixels, at random scale, mirrored, with varied light"
+        + ("; the images are much larger than that, resized copies may learn better" if large else ""),
         f"batch: {value('train.batch_size')}",
         f"schedule: {value('train.epochs')} epochs of {steps_per_epoch} steps, {value('train.optimiser')}, learning "
         f"rate {value('train.lr')}, {value('train.schedule')}, evaluated every {value('train.evaluate_every')} epochs",

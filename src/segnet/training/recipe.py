@@ -46,7 +46,7 @@ def train_from_config(
         Path of the kept weights, `out/best.safetensors`.
 
     Raises:
-        WeightsError: weights to begin with, or the checkpoint to go on from, are missing or broken.
+        WeightsError: weights to begin with, or the checkpoint to resume from, are missing or broken.
         SegNetError: as in `fit`.
         KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
@@ -59,7 +59,7 @@ def train_from_config(
     widths = widths_to_start_with(config) if state is None else state.get("widths", {})
     model = create_for_dataset(config, train_set, measure=state is None, widths=widths)
     set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
-    if settings.vgg16 and state is None:  # a checkpoint brings its own weights
+    if settings.vgg16 and state is None:  # a checkpoint has its own weights
         load_vgg16(model, find_vgg16(settings.vgg16))
     if settings.start and state is None:
         load_matching(

@@ -174,8 +174,8 @@ class Run:
             ConfigError: a map has one value per channel, which has no variance to normalise by.
         """
         self.model.train()
-        chance = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
-        torch.manual_seed(int(chance.generate_state(1)[0]))  # of dropout: so there is no random state to keep
+        seeds = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))  # of dropout: so there is no random state to keep
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["lr_factor"]
         self.optimiser.zero_grad(set_to_none=True)
@@ -219,7 +219,7 @@ class Run:
                 raise
             raise ConfigError(
                 f"{len(image)} image of {image.shape[2]}x{image.shape[3]} pixels leaves batch normalisation one "
-                "value per channel; raise train.batch_size, or train on larger images or pieces (augment.crop_px)"
+                "value per channel; raise train.batch_size, or train on larger images or crops (augment.crop_px)"
             ) from None
 
     def _where(self, batches: Sequence[Batch]) -> str:

@@ -1,4 +1,4 @@
-"""What a run finds around it, the data and the machine, and the settings that `choose.py` makes of that."""
+"""What a run finds around it, the data and the machine, and the settings that `auto_config.py` chooses for them."""
 
 import os
 import tomllib
@@ -44,7 +44,7 @@ def chosen_config(overrides: list[str]) -> tuple[Config, tuple[str, ...]]:
 
 
 def config_of_run(out: Path, overrides: list[str]) -> Config | None:
-    """Settings of the training run in a folder, for going on with it; None where it holds none.
+    """Settings of the training run in a folder, to resume it; None if the folder holds no run.
 
     Args:
         out: the folder.

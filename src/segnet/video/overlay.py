@@ -13,7 +13,8 @@ import torch
 from segnet import palette
 from segnet.data.sample import Image8
 from segnet.errors import ConfigError, DataError
-from segnet.inference.prediction import save_image
+from segnet.inference.class_files import IdsOut
+from segnet.inference.prediction import save_classes
 from segnet.inference.predictor import Predictor
 from segnet.io.files import whole_file
 from segnet.video.reading import Frame, VideoReader
@@ -53,6 +54,7 @@ def predict_video(
     opacity: float = 0.5,
     smoothing: float = 0.0,
     frames: Path | None = None,
+    ids: IdsOut = "files",
     on_frame: Callable[[int], object] = lambda num_frames: None,
 ) -> VideoResult:
     """Draws the classes over every frame of a video.
@@ -70,6 +72,7 @@ def predict_video(
             probabilities of the frame. It reduces flicker and blurs motion; 0 predicts every frame independently.
         frames: folder for the class ids as palette PNG, `000001.png` ..., and `times.csv` with frame and seconds; None
             writes none.
+        ids: in those, as for `Prediction.save`.
         on_frame: called after each frame with the number of frames in the file, 0 if it is unknown.
 
     Raises:
@@ -90,8 +93,7 @@ def predict_video(
             writer.write(palette.overlay(frame.image, classes, predictor.label_set, opacity), frame.pts)
             times.append(float(frame.pts * reader.time_base))
             if frames is not None:
-                source = palette.to_palette_image(classes, predictor.label_set)
-                save_image(source, frames / f"{len(times):06}.png")
+                save_classes(classes, predictor.label_set, frames / f"{len(times):06}.png", ids)
             on_frame(reader.num_frames)
 
         start = time.perf_counter()

@@ -271,7 +271,7 @@ def test_init_refuses_what_it_cannot_use_and_writes_nothing(tmp_path):
         init_folder(tmp_path)
     (tmp_path / "labels" / "a.png").unlink()
     save(tmp_path / "labels" / "b.png", np.random.default_rng(0).integers(0, 256, (30, 30, 3)))
-    with pytest.raises(LabelError, match="photograph"):
+    with pytest.raises(LabelError, match="Is it no label"):
         init_folder(tmp_path)
     many = np.arange(300, dtype=np.uint16).reshape(15, 20).repeat(4, axis=0).repeat(4, axis=1)
     Image.fromarray(many).save(tmp_path / "labels" / "b.png")
@@ -281,3 +281,34 @@ def test_init_refuses_what_it_cannot_use_and_writes_nothing(tmp_path):
     with pytest.raises(DataError, match=r"b\.png is not an image"):
         init_folder(tmp_path)
     assert not (tmp_path / LABELS_TOML).exists()
+
+
+def test_a_value_along_boundaries_alone_is_said_and_snap_removes_it(tmp_path):
+    def encode(i, mask):
+        grey = two_greys(mask)
+        grey[:, 1:][np.diff(grey.astype(int), axis=1) != 0] = 128
+        return Image.fromarray(grey)
+
+    root = labelled(tmp_path / "d", encode)
+    description = init_folder(root)
+    assert description.labels.id_table == {0: 0, 128: 1, 255: 2}
+    assert [line for line in description.lines if line.startswith("warning: 128 lies only along boundaries")]
+    assert init_folder(root, snap=True, overwrite=True).labels.id_table == {0: 0, 255: 1}
+
+
+def test_snap_takes_the_colours_of_a_table_where_jpeg_left_none_whole(tmp_path):
+    """Labels that were JPEG and are PNG now have noise everywhere."""
+    colours = np.array([[0, 0, 0], [200, 10, 10], [10, 200, 10]], np.uint8)
+
+    def encode(i, mask):
+        noise = np.random.default_rng(i).integers(0, 9, (*mask.shape, 3))
+        noise[:4] = 0  # a part that is whole, so that the colour itself occurs
+        return Image.fromarray((colours[mask] + noise).astype(np.uint8))
+
+    root = labelled(tmp_path / "d", encode)
+    (root / "classes.csv").write_text("name,r,g,b\nsoil,0,0,0\nbeet,200,10,10\nweed,10,200,10\n")
+    with pytest.raises(LabelError, match="mostly without a region"):
+        init_folder(root)
+    labels = init_folder(root, snap=True).labels
+    assert labels.label_set.names == ("soil", "beet", "weed")
+    assert all(np.array_equal(targets_of(root)[f"p{i}"], mask) for i, mask in masks())

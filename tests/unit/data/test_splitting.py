@@ -118,5 +118,8 @@ def test_what_is_split_already_or_empty_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "images" / "x.png")
     assert list(images_to_split(tmp_path)) == ["x"]
     (tmp_path / "images" / "train").mkdir()
+    with pytest.raises(DataError, match=r"no image in .*images/train"):
+        images_to_split(tmp_path)
+    (tmp_path / "images" / "val").mkdir()
     with pytest.raises(DataError, match="is a split already"):
         images_to_split(tmp_path)

@@ -60,7 +60,8 @@ class Cityscapes(PairedImages):
     """
 
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
-        super().__init__(CITYSCAPES_19, find_pairs(root, split), _read_target)
+        label_set = CITYSCAPES_19.with_file_ids([LABEL_IDS[name] for name in CITYSCAPES_19.names])
+        super().__init__(label_set, find_pairs(root, split), _read_target)
         if not allow_missing:
             require_labels(self.pairs, "unpack gtFine_trainvaltest.zip beside leftImg8bit")
 

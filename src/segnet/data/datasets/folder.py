@@ -4,7 +4,7 @@
     DIR/labels/X.png        the same name; class ids (grey or palette) or colours, of the image's size
     DIR/labels.toml         names, colours and ids of the classes (see `label_file.py`)
 
-`layout.py` lists other names of the folders and of label files that are read too.
+`layout.py` and `label_names.py` list other names of the folders and of label files that are read too.
 
 The images of a split are found in this order:
 
@@ -14,7 +14,7 @@ The images of a split are found in this order:
    5, else in `train`. So about every fifth image is in `val`, on every machine, and no image changes its split when
    others are added. Where `val` would be empty, it gets the image with the smallest number; where `train` would be
    empty, it gets the one with the largest. For similar images, such as frames of one video, use `segnet data split`,
-   which writes the lists of 1.
+   which writes the lists of 1. Where `train` has folders and `val` has none, this divides the images of `train`.
 """
 
 import os
@@ -23,7 +23,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from segnet.data.datasets.layout import find_labels, folders_of, images_in, label_folder, require_no_broken_link
+from segnet.data.datasets.layout import (
+    find_labels,
+    folders_of,
+    home_folders,
+    images_in,
+    other_files,
+    require_no_broken_link,
+)
 from segnet.data.datasets.paired import Pair, PairedImages
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, read_labels_toml, write_labels_toml
 from segnet.data.reading.targets import read_colours_target, read_ids_target, require_labels
@@ -32,6 +39,8 @@ from segnet.errors import DataError
 from segnet.io.files import whole_file
 from segnet.io.text import read_lines
 from segnet.palette import to_palette_image
+
+_EXPECTED = "expected a PNG of the image's name for each, or a list that leaves the others out"
 
 
 class Folder(PairedImages):
@@ -49,12 +58,10 @@ class Folder(PairedImages):
 
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
         self.labels = read_labels_toml(root / LABELS_TOML)
-        super().__init__(self.labels.label_set, find_pairs(root, split, allow_missing), self._read)
+        super().__init__(self.labels.numbered_label_set, find_pairs(root, split, allow_missing), self._read)
         if not allow_missing:
             require_no_broken_link(image for image, _ in self.pairs)
-            require_labels(
-                self.pairs, "expected a PNG of the image's name for each, or a list that leaves the others out"
-            )
+            require_labels(self.pairs, _EXPECTED)
 
     def _read(self, path: Path) -> Image8:
         if self.labels.kind == "ids":
@@ -70,7 +77,9 @@ def find_pairs(root: Path, split: str, allow_missing: bool = False) -> list[Pair
     """
     images, labels, names = _split(root, split, allow_missing)
     if not names:
-        raise DataError(f"no image in the split '{split}' of {root}")
+        others = other_files(home_folders(root)[0])
+        held = f"; {len(others)} files there are not read, such as {others[0].name}: not an image" if others else ""
+        raise DataError(f"no image in the split '{split}' of {root}{held}")
     found = find_labels(labels, names)
     return [Pair(name, images[name], found[name]) for name in names]
 
@@ -102,21 +111,23 @@ def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path]
     """All images by name, the folder of labels, and the names that belong to the split."""
     list_path = root / f"{split}.txt"
     if list_path.is_file():
-        images = images_in(root / "images")
-        listed = _listed(list_path, images, allow_missing)
-        return listed, label_folder(root), tuple(listed)
-    if (own := folders_of(root, split)) is not None:
+        home, labels = home_folders(root)
+        listed = _listed(list_path, home, allow_missing)
+        return listed, labels, tuple(listed)
+    own, home_pair = folders_of(root, split), home_folders(root)
+    if own is not None and own != home_pair:
         images = images_in(own[0])
         return images, own[1], tuple(images)
-    if any((root / f"{other}.txt").is_file() or folders_of(root, other) for other in ("train", "val")):
+    has_list = any((root / f"{other}.txt").is_file() for other in ("train", "val"))
+    if has_list or (own is None and folders_of(root, "val") is not None):
         raise DataError(f"no split '{split}' in {root}: expected {list_path} or {root / 'images' / split}/")
-    images = images_in(root / "images")
     if split not in ("train", "val"):
         raise DataError(
             f"no split '{split}' in {root}: there is no {list_path.name}, and a split by name gives train and val"
         )
+    images = images_in(home_pair[0])
     val = _val(images)
-    return images, label_folder(root), tuple(name for name in images if (name in val) == (split == "val"))
+    return images, home_pair[1], tuple(name for name in images if (name in val) == (split == "val"))
 
 
 def _val(names: dict[str, Path]) -> set[str]:
@@ -128,14 +139,15 @@ def _val(names: dict[str, Path]) -> set[str]:
     return chosen or set(order[:1])
 
 
-def _listed(list_path: Path, images: dict[str, Path], allow_missing: bool) -> dict[str, Path]:
+def _listed(list_path: Path, folder: Path, allow_missing: bool) -> dict[str, Path]:
+    images = images_in(folder)
     by_file_name = {path.name: name for name, path in images.items()}
     listed: dict[str, Path] = {}
     for line in read_lines(list_path):
         name = line if line in images else by_file_name.get(line, line)
         if name not in images and not allow_missing:
-            raise DataError(f"{list_path} names '{line}', but images/ holds no image of that name")
+            raise DataError(f"{list_path} names '{line}', but {folder.name}/ holds no image of that name")
         if name in listed:
             raise DataError(f"{list_path} names '{line}' twice; leave one out")
-        listed[name] = images.get(name, list_path.parent / "images" / name)
+        listed[name] = images.get(name, folder / name)
     return listed

@@ -64,7 +64,8 @@ class SUNRGBD(PairedImages):
     """
 
     def __init__(self, root: Path, split: str, allow_missing: bool = False) -> None:
-        super().__init__(SUN_37, find_pairs(root, split), _read_target)
+        label_set = SUN_37.with_file_ids(range(1, SUN_37.num_classes + 1))
+        super().__init__(label_set, find_pairs(root, split), _read_target)
         if not allow_missing:
             require_files(self.pairs, f"split '{split}' of {root} names it")
 

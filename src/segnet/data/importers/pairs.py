@@ -1,18 +1,14 @@
 """Folders of images beside folders of label images, by the names that datasets give them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segnet.data.datasets.layout import BESIDE, IMAGE_FOLDERS, LABEL_FOLDERS, child_folder, label_index
 from segnet.data.importers.problems import Problems
 from segnet.data.importers.source import is_image, split_word
 from segnet.errors import DataError
 
-_IMAGES = ("images", "image", "imgs", "img", "JPEGImages", "photos", "frames", "rgb", "input", "inputs")
-_LABELS = ("labels", "label", "masks", "mask", "annotations", "gt", "ground_truth", "segmentation", "targets", "output")
-_SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
-_BESIDE = ("_labels", "_masks", "_annotations", "_mask", "_label", "annot", "_gt")
-ENDINGS = ("", "_mask", "_L", "_label", "_labels", "_gt", "_seg", "_segmentation", "_annotation", "-mask", ".mask")
+_LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
 @dataclass(frozen=True)
@@ -32,42 +28,42 @@ class ImageFolder:
 
 def image_folders(root: Path) -> list[ImageFolder]:
     """The pairs of folders in a dataset, in either nesting: `images/train` with `masks/train`, or `train/images` with
-    `train/masks`; or `train` with `train_labels`, or without splits.
+    `train/masks`; or `train` with `train_labels`, or without splits; or images and their labels in one folder.
 
     Returns:
         Nothing where no pair is there.
     """
-    children = {p.name.lower(): p for p in sorted(root.iterdir()) if p.is_dir()} if root.is_dir() else {}
-    splits = {name: path for name, path in children.items() if name in _SPLITS}
-    found = [pair for name, path in splits.items() for pair in _siblings(path, split_word(name))]
-    for name, path in splits.items():
-        labels = next((children[name + end] for end in _BESIDE if name + end in children), None)
-        found += [ImageFolder(path, labels, split_word(name))] if labels and not _siblings(path, "") else []
+    if not root.is_dir():
+        return []
+    splits = [path for path in sorted(root.iterdir()) if path.is_dir() and split_word(path.name)]
+    splits = [path for path in splits if path.name.isalpha()]  # not train_labels
+    found = [pair for path in splits for pair in _siblings(path, split_word(path.name))]
+    for path in splits:
+        labels = child_folder(root, [path.name + ending for ending in BESIDE])
+        found += [ImageFolder(path, labels, split_word(path.name))] if labels and not _siblings(path, "") else []
     for pair in _siblings(root, ""):
-        inner = {p.name.lower(): p for p in sorted(pair.images.iterdir()) if p.is_dir() and p.name.lower() in _SPLITS}
-        below = [ImageFolder(p, pair.labels / p.name, split_word(n)) for n, p in inner.items()]
-        below = [folder for folder in below if folder.labels.is_dir()]
-        found += below or [pair]
+        inner = [p for p in sorted(pair.images.iterdir()) if p.is_dir() and split_word(p.name) and p.name.isalpha()]
+        below = [(p, child_folder(pair.labels, (p.name,))) for p in inner]
+        found += [ImageFolder(p, labels, split_word(p.name)) for p, labels in below if labels] or [pair]
+    if not found:
+        mixed = [(path, split_word(path.name)) for path in splits] or [(root, "")]
+        found = [ImageFolder(path, path, split) for path, split in mixed if _images_among_labels(path)]
     return found
 
 
 def pairs_in(folder: ImageFolder, problems: Problems) -> list[tuple[Path, Path]]:
-    """The images of a folder with their label images.
-
-    A label image has the stem of its image, with one of `ENDINGS` or without, and any suffix of an image.
+    """The images of a folder with their label images, found by name (see `label_names.py`).
 
     Args:
         folder: of images and labels.
         problems: gets each image that has no label image, or two.
     """
-    labels: dict[str, list[Path]] = {}
-    for path in sorted(folder.labels.iterdir()):
-        if is_image(path):
-            labels.setdefault(path.stem, []).append(path)
+    if folder.images == folder.labels:
+        return _images_among_labels(folder.images)
+    index = label_index(folder.labels)
     pairs = []
     for image in (path for path in sorted(folder.images.iterdir()) if is_image(path)):
-        found = next((labels[image.stem + end] for end in ENDINGS if image.stem + end in labels), [])
-        found = [path for path in found if path != image]
+        found = index.of(image.stem, besides=image)
         with problems.collect():
             if len(found) != 1:
                 what = f"has {len(found)} label images, {found[0]} and {found[1]}" if found else "has no labels"
@@ -76,13 +72,23 @@ def pairs_in(folder: ImageFolder, problems: Problems) -> list[tuple[Path, Path]]
     return pairs
 
 
+def _images_among_labels(folder: Path) -> list[tuple[Path, Path]]:
+    """Images and their label images where both lie in one folder: `X.jpg` with `X_mask.png`, or with `X.png`."""
+    index = label_index(folder)
+    pairs = [(path, index.of(path.stem, besides=path)) for path in sorted(index.paths)]
+    single = [(image, found[0]) for image, found in pairs if len(found) == 1]
+    # Of two files of one name the photograph is the JPEG.
+    single = [(i, m) for i, m in single if i.stem != m.stem or (_is_lossy(i) and not _is_lossy(m))]
+    labels = {label for _, label in single}
+    kept = [(image, label) for image, label in single if image not in labels]
+    return kept if 2 * len(kept) == len(index) else []  # files without a partner: not such a folder
+
+
+def _is_lossy(path: Path) -> bool:
+    return path.suffix.lower() in _LOSSY
+
+
 def _siblings(root: Path, split: str) -> list[ImageFolder]:
     """The folder of images in `root` with that of labels."""
-    below = {p.name: p for p in sorted(root.iterdir()) if p.is_dir()}
-    images, labels = _first(below, _IMAGES), _first(below, _LABELS)
+    images, labels = child_folder(root, IMAGE_FOLDERS), child_folder(root, LABEL_FOLDERS)
     return [ImageFolder(images, labels, split)] if images and labels else []
-
-
-def _first(folders: dict[str, Path], names: Sequence[str]) -> Path | None:
-    lower = {name.lower(): path for name, path in folders.items()}
-    return next((lower[name.lower()] for name in names if name.lower() in lower), None)

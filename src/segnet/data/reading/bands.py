@@ -1,10 +1,7 @@
 """How stored values become the uint8 channels of a sample: bands, and one scale for all images of a dataset."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,25 +113,6 @@ def array_values(path: Path) -> np.ndarray:
     return stored
 
 
-def raster_values(path: Path, pixel_limit: int) -> np.ndarray:
-    """Reads all bands of a TIFF, (H, W, C) of the stored type; (H, W, 0) where it has more pixels than the limit.
-
-    Raises:
-        DataError: missing or broken.
-    """
-    rasterio = import_module("rasterio")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # a plain TIFF is fine
-            with rasterio.open(path) as file:
-                if file.height * file.width > pixel_limit:
-                    return np.empty((file.height, file.width, 0), np.uint8)
-                stored: np.ndarray = np.moveaxis(file.read(), 0, 2)
-    except rasterio.errors.RasterioError as cause:
-        raise DataError(f"{path} cannot be read as a TIFF: {cause.__cause__ or cause}") from None
-    return stored
-
-
 def require_bands(path: Path, bands: Sequence[int], count: int) -> None:
     """Refuses bands that a file of `count` bands does not have.
 
@@ -166,7 +144,8 @@ def require_all_bands(image: Image.Image, path: Path) -> None:
 def require_alpha(alpha: Image8, name: Path | str) -> None:
     """Refuses a band that is tagged alpha, but holds image values, as near infrared of aerial images often is.
 
-    Transparency is 0 or 255 nearly everywhere. A band with other values in more than half of its pixels is not.
+    Transparency is 0 or 255 nearly everywhere, and some of it is not 0. A band with other values in more than half of
+    its pixels is none, and one of zeros would leave nothing of the image.
 
     Args:
         alpha: uint8 (H, W).
@@ -175,36 +154,23 @@ def require_alpha(alpha: Image8, name: Path | str) -> None:
     Raises:
         DataError: says how to choose bands.
     """
-    if ((alpha > 0) & (alpha < 255)).mean() > _IMAGE_SHARE:
-        raise DataError(
-            f"{name}: its last band is tagged alpha, but its values are those of an image (near infrared?). It is not "
-            "used as transparency. Choose the bands: data.bands=[1,2,3] for RGB or [1,2,3,4] for a model of 4 channels "
-            "in training, --bands in prediction"
-        )
+    if not alpha.any():
+        what = "is 0 everywhere: the whole image would be transparent"
+    elif ((alpha > 0) & (alpha < 255)).mean() > _IMAGE_SHARE:
+        what = "has the values of an image (near infrared?)"
+    else:
+        return
+    raise DataError(
+        f"{name}: its last band is tagged alpha, but {what}. It is not used as transparency. Choose the bands: "
+        "data.bands=[1,2,3] for RGB or [1,2,3,4] for a model of 4 channels in training, --bands in prediction"
+    )
 
 
-def count_of_bands(path: Path) -> str:
-    """For the message about a TIFF that Pillow cannot read: its number of bands, where the extra `tiff` is there."""
-    count, _ = _raster_header(path)
-    return f"; it has {choose_bands(count)}" if count > 1 else ""
-
-
-def raster_dtype(path: Path) -> str:
-    """Type of the values of a TIFF by its header; empty where it cannot be read."""
-    return _raster_header(path)[1]
-
-
-def _raster_header(path: Path) -> tuple[int, str]:
-    if path.suffix.lower() not in (".tif", ".tiff") or find_spec("rasterio") is None:
-        return 0, ""
-    rasterio: Any = import_module("rasterio")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                return file.count, str(file.dtypes[0])
-    except rasterio.errors.RasterioError:
-        return 0, ""
+def over_white(colours: Image8, alpha: Image8) -> Image8:
+    """Composites an image on white: uint8 (H, W, 3) and its opacity, uint8 (H, W)."""
+    share = alpha[..., None].astype(np.uint16)
+    mixed: Image8 = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
+    return mixed
 
 
 def choose_bands(count: int) -> str:

@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,19 @@ from segnet.data.reading.bands import (
     ImageReading,
     array_values,
     choose_bands,
-    count_of_bands,
     eight_bits,
     is_16_bit_colour,
-    raster_dtype,
-    raster_values,
     require_all_bands,
     require_alpha,
     require_bands,
+)
+from segnet.data.reading.raster import (
+    TIFF_SUFFIXES,
+    count_of_bands,
+    has_raster,
+    raster_dtype,
+    read_raster,
+    rgb_of_raster,
 )
 from segnet.data.sample import Image8
 from segnet.errors import DataError, LabelError
@@ -34,8 +39,13 @@ HIGHEST_ID = 65535
 
 ClassIds = NDArray[np.uint8] | NDArray[np.uint16]
 
+_OF_PAGES = (".tif", ".tiff", ".gif", ".webp", ".png", ".avif")
 _SUBFILE_TYPE, _REDUCED_OR_MASK = 254, 0b101  # TIFF tag NewSubfileType: bit 0 a smaller copy, bit 2 a mask
 
+_16_BITS = (
+    "{} holds 16 bits in several bands, of which only 8 can be read here; install the extra: pip install segnet[tiff], "
+    "or give a NumPy array"
+)
 _pillow_limit = threading.Lock()
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -46,6 +56,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+class UnknownImageError(DataError):
+    """A file in a format that Pillow does not know; TIFFs of several bands of 16 bits are among them."""
 
 
 def open_image(path: Path, pixel_limit: int = PIXEL_LIMIT) -> Image.Image:
@@ -74,43 +88,67 @@ def header_size_px(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
-def num_pages(path: Path) -> int:
-    """Number of pages of a TIFF or frames of a GIF, by the headers; 1 for other formats.
+class Header(NamedTuple):
+    """What an image file says before its pixels.
 
-    Overviews, thumbnails and masks that a TIFF stores as pages of their own are not counted.
+    Attributes:
+        size_px: (height, width) before any rotation by EXIF.
+        orientation: by EXIF, 1 (upright) to 8.
+        num_pages: pages of a TIFF, or frames of an animation; overviews, thumbnails and masks that a TIFF stores as
+            pages of their own are not counted.
+        many_bits: whether it holds several bands of 16 bits, of which Pillow reads the upper 8.
+    """
+
+    size_px: tuple[int, int]
+    orientation: int
+    num_pages: int
+    many_bits: bool
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether EXIF rotates or mirrors the image."""
+        return self.orientation in _TURNS
+
+
+def header_of(path: Path) -> Header:
+    """Reads the header of an image file; no pixel is decoded.
 
     Raises:
-        DataError: missing, or not an image.
+        DataError: missing, or not an image that Pillow can read.
     """
-    if path.suffix.lower() not in (".tif", ".tiff", ".gif"):
-        return 1  # frames of others are no pages: the previews in a camera's JPEG, for example
     with _opened(path) as image:
-        if not isinstance(image, TiffImagePlugin.TiffImageFile):
-            return int(getattr(image, "n_frames", 1))
-        count = 0
-        for page in range(image.n_frames):
-            image.seek(page)
-            count += not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & _REDUCED_OR_MASK
-        return max(count, 1)
+        many_bits = is_16_bit_colour(image)  # first: looking for EXIF may decode the image, which then does not tell
+        # Frames of other formats are no pages: the previews in a camera's JPEG, for example.
+        pages = _num_pages(image) if path.suffix.lower() in _OF_PAGES else 1
+        return Header((image.height, image.width), orientation(image), pages, many_bits)
+
+
+def _num_pages(image: Image.Image) -> int:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(getattr(image, "n_frames", 1))
+    count = 0
+    for page in range(image.n_frames):
+        image.seek(page)
+        count += not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & _REDUCED_OR_MASK
+    image.seek(0)
+    return max(count, 1)
+
+
+def pages_note(path: Path) -> str:
+    """Says that only the first of several pages is read; empty for a file of one page, or that cannot be read."""
+    try:
+        count = header_of(path).num_pages if path.suffix.lower() in _OF_PAGES else 1
+    except DataError:
+        return ""
+    return f"{path} holds {count} pages, of which the first is read" if count > 1 else ""
 
 
 def is_turned(path: Path) -> bool:
     """Whether EXIF rotates or mirrors an image, by the header; False where Pillow cannot read it."""
     try:
-        with _opened(path) as image:
-            return orientation(image) in _TURNS
+        return header_of(path).is_turned
     except DataError:
         return False
-
-
-def orientation_of(path: Path) -> int:
-    """EXIF orientation by the header of a file, 1..8.
-
-    Raises:
-        DataError: missing, or not an image.
-    """
-    with _opened(path) as image:
-        return orientation(image)
 
 
 def is_more_than_8_bits(path: Path) -> bool:
@@ -158,7 +196,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         link = f" is a link to {path.readlink()}, which" if path.is_symlink() else ""
         raise DataError(f"{path}{link} does not exist") from None
     except UnidentifiedImageError:
-        raise DataError(f"{path} is not an image that Pillow can read{count_of_bands(path)}") from None
+        raise UnknownImageError(f"{path} is not an image that Pillow can read{count_of_bands(path)}") from None
     except (DataError, MemoryError):
         raise
     except Exception as cause:  # decoders raise many types for a damaged file
@@ -178,13 +216,24 @@ def read_image(path: Path, pixel_limit: int = PIXEL_LIMIT, reading: ImageReading
     """
     if reading.bands is not None or path.suffix.lower() == ".npy":
         return eight_bits(read_bands(path, pixel_limit, reading.bands), reading, path)
-    with _opened(path) as image:
-        require_pixels(path, (image.height, image.width), pixel_limit)
-        if reading.value_range and is_16_bit_colour(image):
-            return eight_bits(read_bands(path, pixel_limit, (1, 2, 3)), reading, path)
-        require_all_bands(image, path)
-        image.load()
-        return as_rgb(image, reading, path)
+    try:
+        with _opened(path) as image:
+            require_pixels(path, (image.height, image.width), pixel_limit)
+            if not is_16_bit_colour(image):
+                require_all_bands(image, path)
+                image.load()
+                return as_rgb(image, reading, path)
+            if not has_raster(path):
+                if reading.value_range:
+                    raise DataError(_16_BITS.format(path))
+                image.load()
+                return as_rgb(image, reading, path)
+    except UnknownImageError:  # TIFFs of 16 bits in several bands, or of fractions
+        if raster_dtype(path) == "":
+            raise
+    raster = read_raster(path, pixel_limit)
+    require_pixels(path, (raster.values.shape[0], raster.values.shape[1]), pixel_limit)
+    return _turned(rgb_of_raster(raster, reading, path), path)
 
 
 @contextmanager
@@ -219,8 +268,8 @@ def read_bands(path: Path, pixel_limit: int, bands: Sequence[int] | None, *, of_
     suffix = path.suffix.lower()
     if suffix == ".npy":
         stored = array_values(path)
-    elif suffix in (".tif", ".tiff") and find_spec("rasterio") is not None:
-        stored = raster_values(path, pixel_limit)
+    elif has_raster(path) and (suffix in TIFF_SUFFIXES or _is_16_bit_file(path)):
+        stored = _turned(read_raster(path, pixel_limit).values, path)
     else:
         stored = _pillow_values(path, pixel_limit)
     height, width, count = stored.shape
@@ -241,10 +290,7 @@ def _pillow_values(path: Path, pixel_limit: int) -> np.ndarray:
     with _opened(path) as image:
         require_pixels(path, (image.height, image.width), pixel_limit)
         if is_16_bit_colour(image):
-            raise DataError(
-                f"{path} holds 16 bits in several bands, of which only 8 can be read here; expected a TIFF (extra "
-                "tiff) or a NumPy array"
-            )
+            raise DataError(_16_BITS.format(path))
         image.load()
         decoded = upright(image)
     if decoded.mode in ("P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB"):
@@ -267,12 +313,33 @@ def as_rgb(image: Image.Image, reading: ImageReading = AS_RGB, name: Path | str 
             values = values.astype(np.uint16)  # a PNG holds 16 bits at most; older Pillow widens them
         return eight_bits(values[..., None], reading, name)
     if image.has_transparency_data:
+        has_band = image.mode.endswith("A")  # a palette's transparency is one
         image = image.convert("RGBA")
-        if image_format == "TIFF":
+        if has_band:
             require_alpha(np.asarray(image)[..., 3], name)
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _is_16_bit_file(path: Path) -> bool:
+    try:
+        return header_of(path).many_bits
+    except DataError:
+        return False
+
+
+def _turned(values: np.ndarray, path: Path) -> np.ndarray:
+    """Values (H, W, C) that were read without regard to EXIF, rotated and mirrored as it says."""
+    try:
+        turn = header_of(path).orientation
+    except DataError:
+        return values
+    if turn >= 5:
+        values = values.swapaxes(0, 1)
+    down, right = turn in (3, 4, 7, 8), turn in (2, 3, 6, 7)
+    turned: np.ndarray = values[:: -1 if down else 1, :: -1 if right else 1]
+    return turned
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -290,7 +357,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def read_class_ids(path: Path, *, equal_channels: bool = False) -> ClassIds:
-    """Reads a label image that holds class ids: grey of up to 16 bits, or a palette's indices.
+    """Reads a label image of class ids, grey of up to 16 bits or a palette's indices, rotated as its EXIF says.
 
     Args:
         path: of the file.
@@ -309,15 +376,18 @@ def read_class_ids(path: Path, *, equal_channels: bool = False) -> ClassIds:
 
 def class_ids_of(image: Image.Image, path: Path, *, equal_channels: bool = False) -> ClassIds:
     """The class ids that a decoded label image holds; arguments, result and errors as `read_class_ids`."""
+    image = upright(image)
     if image.mode in ("L", "P", "1"):
         return np.array(image.convert("L") if image.mode == "1" else image)
+    if image.mode in ("LA", "PA"):  # with transparency, which says nothing of classes
+        return np.asarray(image)[..., 0].copy()
     if equal_channels and image.mode in ("RGB", "RGBA"):
         rgb = np.asarray(image)[..., :3]
         if (rgb == rgb[..., :1]).all():
             return rgb[..., 0].copy()
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I") or image.mode == "F":  # whole numbers, which some tools store as fractions
         values = np.asarray(image)
-        if values.min(initial=0) >= 0 and values.max(initial=0) <= HIGHEST_ID:
+        if (values == np.floor(values)).all() and values.min(initial=0) >= 0 and values.max(initial=0) <= HIGHEST_ID:
             return values.astype(np.uint8) if values.max(initial=0) <= VOID else values.astype(np.uint16)
     raise LabelError(
         f"{path} holds mode {image.mode} pixels; expected class ids 0..{HIGHEST_ID} as grey or palette "

@@ -73,6 +73,13 @@ class LabelFile:
             raise LabelError(f"colour {min(both)} is a class's and void's; give it one meaning")
 
     @property
+    def numbered_label_set(self) -> LabelSet:
+        """The label set with the ids of the label files; of several ids of a class the first."""
+        if self.kind != "ids" or not all(self.ids):
+            return self.label_set
+        return self.label_set.with_file_ids([ids[0] for ids in self.ids])
+
+    @property
     def id_table(self) -> dict[int, int]:
         """Id in the file -> class id or `VOID`."""
         classes = {i: class_id for class_id, ids in enumerate(self.ids) for i in ids}

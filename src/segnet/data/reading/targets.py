@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segnet.data.reading.images import ClassIds, is_turned, open_image, read_class_ids
+from segnet.data.reading.images import ClassIds, is_turned, open_image, read_class_ids, upright
 from segnet.data.sample import Dataset, Image8, Sample
 from segnet.errors import DataError, LabelError, ShapeError
 from segnet.labels import VOID, Colour
@@ -92,7 +92,7 @@ def read_colours_target(path: Path, ids: Mapping[Colour, int], *, snap: bool = F
         DataError: missing or broken.
         LabelError: a colour that `ids` does not have.
     """
-    return colours_to_target(np.asarray(open_image(path).convert("RGB")), ids, path, snap=snap)
+    return colours_to_target(np.asarray(upright(open_image(path)).convert("RGB")), ids, path, snap=snap)
 
 
 def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target_path: Path) -> Sample:

@@ -13,12 +13,20 @@ from typing import Protocol
 
 import numpy as np
 
-from segnet.data.reading.bands import AS_RGB, ImageReading, choose_bands, eight_bits, require_alpha, require_bands
+from segnet.data.reading.bands import (
+    AS_RGB,
+    ImageReading,
+    choose_bands,
+    eight_bits,
+    over_white,
+    require_alpha,
+    require_bands,
+)
 from segnet.data.reading.images import PIXEL_LIMIT, header_size_px, is_turned, read_image, require_pixels
+from segnet.data.reading.raster import TIFF_SUFFIXES, without_nodata
 from segnet.data.sample import Image8
 from segnet.errors import DataError
 
-TIFF_SUFFIXES = (".tif", ".tiff")
 _PREVIEW_PX = 256  # side of the small copy in which alpha is examined
 _CACHE_MB = 128  # cache of decoded strips; without a limit GDAL uses a share of the machine's memory
 
@@ -129,14 +137,13 @@ class TIFFWindows:
         if not self._has_alpha:
             return eight_bits(values, self._reading, self._path)
         colours = eight_bits(values[..., :-1], self._reading, self._path)  # (h, w, 3)
-        share = eight_bits(values[..., -1:], ImageReading(bands=(1,)), self._path).astype(np.uint16)  # 0..255
-        over_white: Image8 = ((colours * share + 255 * (255 - share) + 127) // 255).astype(np.uint8)
-        return over_white
+        alpha = eight_bits(values[..., -1:], ImageReading(bands=(1,)), self._path)[..., 0]  # (h, w)
+        return over_white(colours, alpha)
 
     def _values(self, bands: list[int] | int, **part: object) -> np.ndarray:
         with self._environment:
             values: np.ndarray = self._file.read(bands, **part)
-        return values
+        return without_nodata(values, self._file.nodata)
 
 
 def open_windows(path: Path, pixel_limit: int = PIXEL_LIMIT, reading: ImageReading = AS_RGB) -> Windows:

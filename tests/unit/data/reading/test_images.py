@@ -1,3 +1,5 @@
+import warnings
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -6,7 +8,9 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from segnet.data.reading.bands import ImageReading
-from segnet.data.reading.images import header_size_px, read_class_ids, read_image
+from segnet.data.reading.images import header_of, header_size_px, is_more_than_8_bits, read_class_ids, read_image
+from segnet.data.reading.windows import open_windows
+from segnet.data.value_range import measure_values
 from segnet.errors import DataError, LabelError
 from segnet.io.png import PNGRows
 
@@ -172,3 +176,81 @@ def test_class_ids_from_16_bits_and_from_equal_channels(tmp_path: Path) -> None:
 def test_class_ids_want_ids(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="mode RGB"):
         read_class_ids(save(tmp_path / "c.png", Image.fromarray(RGB)))
+
+
+def raster(path: Path, bands: np.ndarray, **options: object) -> Path:
+    """A TIFF or PNG by rasterio; bands (C, H, W)."""
+    rasterio = pytest.importorskip("rasterio")
+    count, height, width = bands.shape
+    driver = "PNG" if path.suffix == ".png" else "GTiff"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no georeference
+        with rasterio.open(
+            path, "w", driver=driver, width=width, height=height, count=count, dtype=bands.dtype, **options
+        ) as file:
+            file.write(bands)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_colours_of_16_bits_keep_all_of_them(suffix: str, tmp_path: Path) -> None:
+    bands = np.array([[[0, 4095]], [[2000, 100]], [[300, 9]]], np.uint16)
+    path = raster(tmp_path / f"p.{suffix}", bands, **({} if suffix == "png" else {"photometric": "RGB"}))
+    assert read_image(path).tolist() == [[[0, 8, 1], [16, 0, 0]]]
+    assert read_image(path, reading=ImageReading((0, 4080))).tolist() == [[[0, 125, 19], [255, 6, 1]]]
+    assert header_of(path).many_bits if suffix == "png" else True
+    assert is_more_than_8_bits(path)
+
+
+def test_exif_turns_16_bits_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    values = np.arange(18, dtype=np.uint16).reshape(3, 2, 3) * 3000
+    path = raster(tmp_path / "p.png", values)
+    with Image.open(path) as image:
+        for turn in range(1, 9):
+            exif[ExifTags.Base.Orientation] = turn
+            turned = ImageOps.exif_transpose(image)
+            expected = Image.fromarray((np.moveaxis(values, 0, 2) // 257).astype(np.uint8))
+            expected.getexif()[ExifTags.Base.Orientation] = turn
+            expected = ImageOps.exif_transpose(expected)
+            data = path.read_bytes()
+            body = exif.tobytes().removeprefix(b"Exif\0\0")
+            chunk = len(body).to_bytes(4, "big") + b"eXIf" + body + zlib.crc32(b"eXIf" + body).to_bytes(4, "big")
+            other = tmp_path / f"t{turn}.png"
+            other.write_bytes(data[:33] + chunk + data[33:])
+            assert np.abs(read_image(other).astype(int) - np.asarray(expected)).max() <= 1
+            assert turned is not None
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("float32", -9999), ("int16", -9999), ("uint16", 65535)])
+def test_pixels_without_data_are_black_and_decide_nothing(dtype: str, nodata: int, tmp_path: Path) -> None:
+    bands = np.array([[[nodata, 1000, 2000]]] * 3, dtype)
+    path = raster(tmp_path / "p.tif", bands, photometric="RGB", nodata=nodata)
+    values = measure_values([path])
+    assert values is not None and values.highest == 2000 and values.lowest >= 0
+    reading = ImageReading((0, 2000))
+    assert read_image(path, reading=reading)[0, :, 0].tolist() == [0, 128, 255]
+    assert open_windows(path, reading=reading).read(0, 0, 1, 3)[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_bands_that_are_no_colours_are_not_guessed(tmp_path: Path) -> None:
+    bands = np.full((3, 2, 2), 500, np.uint16)
+    for count, options in ((3, {}), (4, {}), (4, {"photometric": "RGB", "alpha": "YES"})):
+        path = raster(tmp_path / "p.tif", np.concatenate([bands, bands])[:count], **options)
+        with pytest.raises(DataError, match=r"Choose the bands: .*--bands in prediction"):
+            read_image(path)
+        assert read_image(path, reading=ImageReading((0, 1000), (1, 2))).tolist() == [[[128, 128]] * 2] * 2
+
+
+def test_transparency_of_16_bits_is_laid_on_white(tmp_path: Path) -> None:
+    bands = np.array([[[65535, 65535]], [[0, 0]], [[0, 0]], [[65535, 0]]], np.uint16)
+    assert read_image(raster(tmp_path / "p.png", bands)).tolist() == [[[255, 0, 0], [255, 255, 255]]]
+
+
+def test_class_ids_with_transparency_and_as_fractions(tmp_path: Path) -> None:
+    ids = np.array([[0, 3, 11]], np.uint8)
+    path = save(tmp_path / "a.png", Image.fromarray(ids).convert("LA"))
+    assert np.array_equal(read_class_ids(path), ids)
+    assert np.array_equal(read_class_ids(save(tmp_path / "f.tif", Image.fromarray(ids.astype(np.float32)))), ids)
+    with pytest.raises(LabelError, match="mode F"):
+        read_class_ids(save(tmp_path / "h.tif", Image.fromarray(ids.astype(np.float32) / 2)))
