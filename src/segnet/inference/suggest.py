@@ -244,6 +244,6 @@ def _why(one: Judged, ranks: tuple[float, float], distance: float, near: str) ->
         f"borders change by {one.disagreement:.2f} when mirrored, not less than in {100 * ranks[1]:.0f} %",
     ]
     if near:
-        how = "unlike" if distance >= 1 else "somewhat like" if distance >= 0.5 else "like"
+        how = "unlike" if distance >= 0.75 else "somewhat like" if distance >= 0.4 else "like"
         words.append(f"{how} {near}, the nearest that is labelled or chosen ({distance:.2f} of the usual distance)")
     return "; ".join(words)

@@ -36,11 +36,11 @@ class Threshold(nn.Module):
 
 
 def predictor(lean: float = 0.0) -> Predictor:
-    return Predictor(Threshold(lean), TWO, backend="eager", device="cpu", precision="float32")
+    return Predictor(Threshold(lean), TWO, device="cpu", precision="float32")
 
 
 def save(path: Path, values: np.ndarray) -> Path:
-    Image.fromarray(np.repeat(values[..., None], 3, 2).astype(np.uint8)).save(path)
+    Image.fromarray(values.astype(np.uint8)).save(path)
     return path
 
 
@@ -101,7 +101,7 @@ def test_what_is_like_a_labelled_image_is_worth_less() -> None:
 def test_the_list_as_csv_and_json(tmp_path: Path) -> None:
     chosen = suggest([one("a, b", 0.5, 0.1, 0), one("c", 0.6, 0.2, 1)], 2)
     write_suggestions(tmp_path / "l.csv", chosen)
-    rows = list(csv.DictReader((tmp_path / "l.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "l.csv").read_text().splitlines()))
     assert [(r["rank"], r["image"], r["nearest"], r["distance"]) for r in rows] == [
         ("1", "c", "", ""),
         ("2", "a, b", "c", "1.0"),
@@ -119,4 +119,4 @@ def test_nothing_to_choose_from() -> None:
 
 def test_a_model_without_a_classifier() -> None:
     with pytest.raises(ConfigError, match="Conv2d has no module `classifier`"):
-        judge(Predictor(nn.Conv2d(3, 2, 1), TWO, backend="eager", device="cpu"), [])
+        judge(Predictor(nn.Conv2d(3, 2, 1), TWO, device="cpu"), [])
