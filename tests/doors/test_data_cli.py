@@ -32,7 +32,7 @@ def test_import_check_train_and_predict_are_four_commands(
     assert re.search(r"\d images: ok", out)
     code, out, err = run("train", "--data", "mine", "--set", "train.epochs=1", "--set", "data.workers=0")
     assert (code, err) == (0, "")
-    assert "model: segnet-basic, begun from the weights segnet-basic-camvid; keeps what it knows of " in out
+    assert "model: segnet-basic, started from the weights segnet-basic-camvid; keeps what it learnt of " in out
     assert f"({CAMVID_11.num_classes} of {CAMVID_11.num_classes} classes)" in out
     assert 'start = "segnet-basic-camvid"' in (tmp_path / "runs" / "mine" / "config.toml").read_text()
     code, out, _ = run("predict", "mine/images", "--weights", "runs/mine/best.safetensors", "--out", "predictions")

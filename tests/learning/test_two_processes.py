@@ -75,7 +75,7 @@ def interrupted(tiny_camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_ctrl_c_saves_the_step_in_hand_and_ends_both(interrupted: tuple[Path, int, str, str]) -> None:
     _, step, output, _ = interrupted
     assert 0 < step < 15, output
-    assert re.findall(r"at step (\d+) of 15; the same command with --resume goes on", output) == [str(step)]
+    assert re.findall(r"at step (\d+) of 15; the same command with --resume continues", output) == [str(step)]
 
 
 def test_two_processes_learn_what_one_learns(

@@ -34,7 +34,7 @@ def predict(
     sources: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of images.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
     weights: WeightsOption = "segnet-basic-camvid",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the class colours in the overlay.")] = 0.5,
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the class colours in the overlay.")] = 0.5,
     probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
     confidence: Annotated[bool, typer.Option(help="Also NAME-confidence.png: white is sure, black is not.")] = False,
     uncertainty: Annotated[
@@ -44,9 +44,14 @@ def predict(
     memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Pixels to which larger images are brought for the model; 0 leaves them.")
-    ] = 0,
-    max_megapixels: Annotated[float, typer.Option(help="Of an image; a small file can unfold to gigabytes.")] = 250,
+        int | None,
+        typer.Option(
+            min=0, help="Resize larger images to this longest side in pixels; 0 never resizes; default: as in training."
+        ),
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Size limit of an image; a small file can expand to gigabytes.")
+    ] = 250,
     bands: Annotated[
         str, typer.Option(help="Bands of the files for the model's channels, such as 4,3,2; default: as in training.")
     ] = "",
@@ -57,9 +62,9 @@ def predict(
         str,
         typer.Option(help="In classes PNGs: files (as in the label files of the training), or classes (0 to K-1)."),
     ] = "files",
-    frames: Annotated[bool, typer.Option("--frames", help="Of a video, also each frame's classes as PNG.")] = False,
+    frames: Annotated[bool, typer.Option("--frames", help="For a video: also each frame's classes as PNG.")] = False,
     smoothing: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Of a video: share of the last frames in the probabilities.")
+        float, typer.Option(min=0, max=0.99, help="For a video: share of earlier frames in the probabilities.")
     ] = 0,
     tta: TTAOption = "",
     crf_file: CRFOption = None,
@@ -68,7 +73,7 @@ def predict(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Segment images and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each image,
-    NAME-overlay.mp4 for each video (.mkv where its sound wants one).
+    NAME-overlay.mp4 for each video (.mkv if only that can hold the audio).
 
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
@@ -104,7 +109,7 @@ def predict(
         device=device_name(device),
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
-        longest_side_px=longest_side or None,
+        longest_side_px=longest_side,
         tta=tta,
         reading=image_reading(bands, value_range),
     )

@@ -40,7 +40,7 @@ class PruneSettings:
         budget: what may stay at the end.
         rounds: removals, each followed by training.
         steps: of training after each removal; 0 does not train.
-        images: training images that the importance of channels is measured on, in each round anew.
+        images: training images that the importance of channels is measured on, in each round.
         multiple: widths stay multiples of this where they were at least as large.
         size_px: (height, width) of the image that multiplications are counted for.
     """
@@ -229,10 +229,10 @@ def _require_fit(weights: str | Path, card: WeightsCard, train_set: Dataset) -> 
 
 
 def _begin(run: Path, *, resume: bool, fingerprint: str) -> None:
-    """Notes what the run was begun with, or checks that it is what is to go on."""
+    """Stores what the run starts from, or checks that a resumed run has the same."""
     noted = run / "settings.toml"
     if noted.exists() and not resume:
-        raise ConfigError(f"{run} holds a run already; add --resume to go on with it, or name another --out or --run")
+        raise ConfigError(f"{run} holds a run already; add --resume to continue it, or name another --out or --run")
     if resume and not noted.exists():
         raise ConfigError(f"no run to go on with in {run}; start without --resume")
     if resume and noted.read_text(encoding="utf-8") != fingerprint:

@@ -46,7 +46,7 @@ def quantise(
         scored: labelled dataset to score the float32 and the int8 model on.
         out: the file to write, `.safetensors`.
         num_images: number of calibration images, spread evenly over the dataset.
-        num_scored: number of images to score on, likewise; None uses all.
+        num_scored: number of images to score on, spread in the same way; None uses all.
         max_loss_points: largest loss of mean IoU allowed, in percentage points.
 
     Returns:

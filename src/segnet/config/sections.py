@@ -33,17 +33,20 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """Which images."""
+    """The images of a run and how they are read."""
 
     path: str = "street"
-    """Folder of the dataset; `street` is the embedded drawn scenes."""
+    """Folder of the dataset; `street` selects the built-in drawn scenes."""
     format: Literal["auto", "camvid", "camvid32", "folder", "street", "sunrgbd", "voc", "cityscapes"] = "auto"
     """Layout of the folder; `auto` detects it."""
     bands: tuple[int, ...] | None = None
     """Bands of the image files, counted from 1, in the order of the model's channels; none reads RGB. The model gets as
     many input channels."""
     value_range: tuple[float, float] | None = None
-    """Stored values that become 0 and 255, for images of more than 8 bits; none takes the bit depth."""
+    """Stored values that become 0 and 255, for images of more than 8 bits; none uses the range of the bit depth."""
+    longest_side_px: int | None = Field(None, ge=16)
+    """Larger images are resized to this longest side, in training and by whatever predicts with the weights; none
+    leaves them. Scores are those of predictions resized back."""
     train_split: str = "train"
     """Name of the split to train on."""
     val_split: str = "val"
@@ -53,25 +56,25 @@ class DataSettings(Section):
 
 
 class Augmentation(Section):
-    """Random changes of a training sample, image and target alike. The defaults do nothing, as in the paper.
+    """Random changes of a training sample, image and target alike. The defaults change nothing, as in the paper.
 
     Every draw is seeded by (seed, epoch, index of the image). Geometry moves image and target together: the image is
-    resampled bilinearly, the target by nearest neighbour, and where there is no image the target is `VOID`. Settings
-    act in the order below.
+    resampled bilinearly, the target by nearest neighbour, and outside the image the target is `VOID`. Settings
+    apply in the order below.
     """
 
     rotate_degrees: float = Field(0.0, ge=0, le=180)
-    """Largest angle of rotation about the centre, either way, in degrees."""
+    """Largest angle of rotation about the centre, in either direction, in degrees."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Lowest and highest factor of resizing, drawn log-uniformly; other than (1, 1) needs `crop_px`."""
     crop_px: tuple[int, int] | None = None
     """(height, width) of a random crop in pixels; padding is grey and `VOID`. None keeps images whole."""
     rare_class_crop: float = Field(0.0, ge=0, le=1)
-    """Share of the crops that contain a pixel of a class drawn evenly from those in the image; needs `crop_px`."""
+    """Share of the crops that contain a pixel of a class chosen uniformly from those in the image; needs `crop_px`."""
     flip: bool = False
-    """Mirror left and right, half of the time."""
+    """Mirror left and right, with probability 1/2."""
     flip_vertical: bool = False
-    """Mirror top and bottom, half of the time."""
+    """Mirror top and bottom, with probability 1/2."""
     cutmix: float = Field(0.0, ge=0, le=1)
     """Share of the samples in which a rectangle is replaced by that of another sample."""
     classmix: float = Field(0.0, ge=0, le=1)
@@ -83,11 +86,11 @@ class Augmentation(Section):
     saturation: float = Field(0.0, ge=0, lt=1)
     """Differences from each pixel's grey value are multiplied by 1 +- this."""
     tint: float = Field(0.0, ge=0, lt=1)
-    """Each channel is multiplied by its own 1 +- this, as another white balance would."""
+    """Each channel is multiplied by its own 1 +- this, as by another white balance."""
     gamma: float = Field(0.0, ge=0)
     """Values in [0, 1] are raised to a power between 1 / (1 + this) and 1 + this, drawn log-uniformly."""
     shadow: float = Field(0.0, ge=0, lt=1)
-    """Largest share of light that a shadow with a straight edge takes, half of the time."""
+    """Largest share of light that a shadow with a straight edge removes, with probability 1/2."""
     blur_px: float = Field(0.0, ge=0)
     """Largest standard deviation of a Gaussian blur, in pixels."""
     noise: float = Field(0.0, ge=0, lt=1)
@@ -112,19 +115,19 @@ class Augmentation(Section):
 
 
 class ModelSettings(Section):
-    """Which model, and where its weights begin."""
+    """The model and its initial weights."""
 
     name: str = "segnet-basic"
     """A key of `segnet.models.MODELS`."""
     normalisation: Literal["mean_std", "caffe_bgr", "raw_bgr", "lrn", "lcn"] | None = None
-    """Of the input; none takes the model's own."""
+    """Input normalisation; none uses the model's default."""
     init: Literal["he", "tent"] = "he"
-    """Of weights that are not loaded: `he` draws them all, as the paper does; `tent` lets each decoder convolution
-    begin as a tent filter on its own channel, which learns much faster (docs/decoder-start.md)."""
+    """Initialisation of weights that are not loaded: `he` is random, as in the paper; `tent` lets each decoder
+    convolution start as a tent filter on its own channel, which learns much faster (docs/decoder-start.md)."""
     conv_bias: bool = False
-    """A bias in each convolution before BN, as the released prototxts have; the paper says none."""
+    """A bias in each convolution before BN, as the released prototxts have; the paper has none."""
     bn_eps: float | None = Field(None, gt=0)
-    """Added to the variance in batch normalisation; none takes the model's own. The authors' Caffe has 1e-9."""
+    """Added to the variance in batch normalisation; none uses the model's default. The authors' Caffe has 1e-9."""
     bn_shift: float = 0.0
     """Initial shift of batch normalisation; the released prototxts have 0.001."""
     vgg16: str = ""
@@ -136,11 +139,11 @@ class ModelSettings(Section):
     carry_first_layer: bool = False
     """Accept `start` weights of another number of channels: the first layer's filters are repeated and scaled."""
     licence: str = ""
-    """Of the weights, written into their file."""
+    """Licence of the weights, written into their file."""
 
 
 class LossSettings(Section):
-    """The loss: weighted cross entropy (or its focal form) plus, where a factor is given, further terms."""
+    """The loss: weighted cross entropy (or its focal form) plus further terms whose factor is above 0."""
 
     class_weights: Literal["none", "median_frequency", "median_frequency_void", "sqrt_median_frequency"] = "none"
     """Median-frequency balancing; `_void` counts void as a class in the median, as the authors' prototxt does; `sqrt_`
@@ -158,59 +161,59 @@ class LossSettings(Section):
     temperature: float = Field(1.0, gt=0)
     """Of the distillation: logits of both are divided by it, so that above 1 unlikely classes count more."""
     stride_px: int = Field(1, ge=1)
-    """Compare every so many pixels in both directions only. 8 is DeepLab's loss at the resolution of its scores, since
-    `deeplab-largefov` puts score i at pixel 8i."""
+    """Stride of the pixels that are compared, in both directions. 8 is DeepLab's loss at the resolution of its scores,
+    since `deeplab-largefov` puts score i at pixel 8i."""
 
 
 class TrainSettings(Section):
-    """How training goes."""
+    """The training loop."""
 
     epochs: int = Field(10, ge=1)
     """Passes over the training images. A run may be resumed with more."""
     max_steps: int = Field(0, ge=0)
-    """Steps after which the run ends, if that comes before `epochs`; 0 for no limit. A run may be resumed with more."""
+    """Steps after which the run ends, if that is before `epochs`; 0 for no limit. A run may be resumed with more."""
     batch_size: int = Field(4, ge=1)
-    """Images per forward pass, of all processes together; their number must divide it."""
+    """Images per forward pass, over all processes; must be divisible by their number."""
     accumulate: int = Field(1, ge=1)
     """Forward and backward passes per step: a step learns from `batch_size` x `accumulate` images."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum, or AdamW."""
     lr: float = Field(0.1, gt=0)
-    """Learning rate at its highest."""
+    """Highest learning rate."""
     encoder_lr_factor: float = Field(1.0, ge=0)
-    """The model's submodule `encoder` learns at `lr` times this; below 1 where it starts from ImageNet."""
+    """The model's submodule `encoder` learns at `lr` times this; below 1 if it starts from ImageNet."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Of SGD."""
+    """Momentum of SGD."""
     bias_lr_factor: float = Field(1.0, ge=0)
     """Biases of convolutions learn at `lr` times this; 2 in the released prototxts."""
     weight_decay: float = Field(5e-4, ge=0)
-    """Of what `decay_on` names; never on the biases of convolutions."""
+    """Weight decay of the parameters that `decay_on` names; never of the biases of convolutions."""
     decay_on: Literal["filters", "filters_and_bn_scale", "filters_and_bn"] = "filters"
-    """What `weight_decay` acts on. In the released prototxts BN's scale decays too (SegNet), or scale and shift
-    (SegNet-Basic)."""
+    """The parameters that `weight_decay` acts on. In the released prototxts BN's scale decays too (SegNet), or scale
+    and shift (SegNet-Basic)."""
     clip_grad_norm: float = Field(0.0, ge=0)
-    """Gradients are scaled down to this norm, over all parameters together, when theirs is larger; 0 for no limit."""
+    """Gradients are scaled down to this norm (of all parameters together) if theirs is larger; 0 for no limit."""
     schedule: Literal["constant", "poly", "cosine"] = "constant"
-    """How the learning rate falls over the run."""
+    """How the learning rate decreases over the run."""
     warmup: float = Field(0.0, ge=0, lt=1)
     """Share of the run in which the learning rate rises from zero."""
     average: float = Field(0.0, ge=0, lt=1)
-    """Decay per step of an exponential moving average of the weights, which is then what is evaluated; 0 for none."""
+    """Decay per step of an exponential moving average of the weights, which is then evaluated and kept; 0 for none."""
     teacher: str = ""
     """Weights to learn from beside the labels (distillation): a name or a file, of any model for the same classes.
     Empty for none."""
     precision: PrecisionName = "auto"
-    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it, else float32. float16 is for GPUs
-    without bfloat16, and slow on a CPU. Weights stay in float32."""
+    """Precision of the arithmetic; `auto` uses bfloat16 where the machine is faster in it, else float32. float16 is for
+    GPUs without bfloat16, and slow on a CPU. Weights stay in float32."""
     device: DeviceName = "auto"
-    """`auto` takes a GPU where there is one."""
+    """`auto` uses a GPU if there is one."""
     low_memory: bool = False
     """Keep one feature map per convolution and recompute the others in the backward pass: less memory, the same
     gradients within rounding."""
     evaluate_every: int = Field(1, ge=0)
     """Epochs between evaluations; the last step is always evaluated. 0 never evaluates and keeps the last weights."""
     early_stopping: int = Field(0, ge=0)
-    """Stop after so many evaluations without a better score; 0 never stops early."""
+    """Stop after this many evaluations without a better score; 0 never stops early."""
     statistics_pass: Literal["never", "last", "every"] = "never"
     """Recompute BN's statistics by a pass over the training images without augmentation: before `every` evaluation, as
     the paper does, or once after the `last` step, where the weights with the better score are kept."""
@@ -227,7 +230,7 @@ class TrainSettings(Section):
     mlflow: str = ""
     """Experiment of MLflow to log to; needs the extra `mlflow`. Empty for none."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Of weights, order, augmentation and dropout."""
+    """Seed of weights, order, augmentation and dropout."""
 
     @field_validator("statistics_pass", mode="before")
     @classmethod
@@ -240,35 +243,35 @@ class AutoencoderSettings(Section):
     """The model that learns without labels: `models/autoencoder.py`."""
 
     normalisation: Literal["lcn", "mean_std"] = "lcn"
-    """Of the input, and so of what is reconstructed; the model that starts from it must have the same. Those that give
-    values up to 255 are not among them: tanh is flat there."""
+    """Input normalisation, and so of the reconstruction; a model that starts from it must have the same. Those that
+    give values up to 255 are not among them: tanh is flat there."""
     licence: str = ""
-    """Of the weights, written into their file."""
+    """Licence of the weights, written into their file."""
 
 
 class ReconstructionSettings(Section):
-    """How training without labels goes."""
+    """The training loop without labels."""
 
     layerwise: bool = True
     """Train one stage after the other, each reconstructing its input; else all stages at once."""
     epochs: int = Field(5, ge=1)
-    """Passes over the images, for each stage anew when layer by layer."""
+    """Passes over the images; per stage if layer by layer."""
     batch_size: int = Field(4, ge=1)
     """Images per step."""
     lr: float = Field(1e-3, gt=0)
-    """Learning rate of AdamW at its highest, for each stage anew when layer by layer."""
+    """Highest learning rate of AdamW; per stage if layer by layer."""
     weight_decay: float = Field(0.0, ge=0)
-    """Of AdamW, on all parameters."""
+    """Weight decay of AdamW, on all parameters."""
     schedule: Literal["constant", "poly", "cosine"] = "cosine"
-    """How the learning rate falls."""
+    """How the learning rate decreases."""
     warmup: float = Field(0.1, ge=0, lt=1)
     """Share of the steps in which the learning rate rises from zero."""
     precision: PrecisionName = "auto"
-    """Of the arithmetic; `auto` takes bfloat16 where the machine is faster in it, else float32. float16 is for GPUs
-    without bfloat16, and slow on a CPU. Weights stay in float32."""
+    """Precision of the arithmetic; `auto` uses bfloat16 where the machine is faster in it, else float32. float16 is for
+    GPUs without bfloat16, and slow on a CPU. Weights stay in float32."""
     device: DeviceName = "auto"
-    """`auto` takes a GPU where there is one."""
+    """`auto` uses a GPU if there is one."""
     checkpoint_every: int = Field(200, ge=1)
     """Steps between checkpoints; there is one after each epoch too."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Of weights, order and augmentation."""
+    """Seed of weights, order and augmentation."""

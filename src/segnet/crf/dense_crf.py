@@ -53,7 +53,7 @@ class CRFParameters:
     Args:
         smoothness_weight: w_s, at least 0; in nats for a pixel whose whole neighbourhood is of another class.
         smoothness_px: s, standard deviation in pixels.
-        appearance_weight: w_a, at least 0; in nats, likewise.
+        appearance_weight: w_a, at least 0; in nats, as above.
         appearance_px: t, standard deviation in pixels.
         appearance_rgb: r, standard deviation in steps of 0..255, the same for red, green and blue.
         iterations: of mean field, at least 1.

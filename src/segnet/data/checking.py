@@ -101,7 +101,7 @@ class Check:
 
 
 def check(dataset: Dataset, *, is_train: bool = True) -> Check:
-    """Reads every sample and notes what is wrong; goes on over files that are missing or broken.
+    """Reads every sample and notes what is wrong; continues after files that are missing or broken.
 
     Args:
         dataset: may be empty; opened with `allow_missing`, else a missing file is refused there already.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segnet.data.datasets.layout import all_folders, find_labels, images_in
-from segnet.data.label_survey import PHOTOGRAPH, LabelSurvey, survey_labels
+from segnet.data.label_survey import NOT_A_LABEL, LabelSurvey, survey_labels
 from segnet.data.names_file import Named, find_names
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_toml
 from segnet.errors import ConfigError, DataError, LabelError
@@ -160,7 +160,8 @@ def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], sn
     if len(decision.classes) > VOID:
         raise LabelError(
             f"{len(decision.classes)} different {survey.kind} in {survey.num_files} label images; at most {VOID} "
-            f"classes can be trained. {PHOTOGRAPH} If they are ids of instances: write the ids of their classes instead"
+            f"classes can be trained. {NOT_A_LABEL} If they are ids of instances, "
+            "write the ids of their classes instead"
         )
     # A mask of two values raises no doubt: both are classes.
     if VOID in decision.classes and survey.kind == "ids" and len(decision.classes) > 2:
@@ -209,7 +210,7 @@ def _require_snap(survey: LabelSurvey, smoothed: Sequence[int], snap: bool) -> N
     share = sum(survey.values[value].pixels for value in smoothed) / survey.num_pixels
     if share > 0.5 or len(smoothed) == len(survey.values):
         example = survey.values[smoothed[0]].example
-        raise LabelError(f"{example}: {len(smoothed)} different {survey.kind}, mostly without a region. {PHOTOGRAPH}")
+        raise LabelError(f"{example}: {len(smoothed)} different {survey.kind}, mostly without a region. {NOT_A_LABEL}")
     if snap:
         return
     files = list(dict.fromkeys(survey.values[value].example for value in smoothed))

@@ -18,7 +18,7 @@ _SMALL_PX = 8  # below this side a label image is too small to tell regions from
 _MOST_VALUES = 20_000  # different values in a whole dataset, above which it cannot be one of labels
 _LOSSY = ("JPEG", "JPEG2000", "MPO")
 _BETWEEN_SHARE = 0.8  # of its pixels, for a value to count as one that smoothing made
-_FEWEST_SMOOTHED = 3  # different values: one or two may be thin classes that lie between two others by chance
+_FEWEST_SMOOTHED = 3  # different values: one or two may be thin classes that lie between two others at random
 
 
 @dataclass
@@ -98,7 +98,7 @@ def survey_labels(paths: Iterable[Path], *, as_colours: bool = False) -> LabelSu
         if _add(survey, path, as_colours):
             suspicious.append(path)
         if len(survey.values) > _MOST_VALUES:
-            raise LabelError(f"{path}: more than {_MOST_VALUES} different colours up to here. {PHOTOGRAPH}")
+            raise LabelError(f"{path}: more than {_MOST_VALUES} different colours up to here. {NOT_A_LABEL}")
     if "colours" in survey.of_kind:
         if "ids" in survey.of_kind:
             raise LabelError(
@@ -113,7 +113,7 @@ def survey_labels(paths: Iterable[Path], *, as_colours: bool = False) -> LabelSu
     return survey
 
 
-PHOTOGRAPH = "Is it a photograph, or a label that was saved as JPEG or resized with smoothing?"
+NOT_A_LABEL = "Is it no label, or one saved as JPEG or resized with smoothing?"
 _GREY_CODES = 65535  # ids of grey files are below; codes of RGB grey (v, v, v) are above, but for black
 
 

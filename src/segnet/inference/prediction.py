@@ -26,9 +26,9 @@ class Prediction:
         image: the image that was given to the model, RGB uint8 (H, W, 3); for a model of other channels (H, W, C).
         classes: class ids, uint8 (H, W).
         label_set: of the class ids.
-        confidence: probability of the class that was chosen, float32 (H, W) in [0, 1], where asked for.
-        probability: of every class, float16 (K, H, W), where asked for.
-        uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), where asked for.
+        confidence: probability of the predicted class, float32 (H, W) in [0, 1], if requested.
+        probability: of every class, float16 (K, H, W), if requested.
+        uncertainty: `variance`, `entropy` and `mutual_information`, each float32 (H, W), if requested.
     """
 
     image: Image8
@@ -66,7 +66,7 @@ class Prediction:
         return {self.label_set.names[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable") if counts[i]}
 
     def overlay(self, opacity: float = 0.5) -> Image.Image:
-        """The image with class colours laid over it and a legend of its classes below."""
+        """The image with class colours drawn over it and a legend of its classes below."""
         coloured = palette.overlay(self.rgb, self.classes, self.label_set, opacity)
         present = np.unique(self.classes).tolist()
         return Image.fromarray(palette.with_legend(coloured, self.label_set, present))

@@ -61,7 +61,7 @@ class TestTimeAugmentation:
         return len(self.scales) * (1 + self.flip)
 
     def probability(self, logits_of: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
-        """The mean of the softmax over all views, each brought back to the image's size and direction.
+        """The mean of the softmax over all views, each transformed back to the image's size and orientation.
 
         Args:
             logits_of: images -> logits (N, K, h, w) at their size, on any device.

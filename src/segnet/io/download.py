@@ -28,7 +28,7 @@ _AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}  # and all o
 def download(url: str, path: Path, sha256: str) -> None:
     """Downloads published weights to `path`, whole and with the expected hash, or not at all.
 
-    A transfer that breaks off goes on from the byte it had reached, where the server can do that; a busy server is
+    An interrupted transfer resumes from the byte it had reached, where the server can do that; a busy server is
     asked again. A terminal shows how far it is.
 
     Args:

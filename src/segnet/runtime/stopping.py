@@ -1,9 +1,9 @@
-"""Stops a prediction between its parts: each band, tile and sample asks whether to go on.
+"""Stops a prediction between its parts: each band, tile and sample asks whether to continue.
 
 A thread cannot be stopped from outside, and one prediction may take minutes. Whoever runs it says when it is no longer
-wanted; the parts ask at their beginning, and the exception leaves the prediction as any other does.
+needed; the parts ask when they start, and the exception leaves the prediction as any other does.
 
-    with stop_when(check):      check() raises when the prediction is no longer wanted
+    with stop_when(check):      check() raises when the prediction is no longer needed
         predictor(image)
 """
 
@@ -29,7 +29,7 @@ def stop_when(check: Callable[[], None]) -> Iterator[None]:
 
 
 def go_on() -> None:
-    """Asks whether to go on; called by bands, tiles and samples.
+    """Asks whether to continue; called by bands, tiles and samples.
 
     Raises:
         Exception: whatever the check of `stop_when` raises.

@@ -1,4 +1,4 @@
-"""A prediction -> the form that was asked for: JSON summary, index PNG, overlay PNG, or probabilities."""
+"""A prediction -> the requested form: JSON summary, index PNG, overlay PNG, or probabilities."""
 
 import base64
 from collections.abc import Iterable

@@ -61,7 +61,7 @@ def run_service(command: Command, say: Callable[..., None]) -> None:
         models: dict[str, Loaded] = {}
         assets: dict[str, Asset] = {}
         failure: list[BaseException] = []
-        warming: list[asyncio.Future[None]] = []  # a task that nobody holds may vanish
+        warming: list[asyncio.Future[None]] = []  # a task without a reference may be collected
         scheme, host = "https" if command.tls else "http", f"[{command.host}]" if ":" in command.host else command.host
         address = f"{scheme}://{host}:{listener.getsockname()[1]}"
 

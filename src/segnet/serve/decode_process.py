@@ -19,7 +19,7 @@ from segnet.serve.refusal import RefusalError
 LENGTH = struct.Struct(">Q")
 SIZE = struct.Struct(">II")
 IMAGE, REFUSAL = b"I", b"R"
-_MEMORY_BYTES = 2 * 2**30  # 40 megapixels of 16-bit RGBA and their copies; a decoder that wants more is stopped
+_MEMORY_BYTES = 2 * 2**30  # 40 megapixels of 16-bit RGBA and their copies; a decoder that needs more is stopped
 
 
 def request(limits: ImageLimits, data: bytes) -> bytes:

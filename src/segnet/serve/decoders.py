@@ -1,7 +1,7 @@
 """A small pool of processes that decode images; one that takes too long is killed.
 
 A decoder cannot be trusted with time: 29 KB of progressive JPEG can take seconds, and no thread can be stopped. The
-deadline therefore holds for every format, also for those whose weakness nobody knows yet.
+deadline therefore holds for every format, also for those with unknown weaknesses.
 """
 
 import asyncio

@@ -75,7 +75,7 @@ def decode_image(data: bytes, limits: ImageLimits) -> Image8:
 
 def broken_image(got: str) -> RefusalError:
     """400: the file begins like an image and cannot be decoded."""
-    do = "save the image anew and send it again"
+    do = "save the image again and send that file"
     return RefusalError(HTTPStatus.BAD_REQUEST, "broken_image", f"{_EXPECTED}, whole", got, do)
 
 

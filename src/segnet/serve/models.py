@@ -47,7 +47,7 @@ def load_models(
     """Loads every model and runs it once, so that the first request does not wait for it.
 
     Args:
-        weights: names of weights that ship, or paths; a path is asked for by its stem, or by more of the path where
+        weights: names of weights that ship, or paths; a path is requested by its stem, or by more of the path where
             stems are equal.
         backend: as for `Predictor`, as are the following.
         device: where they run.

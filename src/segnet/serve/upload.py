@@ -89,7 +89,7 @@ async def _read_body(request: Request, limits: Limits, budget: ByteBudget, body:
 
 
 def disconnected() -> RefusalError:
-    """The client has closed the connection; nobody reads this, but it is counted."""
+    """The client has closed the connection; the answer is not read, but it is counted."""
     return RefusalError(
         HTTPStatus.BAD_REQUEST, "disconnected", "a client that waits", "one that went away", "send it again"
     )

@@ -55,7 +55,8 @@ class Job:
     @property
     def megapixels(self) -> float:
         """What it costs: pixels times samples, in millions."""
-        return self.image.shape[0] * self.image.shape[1] * max(self.options.samples, 1) / 1e6
+        height, width = self.image.shape[:2]
+        return float(height * width * max(self.options.samples, 1)) / 1e6
 
     def fits(self, other: "Job") -> bool:
         """Whether both can be in one batch."""
@@ -63,7 +64,7 @@ class Job:
 
 
 class DroppedError(Exception):
-    """Nobody waits for this batch any more."""
+    """No request waits for this batch any more."""
 
 
 class ModelWorker:
@@ -128,7 +129,7 @@ class ModelWorker:
             client: who waits for it.
 
         Returns:
-            A job whose future gets the answer; give it to `drop` when nobody waits for it any more.
+            A job whose future gets the answer; give it to `drop` when no request waits for it any more.
         """
         job = Job(image, options, client)
         with self._changed:
@@ -137,7 +138,7 @@ class ModelWorker:
         return job
 
     def drop(self, job: Job) -> None:
-        """Takes a job out of the line, or stops it if it runs and nobody waits for its batch; a finished one stays."""
+        """Takes a job out of the queue, or stops it when no request waits for its batch; a finished one stays."""
         with self._changed:
             job.dropped = True
             if job in self._waiting:
@@ -164,8 +165,8 @@ class ModelWorker:
 
     def _run(self) -> None:
         while (jobs := self._next_batch()) is not None:
-            if wanted := [job for job in jobs if job.future.set_running_or_notify_cancel()]:
-                self._answer(wanted)
+            if waiting := [job for job in jobs if job.future.set_running_or_notify_cancel()]:
+                self._answer(waiting)
             with self._changed:
                 self._running, self._running_since = [], None
 
@@ -192,12 +193,12 @@ class ModelWorker:
     def _answer(self, jobs: list[Job]) -> None:
         begun = perf_counter()
 
-        def require_wanted() -> None:
+        def require_waiting() -> None:
             if all(job.dropped for job in jobs):
                 raise DroppedError
 
         try:
-            with stop_when(require_wanted):
+            with stop_when(require_waiting):
                 predictions = predict(self.model.predictor, [job.image for job in jobs], jobs[0].options)
         except Exception as error:  # whatever the model raises belongs to these requests; the thread lives on
             for job in jobs:

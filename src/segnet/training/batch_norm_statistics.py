@@ -1,6 +1,6 @@
 """Batch normalisation statistics from a pass over the training images, instead of the running averages of training.
 
-Running averages are those of augmented pieces, and lag behind the weights. A pass over whole images gives the
+Running averages are those of augmented crops, and lag behind the weights. A pass over whole images gives the
 statistics that the model will meet when it predicts.
 
 Source:

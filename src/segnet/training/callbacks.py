@@ -22,7 +22,7 @@ from segnet.metrics.scores import Scores
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run that is about to begin or to go on.
+    """A run that is about to start or to resume.
 
     Attributes:
         out: folder of the run.
@@ -198,7 +198,7 @@ class Callbacks:
         callbacks: in order.
 
     Attributes:
-        reason: why a callback wants the run to end; None while none does.
+        reason: why a callback ends the run; None while none does.
         error: of the first callback that raised, and where.
     """
 
@@ -214,7 +214,7 @@ class Callbacks:
 
     @property
     def wants_to_stop(self) -> bool:
-        """Whether a callback asked for the end, or raised."""
+        """Whether a callback requested the end, or raised."""
         return self.reason is not None or self.error is not None
 
     def start(self, moment: RunStart) -> None:
@@ -259,7 +259,7 @@ class Callbacks:
         return [{"name": type(c).__name__, "state": c.state_dict()} for c in self._callbacks]
 
     def take(self, states: Sequence[dict[str, Any]]) -> None:
-        """Gives each callback the state of the same name and number; one that is new begins anew."""
+        """Gives each callback the state of the same name and number; a new one starts empty."""
         for callback in self._callbacks:
             name = type(callback).__name__
             own = [c for c in self._callbacks if type(c).__name__ == name].index(callback)

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on as if it had not stopped. Whole or not at all."""
+"""Checkpoints: everything a run needs to resume as if it had not stopped. Whole or not at all."""
 
 import tomllib
 from pathlib import Path
@@ -42,11 +42,11 @@ def load_checkpoint(path: Path) -> State:
         raise WeightsError(f"no checkpoint at {path}; start without --resume") from None
     except Exception as cause:  # torch raises many types for a broken or refused file
         reason = (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0]  # without torch's advice
-        raise WeightsError(f"{path} is not a checkpoint of this program ({reason}); delete it to start anew") from None
+        raise WeightsError(f"{path} is not a checkpoint of this program ({reason}); delete it to start again") from None
     missing = [part for part in _PARTS if not isinstance(state, dict) or part not in state]
     if missing:
         raise WeightsError(
-            f"{path} is not a checkpoint of this program: it has no {', '.join(missing)}; delete it to start anew"
+            f"{path} is not a checkpoint of this program: it has no {', '.join(missing)}; delete it to start again"
         )
     return state  # type: ignore[no-any-return]
 
@@ -55,20 +55,20 @@ def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State |
     """The checkpoint of the run in `out`, or None for a new run.
 
     Args:
-        config: settings of the run that is to begin or to go on.
+        config: settings of the run that starts or resumes.
         out: its folder.
-        resume: whether it is to go on.
+        resume: whether it resumes.
 
     Raises:
-        ConfigError: `out` holds a run that is not to go on, or one of another command, or of settings that differ in
-            what is not free to (names each).
-        WeightsError: no checkpoint to go on from, or a broken one.
+        ConfigError: `out` holds a run and `resume` is False, or a run of another command, or of settings that differ in
+            more than may change (names each).
+        WeightsError: no checkpoint to resume from, or a broken one.
     """
     path = out / "checkpoint.pt"
     if not resume:
         if path.exists():
             raise ConfigError(
-                f"{out} holds a run already; add --resume (resume=True) to go on with it, or name another folder"
+                f"{out} holds a run already; add --resume (resume=True) to continue it, or name another folder"
             )
         return None
     state = load_checkpoint(path)
@@ -91,6 +91,7 @@ def settings_of(state: State, path: Path | str = "the checkpoint") -> Settings:
     Raises:
         WeightsError: settings that this version does not know.
     """
+    kinds: tuple[type[Settings], ...]
     try:
         stored = tomllib.loads(str(state["config"]))
         kinds = (Config, PretrainConfig) if "data" in stored else (FitConfig,)

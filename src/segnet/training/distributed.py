@@ -1,11 +1,11 @@
-"""The processes that train one model together: each learns from its part of every batch.
+"""The processes that train one model together: each computes its share of every batch.
 
     torchrun --nproc-per-node 2 -m segnet train --recipe segnet-camvid --data CAMVID --out runs/segnet
 
-`train.batch_size` is that of all processes together. As with one process, up to rounding: the images of each step
-and what chance does to them, the cross entropy, the gradients, and the BN statistics (`whole_batch_norm.py`).
+`train.batch_size` is that of all processes together. Equal to one process, up to rounding: the images of each step
+and their augmentation, the cross entropy, the gradients, and the BN statistics (`sync_batch_norm.py`).
 Different: Dice and Lovasz are averages over each part's own, and dropout draws other numbers. The first process alone
-evaluates, writes and shows progress, while the others wait. A run may go on with another number of processes.
+evaluates, writes and shows progress, while the others wait. A run may be resumed with another number of processes.
 """
 
 import os

@@ -13,12 +13,12 @@ REPEATED_WITHIN_S = 1.0  # a launcher passes the terminal's Ctrl-C on a second t
 
 
 class Interrupt:
-    """Inside a `with`, the first Ctrl-C sets `asked`; another one, later, stops at once as usual.
+    """Inside a `with`, the first Ctrl-C sets `asked`; a later one stops at once as usual.
 
-    In a thread that is not the main one, where Python allows no signal handler, Ctrl-C stays what it is.
+    In a thread that is not the main one, where Python allows no signal handler, Ctrl-C is not changed.
 
     Args:
-        console: where the first Ctrl-C is answered.
+        console: prints the answer to the first Ctrl-C.
     """
 
     def __init__(self, console: Console) -> None:
@@ -27,13 +27,13 @@ class Interrupt:
         self._asked_at_s = 0.0
 
     def stop(self, checkpoint: Path, step: int, num_steps: int) -> NoReturn:
-        """Says how to go on, once the checkpoint of `step` is written.
+        """Says how to resume, once the checkpoint of `step` is written.
 
         Raises:
             KeyboardInterrupt: always.
         """
-        told = f"saved {checkpoint} at step {step} of {num_steps}; the same command with --resume goes on"
-        self._console.print(told, markup=False, highlight=False, soft_wrap=True)
+        message = f"saved {checkpoint} at step {step} of {num_steps}; the same command with --resume continues"
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
         raise KeyboardInterrupt
 
     def _answer(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object per line, so a curve can be drawn while the run goes on."""
+"""The log of a run: one JSON object per line, so a curve can be drawn during the run."""
 
 import json
 import os
@@ -19,7 +19,7 @@ class RunLog:
     Args:
         path: of the log; its folder is made. None writes nothing.
         first_step: records after this step are dropped from an existing log, since a resumed run writes them again;
-            0 starts anew.
+            0 starts a new log.
     """
 
     def __init__(self, path: Path | None, first_step: int = 0) -> None:

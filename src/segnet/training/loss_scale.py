@@ -21,7 +21,7 @@ def loss_scaler(device_spec: DeviceSpec) -> torch.amp.GradScaler:
 
 
 def take_step(scaler: torch.amp.GradScaler, optimiser: torch.optim.Optimizer, where: Callable[[], str]) -> bool:
-    """Brings the gradients back to their size and steps, unless one of them overflowed; then adapts the factor.
+    """Unscales the gradients and steps, unless one of them overflowed; then adapts the factor.
 
     Args:
         scaler: whose `scale(loss)` the gradients are of. Where several processes train, they must be summed already, so

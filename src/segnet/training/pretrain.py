@@ -46,7 +46,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
     Args:
         config: resolved settings.
         out: folder of the run, made if missing.
-        resume: go on from `out/checkpoint.pt`; the result is the same as without the interruption.
+        resume: resume from `out/checkpoint.pt`; the result is the same as without the interruption.
         console: where progress is shown; None is quiet.
 
     Returns:
@@ -55,7 +55,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
     Raises:
         ConfigError: `out` holds a run and `resume` is not set, or its checkpoint is of other settings or of another
             command.
-        WeightsError: the checkpoint to go on from is missing or broken.
+        WeightsError: the checkpoint to resume from is missing or broken.
         DataError: no image, a broken one, or a file of the run cannot be written.
         NonFiniteError: the loss is NaN or infinite, or its gradients overflow float16 at any scale; names step and
             images. The last checkpoint stays.

@@ -174,8 +174,8 @@ class Run:
             ConfigError: a map has one value per channel, which has no variance to normalise by.
         """
         self.model.train()
-        chance = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
-        torch.manual_seed(int(chance.generate_state(1)[0]))  # of dropout: so there is no random state to keep
+        seeds = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))  # of dropout: so there is no random state to keep
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["lr_factor"]
         self.optimiser.zero_grad(set_to_none=True)
@@ -219,7 +219,7 @@ class Run:
                 raise
             raise ConfigError(
                 f"{len(image)} image of {image.shape[2]}x{image.shape[3]} pixels leaves batch normalisation one "
-                "value per channel; raise train.batch_size, or train on larger images or pieces (augment.crop_px)"
+                "value per channel; raise train.batch_size, or train on larger images or crops (augment.crop_px)"
             ) from None
 
     def _where(self, batches: Sequence[Batch]) -> str:
@@ -252,7 +252,13 @@ class Run:
                     f"diverged at step {self.step}: {name} has reached {largest:.3g}; {self._remedy(lr)}; the weights "
                     "that were kept before stay"
                 )
-        scores = evaluate(self.kept_model, val_set, self.device_spec, boundaries=False)
+        scores = evaluate(
+            self.kept_model,
+            val_set,
+            self.device_spec,
+            boundaries=False,
+            longest_side_px=self.card.longest_side_px,
+        )
         keep = self.config.train.keep
         score = float(self.step) if keep == "last" else scores.summary()[keep]
         if math.isnan(score):
@@ -275,6 +281,6 @@ class Run:
             return
         stored = copy.deepcopy(self.kept_model)
         stored.load_state_dict(load_file(path, device=str(self.device_spec.device)))
-        scores = evaluate(stored, val_set, self.device_spec)
+        scores = evaluate(stored, val_set, self.device_spec, longest_side_px=self.card.longest_side_px)
         card = replace(read_card(path), scores=scores.summary(), class_iou=scores.class_iou())
         save_weights(path, stored, card)

@@ -35,7 +35,7 @@ def create_for_dataset(
     Args:
         config: name, normalisation and initialisation of the model.
         train_set: not empty.
-        measure: read the training images for their statistics; False where a checkpoint brings them.
+        measure: read the training images for their statistics; False if a checkpoint has them.
         widths: of a lean model; None is the paper's.
     """
     settings, in_channels = config.model, train_set[0].image.shape[2]

@@ -1,7 +1,7 @@
 """Callbacks that write a run's numbers: CSV tables, TensorBoard, Weights & Biases, MLflow.
 
 All of them write the loss, the learning rate and the speed every `LOG_EVERY` steps, and the scores of each evaluation.
-A resumed run goes on in the same tables, folder, or run of the tracker.
+A resumed run continues in the same tables, folder, or run of the tracker.
 """
 
 import csv

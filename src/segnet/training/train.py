@@ -4,7 +4,7 @@ A run is a folder:
 
     config.toml        the resolved settings
     log.jsonl          one record per few steps and per evaluation
-    checkpoint.pt      all that is needed to go on; stopping anywhere, kill -9 included, changes nothing in the result
+    checkpoint.pt      all that is needed to resume; stopping anywhere, kill -9 included, changes nothing in the result
     best.safetensors   the weights of the best evaluation, with their label set, settings and scores
 
 `fit` trains anybody's model on anybody's dataset; `train_from_config` (`recipe.py`) builds both from settings. Several
@@ -67,13 +67,13 @@ def fit(
 ) -> Path:
     """Trains a model of this package or any other on any dataset, and keeps its best weights.
 
-    PyTorch has one random state for all threads, so two runs at a time want two processes.
+    PyTorch has one random state for all threads, so two runs at a time need two processes.
 
     Args:
         model: (N, C, H, W) in [0, 1] -> logits (N, K, H, W); trained in place, and moved to the device. It ends with
             the weights of the last step; the best are in the file.
         train_set: a dataset of this package, or any with `__len__` and `__getitem__` as in `segnet.data.adapt_dataset`.
-        val_set: likewise, labelled with the same classes.
+        val_set: the same, labelled with the same classes.
         settings: of augmentation, loss and training; None takes the defaults.
         callbacks: see the run at its named moments; those that `settings` ask for come after them.
         out: folder of the run, made if missing.
@@ -93,7 +93,7 @@ def fit(
     Raises:
         ConfigError: `out` holds a run and `resume` is not set, its checkpoint is of other settings or of another
             command, settings that do not fit the model or the processes, or a tracker that is not installed.
-        WeightsError: the checkpoint to go on from is missing, broken, or of another model.
+        WeightsError: the checkpoint to resume from is missing, broken, or of another model.
         DataError: samples of another form, too few of them, or a file of the run cannot be written.
         LabelError: a class id that is not known, or no labelled pixel at all in a split.
         ShapeError: the model does not give (N, K, H, W) at the size of the image, takes another number of channels, or

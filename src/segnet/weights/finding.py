@@ -27,7 +27,7 @@ def find_weights(name_or_path: str | Path, cache: Path | None = None) -> Path:
     Raises:
         WeightsError: unknown name, no such file (says where it was searched), a file with another hash, an address
             that is malformed, cannot be reached and is not in the cache, or holds no safetensors.
-        ConfigError: the hub is asked for without the extra `hub`.
+        ConfigError: the hub is requested without the extra `hub`.
         DataError: something has to be downloaded and the cache folder cannot be written.
     """
     address = parse_address(name_or_path)

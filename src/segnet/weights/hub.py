@@ -63,7 +63,7 @@ def require_hub() -> ModuleType:
 
 
 def unreachable(hub: ModuleType) -> tuple[type[Exception], ...]:
-    """The errors of a hub that does not answer, or not with what was asked for."""
+    """The errors of a hub that does not answer, or not with the requested file."""
     answered = hub.errors.HfHubHTTPError
     # Its first base is the root of the HTTP library's own errors, such as a refused connection.
     return (answered, answered.__bases__[0], hub.errors.OfflineModeIsEnabled, hub.errors.FileMetadataError)
@@ -97,8 +97,8 @@ def _choose(address: HubAddress, files: Iterable[str]) -> str:
 
 
 def _cached(hub: ModuleType, address: HubAddress, cause: Exception) -> Path:
-    """The copy in the cache of the revision that was asked for."""
-    wanted = address.revision or "main"
+    """The copy in the cache of the requested revision."""
+    requested = address.revision or "main"
     try:
         repos = hub.scan_cache_dir(hub.constants.HF_HUB_CACHE).repos
     except hub.errors.CacheNotFound:
@@ -107,7 +107,7 @@ def _cached(hub: ModuleType, address: HubAddress, cause: Exception) -> Path:
         if (repo.repo_type, repo.repo_id) != ("model", address.repo):
             continue
         for revision in repo.revisions:
-            if wanted not in revision.refs and not revision.commit_hash.startswith(wanted):
+            if requested not in revision.refs and not revision.commit_hash.startswith(requested):
                 continue
             files = {file.file_path.relative_to(revision.snapshot_path).as_posix(): file for file in revision.files}
             name = _choose(address, files)

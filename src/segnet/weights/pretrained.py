@@ -61,7 +61,7 @@ def from_pretrained(source: Path | str) -> nn.Module:
 
     Raises:
         WeightsError: as `load_weights`.
-        ConfigError: the hub is asked for without the extra `hub`.
+        ConfigError: the hub is requested without the extra `hub`.
     """
     is_repo = re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) and not Path(source).exists()
     return load_weights(f"hf://{source}" if is_repo else source)[0]
@@ -81,7 +81,7 @@ def push(weights: str | Path, target: str | Path, image: Path | None = None, *, 
 
     Raises:
         WeightsError: the weights cannot be read, the address names a file, or the hub refuses: says what to do.
-        ConfigError: the hub is asked for without the extra `hub`.
+        ConfigError: the hub is requested without the extra `hub`.
         DataError: a file cannot be written, or the image cannot be read.
     """
     path = find_weights(weights)
@@ -165,7 +165,7 @@ def _config(card: WeightsCard) -> dict[str, object]:
 
 
 def _example(model: nn.Module, card: WeightsCard, given: Path | None) -> Image8 | None:
-    """An image, and beside it its classes laid over it, with their legend; None where there is no fitting image."""
+    """An image, next to it the overlay of its classes, with their legend; None if no image fits."""
     if given is not None:
         image = read_image(given, reading=card.reading)
     elif card.in_channels == 3 and len({*card.label_set.names} & {*Street.label_set.names}) >= _SHARED_NAMES:

@@ -271,7 +271,7 @@ def test_init_refuses_what_it_cannot_use_and_writes_nothing(tmp_path):
         init_folder(tmp_path)
     (tmp_path / "labels" / "a.png").unlink()
     save(tmp_path / "labels" / "b.png", np.random.default_rng(0).integers(0, 256, (30, 30, 3)))
-    with pytest.raises(LabelError, match="photograph"):
+    with pytest.raises(LabelError, match="Is it no label"):
         init_folder(tmp_path)
     many = np.arange(300, dtype=np.uint16).reshape(15, 20).repeat(4, axis=0).repeat(4, axis=1)
     Image.fromarray(many).save(tmp_path / "labels" / "b.png")

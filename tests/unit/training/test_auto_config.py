@@ -73,8 +73,8 @@ def test_whatever_is_chosen_can_be_run(machine: MachineFacts, number: int, size_
 def test_large_images_are_cut_in_their_own_shape_and_that_is_said() -> None:
     choice = choose(data=replace(DATA, size_px=(3000, 4000)))
     assert choice.settings["augment.crop_px"] == [176, 240]
-    assert "smaller copies may learn better" in choice.lines[2]
-    assert "smaller copies" not in choose().lines[2]
+    assert "resized copies may learn better" in choice.lines[2]
+    assert "resized copies" not in choose().lines[2]
 
 
 def test_what_was_given_stays_and_is_built_upon() -> None:
@@ -96,8 +96,9 @@ def test_the_lines_say_what_the_settings_hold() -> None:
     text = "\n".join(choose("train.lr=0.5").lines)
     for words in (
         "30 images of 120x160 on cpu with 2 cores and 16 GiB",
-        "model: segnet-basic, begun from the weights segnet-basic-camvid; keeps what it knows of road (1 of 3 classes)",
-        "pieces: 120x160 pixels",
+        "model: segnet-basic, started from the weights segnet-basic-camvid; keeps what it learnt of road "
+        "(1 of 3 classes)",
+        "crops: 120x160 pixels",
         "batch: 4",
         "86 epochs of 7 steps, adamw, learning rate 0.5, cosine, evaluated every 17 epochs",
     ):

@@ -55,7 +55,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, capsys: pytes
 def test_broken_files_are_one_clear_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="delete it to start anew"):
+    with pytest.raises(WeightsError, match="delete it to start again"):
         load_checkpoint(path)
 
 

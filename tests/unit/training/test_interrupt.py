@@ -29,7 +29,7 @@ def test_stopping_says_how_to_go_on() -> None:
     console = Console(record=True, file=io.StringIO(), width=40)
     with pytest.raises(KeyboardInterrupt), Interrupt(console) as interrupt:
         interrupt.stop(Path("run/checkpoint.pt"), 3, 12)
-    expected = "saved run/checkpoint.pt at step 3 of 12; the same command with --resume goes on\n"
+    expected = "saved run/checkpoint.pt at step 3 of 12; the same command with --resume continues\n"
     assert console.export_text() == expected
 
 

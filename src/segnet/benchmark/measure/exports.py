@@ -60,8 +60,8 @@ def measure_exports(
     for target in (REFERENCE, *targets):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             rows.append(pool.submit(_measure, target, weights, size_px, image_path, repeats).result())
-        told = rows[-1].get("refused") or _times(rows[-1])
-        console.print(f"{target:>12}  {escape(told)}", highlight=False, soft_wrap=True)
+        result = rows[-1].get("refused") or _times(rows[-1])
+        console.print(f"{target:>12}  {escape(result)}", highlight=False, soft_wrap=True)
     return rows
 
 

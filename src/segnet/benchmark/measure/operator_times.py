@@ -141,11 +141,11 @@ def profile_table(
     images = "one image" if batch_size == 1 else f"{batch_size} images at once"
     where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else torch.cuda.get_device_name(device)
     title = f"Where the time of {images} goes, {size_px[0]}x{size_px[1]}, {where}"
-    told = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
+    rates_text = ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
     ratios = ", ".join(f"{n} {rate / rates['float32']:.1f}x" for n, rate in rates.items() if n != "float32")
     notes = (
         "Milliseconds and share of each part, from PyTorch's profiler.",
-        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {told}. It is an indication, not a "
+        f"One matrix product of side {_side(device)} reaches, in GFLOP/s: {rates_text}. It is an indication, not a "
         "limit: convolutions may run faster, and Winograd needs fewer multiplications than the direct convolutions "
         "that are counted, so a share can exceed 100 %.",
         f"Speed of that product relative to float32: {ratios}.",

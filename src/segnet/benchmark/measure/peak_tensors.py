@@ -64,7 +64,7 @@ class PeakTensors(LiveBytes):
 
     @contextmanager
     def named_modules(self) -> Iterator[None]:
-        """While it is open, storages are told with the module in which they were made."""
+        """While it is open, storages are recorded with the module that made them."""
         handles = []
         for module, name in self._names.items():
 

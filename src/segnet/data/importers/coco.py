@@ -116,8 +116,8 @@ def _of_objects(paths: Sequence[Path], problems: Problems) -> tuple[dict[Path, _
         with problems.collect():
             files[path] = parse_json(_File, path, "a COCO file of objects")
     kinds = {path: coco_kind(file.model_dump()) for path, file in files.items()}
-    wanted = "objects" if "objects" in kinds.values() else "keypoints"
-    chosen = {path: file for path, file in files.items() if kinds[path] == wanted}
+    kind = "objects" if "objects" in kinds.values() else "keypoints"
+    chosen = {path: file for path, file in files.items() if kinds[path] == kind}
     if not chosen and files:
         path = next(iter(files))
         lacking = [key for key in _File.model_fields if getattr(files[path], key) is None]

@@ -36,7 +36,7 @@ class Entry:
 
 
 class Imported:
-    """A dataset of what an import found; targets are drawn when asked for.
+    """A dataset of what an import found; targets are drawn when they are read.
 
     Args:
         entries: at least one.

@@ -35,7 +35,7 @@ def read_masks(src: Path, context: ImportContext) -> Annotations:
 
     Raises:
         DataError: another layout.
-        LabelError: label images that hold no classes, such as photographs.
+        LabelError: label images that hold no classes, such as RGB images.
     """
     folders = image_folders(src)
     if not folders:

@@ -29,7 +29,7 @@ class ImportProblemsError(DataError):
 
 
 class Problems:
-    """Collects errors, so that reading goes on behind a broken record.
+    """Collects errors, so that reading continues after a broken record.
 
     Attributes:
         found: the errors so far.
@@ -40,7 +40,7 @@ class Problems:
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """A block that ends at its first error of this package; the error is kept and the program goes on after it."""
+        """A block that ends at its first error of this package; the error is kept and the program continues."""
         try:
             yield
         except SegNetError as error:
@@ -65,7 +65,7 @@ class ImportContext:
 
     Attributes:
         scratch: a temporary folder for images that are stored inside other files.
-        problems: where a reader puts what is broken; it goes on with the next record.
+        problems: where a reader puts what is broken; it continues with the next record.
         colour_tolerance: largest difference, in each of red, green and blue, at which a colour of a label image still
             counts as a colour of the table.
     """

@@ -196,7 +196,7 @@ def _paint_openings(
     height_m: float,
     sunlit: float,
 ) -> None:
-    """Windows, floor by floor, and what is at street level; `front(near, far, low, high)` is a piece of the wall."""
+    """Windows, floor by floor, and what is at street level; `front(near, far, low, high)` is a panel of the wall."""
     near, far = span
     if near > 95:
         return

@@ -38,7 +38,7 @@ _Item = tuple[float, Callable[[], None]]  # distance in metres, and what paints 
 
 
 class Street:
-    """Drawn street scenes, made when asked for.
+    """Drawn street scenes, made when they are read.
 
     Args:
         count: how many.

@@ -112,21 +112,21 @@ def paint_fence(canvas: Canvas, rng: np.random.Generator, x: float, z1: float, z
     """A fence of boards, or railings, along the road at x; railings are a fence also where one sees through."""
     high = rng.uniform(1.0, 1.8)
 
-    def piece(a: float, b: float, low: float, top: float) -> list[Point]:
+    def panel(a: float, b: float, low: float, top: float) -> list[Point]:
         return [(x, low, a), (x, low, b), (x, top, b), (x, top, a)]
 
     if rng.random() < 0.5:
         wood = tinted((138, 106, 76), rng.uniform(0.8, 1.1))
-        canvas.face(piece(z1, z2, 0, high), wood, FENCE, sunlit=0.4)
+        canvas.face(panel(z1, z2, 0, high), wood, FENCE, sunlit=0.4)
         for z in np.arange(z1, min(z2, 45), 0.45).tolist():
-            canvas.face(piece(z, z + 0.07, 0, high), tinted(wood, 0.6), None)
+            canvas.face(panel(z, z + 0.07, 0, high), tinted(wood, 0.6), None)
         return
     metal: Rgb = (58, 66, 62) if rng.random() < 0.5 else (150, 154, 156)
-    canvas.face(piece(z1, z2, 0.1, high), metal, FENCE, opacity=0.4)
+    canvas.face(panel(z1, z2, 0.1, high), metal, FENCE, opacity=0.4)
     for low in (0.12, high - 0.08):
-        canvas.face(piece(z1, z2, low, low + 0.08), metal, FENCE)
+        canvas.face(panel(z1, z2, low, low + 0.08), metal, FENCE)
     for z in np.arange(z1, min(z2, 40), 0.32).tolist():
-        canvas.face(piece(z, z + 0.06, 0.1, high), metal, FENCE)
+        canvas.face(panel(z, z + 0.06, 0.1, high), metal, FENCE)
 
 
 def paint_bollard(canvas: Canvas, x: float, z: float) -> None:

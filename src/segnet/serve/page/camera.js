@@ -9,7 +9,7 @@ const REFUSED = {
 /**
  * Begins to play the camera in a video element; lets it go again if it is not expected any more when it comes.
  * @param {HTMLVideoElement} video
- * @param {() => boolean} expected whether nobody has stopped the camera meanwhile
+ * @param {() => boolean} expected whether the camera has not been stopped meanwhile
  * @throws {Error} whose message says why not, and what to do
  */
 export async function startCamera(video, expected) {

@@ -9,7 +9,7 @@ export function shares(classes) {
 }
 
 /**
- * @param {HTMLElement} list is filled anew; the focus stays on its class
+ * @param {HTMLElement} list is filled again; the focus stays on its class
  * @param {object} model an entry of site.json
  * @param {Map<number, number>} present class id -> share, in the order to show
  * @param {Set<number>} hidden class ids that are off

@@ -2,7 +2,7 @@
 
 import { encode } from "./image.js";
 
-/** The server has no place now; come again in `seconds`. */
+/** The server is busy; try again in `seconds`. */
 export class Busy extends Error {
   constructor(seconds, text) {
     super(text);
