@@ -13,6 +13,7 @@ from segnet.cli.benchmark_measurements import (
     benchmark_initialisation,
     benchmark_latency,
     benchmark_memory,
+    benchmark_pareto,
     benchmark_peak,
     benchmark_pooling,
     benchmark_profile,
@@ -97,6 +98,7 @@ benchmark_app.command("initialisation")(benchmark_initialisation)
 benchmark_app.command("latency")(benchmark_latency)
 benchmark_app.command("memory")(benchmark_memory)
 benchmark_app.command("peak")(benchmark_peak)
+benchmark_app.command("pareto")(benchmark_pareto)
 benchmark_app.command("profile")(benchmark_profile)
 benchmark_app.command("export")(benchmark_export)
 benchmark_app.command("serve")(benchmark_serve)

@@ -235,3 +235,40 @@ def _write_results(path: Path | None, results: list[dict[str, object]]) -> None:
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps({"machine": machine_facts(), "results": results}, indent=1))
     say(str(path), "dim")
+
+
+def benchmark_pareto(
+    weights: Annotated[
+        str, typer.Option(help="Comma-separated names or files, plain or int8; default: all that are installed.")
+    ] = "",
+    ways: Annotated[str, typer.Option("--backends", help="Backend and precision of the plain ones.")] = "eager float32",
+    data: Annotated[str, typer.Option(help="Dataset to score on; empty takes the scores of the cards.")] = "",
+    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
+    data_format: FormatOption = "auto",
+    size: SizeOption = "360x480",
+    repeats: Annotated[int, typer.Option(min=1, help="Timed images each.")] = 9,
+    out: OutOption = Path("results"),
+) -> None:
+    """Measure what accuracy costs: time, multiplications, file and memory against mean IoU, of weights of any size."""
+    from segnet.benchmark.measure.latency import NAIVE, WAYS
+    from segnet.benchmark.measure.pareto import measure_pareto, pareto_table, plot_pareto
+    from segnet.benchmark.paper_tables.results import show_and_write
+    from segnet.data import open_dataset
+    from segnet.errors import WeightsError
+    from segnet.weights.file import WEIGHTS, find_weights
+
+    def is_installed(name: str) -> bool:
+        try:
+            return bool(find_weights(name))
+        except WeightsError:
+            return False
+
+    size_hw = size_px(size)
+    chosen = names_in(weights) or tuple(name for name in WEIGHTS if is_installed(name))
+    chosen_ways = [one_of("backend and precision", way, [w for w in WAYS if w != NAIVE]) for way in names_in(ways)]
+    scored = open_dataset(data, split, data_format) if data else None
+    points, failures = measure_pareto(chosen, chosen_ways, size_hw, scored=scored, repeats=repeats)
+    text = pareto_table(points, size_hw, failures)
+    show_and_write(text, [p.to_dict() for p in points], out, out_console, command_line())
+    if plot_pareto(points, out / "pareto.png"):
+        say(f"{out}/pareto.png", "dim")

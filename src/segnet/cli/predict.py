@@ -26,7 +26,7 @@ from segnet.cli.options import (
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from segnet.inference.class_files import IdsOut
+    from segnet.data.class_files import IdsOut
     from segnet.inference.images import ImageResults
     from segnet.inference.predictor import Predictor
 
@@ -45,8 +45,11 @@ def predict(
     memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Resize larger images to this longest side in pixels; 0 never resizes.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, help="Resize larger images to this longest side in pixels; 0 never resizes; default: as in training."
+        ),
+    ] = None,
     max_megapixels: Annotated[
         float, typer.Option(help="Size limit of an image; a small file can expand to gigabytes.")
     ] = 250,
@@ -88,10 +91,10 @@ def predict(
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.crf.file import read_crf
+    from segnet.data.class_files import IDS_OUT, ids_note
     from segnet.data.exporters.preannotations import FORMS
     from segnet.data.reading.listing import find_images, output_stems
     from segnet.data.value_range import reading_notes
-    from segnet.inference.class_files import IDS_OUT, ids_note
     from segnet.inference.images import ImageResults, predict_images
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of
@@ -126,7 +129,7 @@ def predict(
         device=device_name(device),
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
-        longest_side_px=longest_side or None,
+        longest_side_px=longest_side,
         tta=tta,
         reading=image_reading(bands, value_range),
     )

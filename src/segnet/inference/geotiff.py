@@ -7,9 +7,9 @@ from types import TracebackType
 
 import numpy as np
 
+from segnet.data.class_files import IdsOut, as_written, palette_of, written_ids
 from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
-from segnet.inference.class_files import IdsOut, as_written, palette_of, written_ids
 from segnet.io.files import whole_file
 from segnet.labels import VOID, LabelSet
 

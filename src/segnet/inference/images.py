@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from segnet.data.class_files import IdsOut
 from segnet.data.exporters.preannotations import TOLERANCE_PX, PreAnnotations
 from segnet.data.reading.georeference import georeference_of
 from segnet.data.reading.images import PIXEL_LIMIT
 from segnet.data.reading.listing import groups_of_one_size
 from segnet.data.reading.windows import TIFF_SUFFIXES
 from segnet.errors import ConfigError, DataError
-from segnet.inference.class_files import IdsOut
 from segnet.inference.prediction import result_paths, save_prediction
 from segnet.inference.predictor import Predictor
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segnet import palette
+from segnet.data.class_files import IdsOut, class_image, png_info
 from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
-from segnet.inference.class_files import IdsOut, class_image, png_info
 from segnet.inference.geotiff import GeoTIFFRows
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet

@@ -61,7 +61,9 @@ def test_entropy_is_that_of_the_probabilities(tmp_path: Path) -> None:
     expected = -(p * math.log(p) + (1 - p) * math.log(1 - p)) / math.log(2)
     assert judged[0].entropy == pytest.approx(0, abs=1e-9)
     assert judged[1].entropy == pytest.approx(expected, abs=1e-5)
-    assert judged[1].features.tolist() == pytest.approx([127 / 255, 0], abs=1e-6)  # mean and deviation of what is classified
+    assert judged[1].features.tolist() == pytest.approx(
+        [127 / 255, 0], abs=1e-6
+    )  # mean and deviation of what is classified
     assert [j.disagreement for j in judged] == [0, 0]
 
 

@@ -22,7 +22,7 @@ class Outline(NamedTuple):
         class_id: of the component.
         corners: (x, y) along the edges of its pixels; pixel (row, column) covers x from column to column + 1.
             They are those of the outer border.
-        holes: borders of the holes, where asked for; holes that touch at a corner are separate.
+        holes: borders of the holes, where requested; holes that touch at a corner are separate.
     """
 
     class_id: int
@@ -63,10 +63,10 @@ def _moved(corners: Corners, left: int, top: int) -> Corners:
 
 
 def _holes(component: NDArray[np.bool_]) -> list[Corners]:
-    pieces, _ = ndimage.label(ndimage.binary_fill_holes(component) & ~component)
+    parts, _ = ndimage.label(ndimage.binary_fill_holes(component) & ~component)
     found = []
-    for number, box in enumerate(ndimage.find_objects(pieces), 1):
-        border = _outer_border(pieces[box] == number)
+    for number, box in enumerate(ndimage.find_objects(parts), 1):
+        border = _outer_border(parts[box] == number)
         found.append(_moved(border, box[1].start, box[0].start))
     return found
 

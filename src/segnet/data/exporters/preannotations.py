@@ -1,4 +1,4 @@
-"""Predictions as the files of labelling tools, to be corrected there instead of drawn anew.
+"""Predictions as the files of labelling tools, to be corrected there instead of drawn again.
 
 Each connected component of a class is a polygon. Polygons are written from large to small, and those tools draw them
 in this order, so what lies in a hole is drawn over the polygon around it; GeoJSON has true holes.
@@ -250,6 +250,6 @@ def _geojson(outlines: list[Outline], label_set: LabelSet, georeference: Georefe
 
 
 def _turned(ring: list[tuple[float, float]], *, counter_clockwise: bool) -> list[tuple[float, float]]:
-    """The ring in the sense that is asked for, with y upwards."""
+    """The ring in the requested sense, with y upwards."""
     area = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(ring, [*ring[1:], ring[0]], strict=True))
     return ring if (area > 0) == counter_clockwise else ring[::-1]

@@ -1,6 +1,6 @@
 """Outlines with fewer corners, such that neighbouring polygons still share their border: no gaps, no overlaps.
 
-Borders are cut where three regions meet. Each piece is simplified by itself, always in the same direction, so both
+Borders are cut where three regions meet. Each part is simplified by itself, always in the same direction, so both
 neighbours get the same corners. A slanted border, which is a staircase of pixels, is followed through the middles of
 its steps: then neither neighbour gains.
 """
