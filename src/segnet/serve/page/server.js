@@ -29,7 +29,7 @@ export async function segmentOnServer(model, pixels, { samples, live, signal, pr
   const answer = await asked(`v1/segment?${query}`, body, { signal, progress, tries: live ? 1 : RETRIES });
   const ids = new Map(model.class_colours.map(([red, green, blue], id) => [(red << 16) | (green << 8) | blue, id]));
   const [classes, confidence, entropy] = await Promise.all(maps.map((name) => pixelsOf(answer.maps[name])));
-  const alone = answer.model_ms === undefined ? "" : `; the model alone ${Math.round(answer.model_ms)} ms`;
+  const alone = answer.model_ms === undefined ? "" : `; the model alone ${duration(answer.model_ms)}`;
   return {
     classes: Uint8Array.from(classes, (colour) => ids.get(colour) ?? 255),
     confidence: Uint8Array.from(confidence, (colour) => colour & 255),
@@ -37,6 +37,11 @@ export async function segmentOnServer(model, pixels, { samples, live, signal, pr
     ms: performance.now() - begun,
     where: `on the server (${answer.backend}${alone})`,
   };
+}
+
+/** 320 -> "320 ms", 1234 -> "1.2 s". */
+export function duration(ms) {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 /** Sends until there is an answer; waits as long as a busy server says, and shows it. */

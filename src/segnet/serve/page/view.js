@@ -5,6 +5,7 @@ import { Legend, percent } from "./legend.js";
 import { SAMPLES_OF_DROPOUT } from "./controls.js";
 import { speak } from "./messages.js";
 import { unsure } from "./result.js";
+import { duration } from "./server.js";
 import { Stage } from "./stage.js";
 
 const $ = (id) => document.getElementById(id);
@@ -61,7 +62,7 @@ export class View {
     this.paint();
     if (!result) return;
     const most = [...result.shares].slice(0, 4).map(([id, share]) => `${result.model.class_names[id]} ${percent(share)}`);
-    speak(`${this.shown.name}: ${most.join(", ")}. ${seconds(result.ms)} ${result.where}`);
+    speak(`${this.shown.name}: ${most.join(", ")}. ${duration(result.ms)} ${result.where}`);
   }
 
   /** Shows a frame and its result together. */
@@ -130,7 +131,7 @@ export class View {
   about({ from, width, height, ms, where }, rate) {
     const input = from[0] === width && from[1] === height ? "" : `, the model saw ${width} x ${height}`;
     const pace = !rate ? "" : `, ${rate.toFixed(1)} frames/s`;
-    return `${from[0]} x ${from[1]} px${input}: ${seconds(ms)}${pace} ${where}`;
+    return `${from[0]} x ${from[1]} px${input}: ${duration(ms)}${pace} ${where}`;
   }
 
   // ---------------------------------------------------------------------------------------------- the point
@@ -173,5 +174,3 @@ export class View {
     $("readout").replaceChildren(swatch, `${result.model.class_names[id] ?? "void"}, probability ${probability} %${entropy} (x ${x}, y ${y})`);
   }
 }
-
-const seconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
