@@ -70,6 +70,10 @@ def data_split(
         ),
     ] = "auto",
     compare: Annotated[bool, typer.Option(help="Compare the pixels, and keep near-duplicates in one split.")] = True,
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Group that is val while all others are train, as often as needed; see --by."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing lists.")] = False,
 ) -> None:
@@ -77,7 +81,8 @@ def data_split(
     from segnet.data.splitting import split_folder
 
     shares = {split: share for split, share in (("val", val), ("test", test)) if split == "val" or share}
-    for line in split_folder(root, shares, by=by, compare=compare, seed=seed, overwrite=overwrite):
+    lines = split_folder(root, shares, by=by, compare=compare, hold_out=hold_out or (), seed=seed, overwrite=overwrite)
+    for line in lines:
         say(line)
     say(f"Next: segnet data check {root}, then segnet train --data {root}")
 

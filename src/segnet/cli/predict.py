@@ -26,7 +26,7 @@ from segnet.cli.options import (
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from segnet.inference.class_files import IdsOut
+    from segnet.data.class_files import IdsOut
     from segnet.inference.predictor import Predictor
 
 
@@ -78,9 +78,9 @@ def predict(
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.crf.file import read_crf
+    from segnet.data.class_files import IDS_OUT, ids_note
     from segnet.data.reading.listing import find_images, groups_of_one_size, output_stems
     from segnet.data.value_range import reading_notes
-    from segnet.inference.class_files import IDS_OUT, ids_note
     from segnet.inference.prediction import result_paths, save_prediction
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of

@@ -8,8 +8,8 @@ from types import MappingProxyType
 import numpy as np
 
 from segnet import palette
+from segnet.data.class_files import IdsOut, as_written, class_text, palette_of
 from segnet.data.sample import Image8
-from segnet.inference.class_files import IdsOut, as_written, class_text, palette_of
 from segnet.inference.prediction import Prediction
 from segnet.io.files import whole_file
 from segnet.io.png import PixelKind, PNGRows

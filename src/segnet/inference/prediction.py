@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segnet import palette
+from segnet.data.class_files import IdsOut, class_image, png_info
 from segnet.data.sample import Image8
-from segnet.inference.class_files import IdsOut, class_image, png_info
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 
