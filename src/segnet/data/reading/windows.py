@@ -68,7 +68,7 @@ class WholeImage:
         self.bytes_kept = image.nbytes
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Image8:
-        """As in `Windows`."""
+        """As in `Windows`: (h, w, C)."""
         return self.image[top:bottom, left:right]
 
 
@@ -124,7 +124,7 @@ class TIFFWindows:
         self._palette = _palette(self._file.colormap(1)) if meaning[0] == "palette" else None
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Image8:
-        """As in `Windows`."""
+        """As in `Windows`: (h, w, C)."""
         window = self._window(left, top, right - left, bottom - top)
         try:
             values = self._values(self._bands, window=window).transpose(1, 2, 0)  # (h, w, bands)
