@@ -11,15 +11,20 @@ from segnet.cli import app
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def blocks(text: str, language: str | None = None) -> list[str]:
-    """Contents of the fenced blocks of a language, in order; None takes all."""
-    found = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    return [content for name, content in found if language in (None, name)]
+def blocks_of(text: str) -> list[tuple[str, str]]:
+    """Language and content of each fenced block, in order."""
+    return re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Contents of the fenced blocks of a language, in order."""
+    return [content for name, content in blocks_of(text) if name == language]
 
 
 def commands_in(text: str) -> list[str]:
-    """Every `segnet ...` in blocks of bash and between backticks, without the comment behind it."""
-    lines = [line.split(" #")[0].strip() for block in blocks(text, "bash") for line in block.splitlines()]
+    """Every `segnet ...` in blocks of bash and console and between backticks, without the comment behind it."""
+    shown = [*blocks(text, "bash"), *blocks(text, "console")]
+    lines = [line.removeprefix("$ ").split(" #")[0].strip() for block in shown for line in block.splitlines()]
     inline = re.findall(r"`(segnet [^`]*)`", text)
     return [" ".join(line.split()) for line in (*lines, *inline) if line.startswith("segnet ")]
 

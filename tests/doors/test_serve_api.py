@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
+from copy import copy
 from io import BytesIO
 
 import numpy as np
@@ -262,7 +263,6 @@ def test_other_answers_methods_and_paths(client: Client) -> None:
         "/../pyproject.toml",
         "/%2e%2e/pyproject.toml",
         "//etc/passwd",
-        "/docs",
         "/static/../app.py",
     ):
         assert refusal(client.get(path), 404, "not_found")
@@ -281,3 +281,107 @@ def refusal(answer: Response, status: int, error: str) -> bool:
     assert body["detail"] == f"expected {body['expected']}, got {body['got']}; {body['do']}"
     assert body["request_id"] == answer.headers["x-request-id"]
     return True
+
+
+# ------------------------------------------------------------------------------------------------ shapes and batches
+
+
+def test_shapes_give_the_classes_back(client: Client, models: dict[str, Loaded]) -> None:
+    classes = models["segnet-basic-camvid"].predictor(IMAGE).classes
+    answer = post(client, "?answer=polygons")
+    drawn = Image.new("L", (64, 48), 255)
+    for polygon in answer.json()["polygons"]:
+        assert CAMVID_11.names[polygon["id"]] == polygon["name"]
+        mask = filled(polygon["points"], 64, 48)
+        drawn.paste(polygon["id"], mask=Image.fromarray(mask))
+    np.testing.assert_array_equal(np.array(drawn), classes)
+    collection = post(client, Accept="application/geo+json")
+    assert collection.headers["content-type"] == "application/geo+json"
+    features = collection.json()["features"]
+    assert [f["properties"]["area_px"] for f in features] == [p["area_px"] for p in answer.json()["polygons"]]
+    assert all(f["geometry"]["coordinates"][0][0] == f["geometry"]["coordinates"][0][-1] for f in features)
+    masks = post(client, "?answer=rle").json()["masks"]
+    decoded = np.full((48, 64), 255, np.uint8)
+    for mask in masks:
+        assert mask["rle"]["size"] == [48, 64]
+        values = np.repeat(np.arange(len(mask["rle"]["counts"])) % 2 == 1, mask["rle"]["counts"])
+        decoded[values.reshape((48, 64), order="F")] = mask["id"]
+    np.testing.assert_array_equal(decoded, classes)
+
+
+def filled(points: list[list[int]], width: int, height: int) -> np.ndarray:
+    """Pixels whose centre is inside, 255 (H, W), by counting the vertical edges to the left."""
+    crossings = np.zeros((height, width + 1), int)
+    for (x, y0), (x1, y1) in zip(points, points[1:] + points[:1], strict=True):
+        if x == x1:
+            crossings[min(y0, y1) : max(y0, y1), x] += 1
+    return (crossings.cumsum(1)[:, :width] % 2 * 255).astype(np.uint8)
+
+
+def test_several_images_each_get_their_own_answer(client: Client, models: dict[str, Loaded]) -> None:
+    flipped = IMAGE[:, ::-1].copy()
+    files = [("image", ("a", data)) for data in (encoded(IMAGE), b"x", encoded(flipped))]
+    first, broken, last = client.post("/v1/segment/batch?maps=classes", files=files).json()["images"]
+    for answer, image in ((first, IMAGE), (last, flipped)):
+        shares = models["segnet-basic-camvid"].predictor(image).shares()
+        assert {c["name"]: c["share"] for c in answer["classes"]} == pytest.approx(shares)
+        assert set(answer["maps"]) == {"classes"}
+    assert (broken["type"], broken["status"]) == ("urn:segnet:error:not_an_image", 400)
+    many = client.post("/v1/segment/batch", files=9 * files[:1])
+    assert refusal(many, 400, "broken_form")
+    assert "at most 8 files" in many.text
+
+
+def test_longest_side_answers_at_the_own_size(client: Client, models: dict[str, Loaded]) -> None:
+    predictor = copy(models["segnet-basic-camvid"].predictor)
+    predictor.longest_side_px = 32
+    answer = post(client, "?longest_side=32&answer=classes")
+    np.testing.assert_array_equal(np.array(Image.open(BytesIO(answer.content))), predictor(IMAGE).classes)
+    assert (predictor(IMAGE).classes != models["segnet-basic-camvid"].predictor(IMAGE).classes).any()
+
+
+def test_sampling_is_bounded_by_pixels_times_samples(models: dict[str, Loaded]) -> None:
+    with (
+        live_server(create_app(models, Limits(max_sampled_pixels=6000), {})) as address,
+        Client(base_url=address, timeout=60) as client,
+    ):
+        assert post(client, "?model=bayesian&samples=1").status_code == 200  # 64 x 48 are 3072
+        refused = post(client, "?model=bayesian&samples=2")
+        assert refusal(refused, 413, "too_much_sampling")
+        assert "64 x 48 pixels and 2 samples" in refused.text
+        assert post(client, "?model=bayesian&samples=2&longest_side=32").status_code == 200
+
+
+def test_the_open_inference_protocol(client: Client, models: dict[str, Loaded]) -> None:
+    name = "segnet-basic-camvid"
+    classes = models[name].predictor(IMAGE).classes
+    assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json()["ready"] is True
+    assert client.get(f"/v2/models/{name}").json()["inputs"][0]["shape"] == [-1, -1, -1, 3]
+    assert client.get(f"/v2/models/{name}/ready").json() == {"name": name, "ready": True}
+    tensor = {"name": "image", "datatype": "UINT8", "shape": [1, 48, 64, 3]}
+    answer = client.post(
+        f"/v2/models/{name}/infer", json={"id": "7", "inputs": [tensor | {"data": IMAGE[None].tolist()}]}
+    ).json()
+    assert (answer["id"], answer["outputs"][0]["shape"]) == ("7", [1, 48, 64])
+    np.testing.assert_array_equal(np.reshape(answer["outputs"][0]["data"], (48, 64)), classes)
+    header = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": IMAGE.size}}]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(header))}
+    raw = client.post(f"/v2/models/{name}/infer", content=header + IMAGE.tobytes(), headers=headers)
+    length = int(raw.headers["inference-header-content-length"])
+    assert json.loads(raw.content[:length])["outputs"][0]["parameters"] == {"binary_data_size": 48 * 64}
+    np.testing.assert_array_equal(np.frombuffer(raw.content[length:], np.uint8).reshape(48, 64), classes)
+    for change, words in (
+        ({"shape": [1, 48, 64, 4]}, "one input"),
+        ({"shape": [1, 48, 63, 3]}, "9072 values"),
+        ({"data": [300]}, "whole numbers 0..255"),
+        ({"data": [[1], [1, 2]]}, "whole numbers 0..255"),
+        ({"datatype": "FP32"}, "FP32"),
+    ):
+        body = {"inputs": [tensor | {"data": IMAGE[None].tolist()} | change]}
+        refused = client.post(f"/v2/models/{name}/infer", json=body)
+        assert refusal(refused, 400, "wrong_inference_request")
+        assert words in refused.text
+    assert refusal(client.post(f"/v2/models/{name}/infer", content=b"["), 400, "wrong_inference_request")
+    assert refusal(client.post("/v2/models/other/infer", content=b"{}"), 404, "unknown_model")

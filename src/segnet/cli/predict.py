@@ -44,8 +44,11 @@ def predict(
     memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
     longest_side: Annotated[
-        int, typer.Option(min=0, help="Resize larger images to this longest side in pixels; 0 never resizes.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, help="Resize larger images to this longest side in pixels; 0 never resizes; default: as in training."
+        ),
+    ] = None,
     max_megapixels: Annotated[
         float, typer.Option(help="Size limit of an image; a small file can expand to gigabytes.")
     ] = 250,
@@ -106,7 +109,7 @@ def predict(
         device=device_name(device),
         precision=precision_name(precision),
         crf=read_crf(crf_file) if crf_file else None,
-        longest_side_px=longest_side or None,
+        longest_side_px=longest_side,
         tta=tta,
         reading=image_reading(bands, value_range),
     )

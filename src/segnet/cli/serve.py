@@ -49,6 +49,8 @@ def serve(
     ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file: serve https.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
+    api_keys: Annotated[Path | None, typer.Option(help="Text file, one key a line: /v1 and /v2 need one.")] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Each loads the models and answers requests.")] = 1,
     access_log: Annotated[bool, typer.Option(help="One line of JSON per request on standard error.")] = False,
     backend: Annotated[str, typer.Option(help="auto, eager (PyTorch), openvino or onnxruntime.")] = "auto",
     device: DeviceOption = "auto",
@@ -61,6 +63,7 @@ def serve(
         require(module, "serve")
     from segnet.serve.command import Command, run_service
     from segnet.serve.connections import ConnectionLimits
+    from segnet.serve.keys import read_keys
     from segnet.serve.limits import Limits
 
     limits = Limits(
@@ -89,6 +92,8 @@ def serve(
         allowed_origins=tuple(allow_origin or ()),
         tls=(tls_certificate, tls_key) if tls_certificate and tls_key else None,
         access_log=access_log,
+        api_keys=tuple(read_keys(api_keys)) if api_keys else (),
+        processes=processes,
     )
     run_service(command, say)
 

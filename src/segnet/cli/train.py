@@ -14,6 +14,7 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset; overrides the recipe's.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Plan the schedule for this time; 0 takes the settings'.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train a model; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
@@ -22,29 +23,22 @@ def train(
 
     In several processes: torchrun --nproc-per-node 2 -m segnet train ...
     """
-    from segnet.config import load_config
     from segnet.data import open_dataset
     from segnet.inference.predictor import Predictor
     from segnet.report.evaluation import evaluate_to_folder, score_table
-    from segnet.training.data_look import warnings_before, with_range_of_values
+    from segnet.training.data_look import warnings_before
     from segnet.training.distributed import join_processes
+    from segnet.training.planning import plan_run
     from segnet.training.recipe import train_from_config
-    from segnet.training.run_context import chosen_config, config_of_run
     from segnet.training.start import reading_of
 
     overrides = ([f"data.path={toml_value(str(data))}"] if data else []) + (settings or [])
-    config, choice = load_config(recipe, overrides), tuple[str, ...]()
-    out = out or Path("runs") / Path(config.data.path).resolve().name
-    if recipe is None:
-        kept = config_of_run(out, overrides) if resume else None
-        config, choice = (kept, ()) if kept else chosen_config(overrides)
-    config, values = with_range_of_values(config)
+    config, out, lines = plan_run(recipe, overrides, out, minutes=minutes, resume=resume)
     with join_processes() as processes:
         if processes.is_first:
             for line in warnings_before(config):
                 say(f"WARNING: {line}")
-            choice = (*choice, *values)
-            for line in choice:
+            for line in lines:
                 say(line)
             say(f"\n{config.to_toml()}")
         weights = train_from_config(config, out, resume=resume, console=out_console, processes=processes)
@@ -56,6 +50,7 @@ def train(
     scores = evaluate_to_folder(predictor, dataset, out, facts=facts, log=out / "log.jsonl", console=out_console)
     out_console.print(score_table(scores))
     say(f"{out}/scores.json, {out}/report.html", "dim")
+    say(f"Next: open {out}/report.html, then segnet predict IMAGES --weights {weights} --out {out}/predictions")
 
 
 def pretrain(

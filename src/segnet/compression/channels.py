@@ -190,7 +190,7 @@ class _Follower:
         by_hand = {operator.getitem: self._item, torch.cat: self._concatenated, F.pad: self._padded}
         if function not in by_hand:
             raise _unknown(node)
-        return by_hand[function](node)  # type: ignore[index]
+        return by_hand[function](node)
 
     def _item(self, node: fx.Node) -> Any:
         source, key = self._maps[node.args[0]], node.args[1]  # type: ignore[index]

@@ -59,8 +59,9 @@ def layer_costs(model: nn.Module, size_px: tuple[int, int]) -> dict[str, LayerCo
         shapes(torch.zeros(1, normalisation_of(shapes).in_channels, *size_px, device="meta"))
     costs = {}
     for name, layer in layers.items():
-        is_convolution = isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
-        filter_px = layer.kernel_size[0] * layer.kernel_size[1] if is_convolution else 0  # type: ignore[union-attr,operator,index]
+        filter_px = 0
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            filter_px = layer.kernel_size[0] * layer.kernel_size[1]
         vectors = [p for p in layer.parameters(recurse=False) if p.dim() == 1]
         costs[name] = LayerCost(pixels[name] * filter_px, filter_px, len(vectors), is_depthwise(layer))
     return costs

@@ -5,7 +5,7 @@ Source:
     first-order change of the loss when a channel is set to zero, "Taylor-FO", with gates after BN.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ def group_scores(
             model.zero_grad(set_to_none=True)
             with device_spec.autocast():
                 logits = model(batch.image.to(device_spec.device, memory_format=torch.channels_last))
-            cross_entropy(logits.float(), batch.target.to(device_spec.device), class_weights).backward()  # type: ignore[no-untyped-call]
+            cross_entropy(logits.float(), batch.target.to(device_spec.device), class_weights).backward()
             for name in gated:
                 totals[name] += _change(layers[name]).square().cpu()
     finally:
@@ -74,7 +74,7 @@ def group_scores(
     return scores
 
 
-def _gates(groups: ChannelGroups, layers: dict[str, nn.Module]) -> list[str]:
+def _gates(groups: ChannelGroups, layers: Mapping[str, nn.Module]) -> list[str]:
     """BN layers, and those convolutions whose channels no BN sees: there a channel is judged."""
     norms = [name for name in groups.layers if isinstance(layers[name], nn.BatchNorm2d)]
     seen = {group for name in norms for group in groups.layers[name].outputs}

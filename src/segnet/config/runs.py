@@ -55,7 +55,7 @@ class Settings(Section):
             and not ((section, key) in self.free_to_raise and _is_more(value, old[section][key]))
         ]
 
-    def raised_over(self, before: Self) -> list[str]:
+    def raised_over(self, before: "Settings") -> list[str]:
         """Limits that are higher than in earlier settings: `section.key NEW instead of OLD` each."""
         old, new = before.model_dump(), self.model_dump()
         return [

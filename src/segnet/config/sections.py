@@ -44,6 +44,9 @@ class DataSettings(Section):
     many input channels."""
     value_range: tuple[float, float] | None = None
     """Stored values that become 0 and 255, for images of more than 8 bits; none uses the range of the bit depth."""
+    longest_side_px: int | None = Field(None, ge=16)
+    """Larger images are resized to this longest side, in training and by whatever predicts with the weights; none
+    leaves them. Scores are those of predictions resized back."""
     train_split: str = "train"
     """Name of the split to train on."""
     val_split: str = "val"

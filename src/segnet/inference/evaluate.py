@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segnet import palette
 from segnet.crf.dense_crf import CRFParameters, refined
 from segnet.data.adapting import adapt_dataset
 from segnet.data.loader import ordered_batches
+from segnet.data.resizing import Resized
 from segnet.data.sample import Image8
 from segnet.device import DeviceSpec, choose_device
 from segnet.inference.test_time import TestTimeAugmentation, as_augmentation
@@ -27,6 +29,7 @@ def predictions(
     batch_size: int = 1,
     crf: CRFParameters | None = None,
     tta: str | TestTimeAugmentation | None = None,
+    longest_side_px: int | None = None,
 ) -> Iterator[tuple[str, Image8, Image8]]:
     """Predicts every image of a dataset at its own size.
 
@@ -38,6 +41,8 @@ def predictions(
         batch_size: images at once; above 1 they must be of one size.
         crf: parameters of a fully connected CRF, which runs on the CPU; None uses the model's classes as they are.
         tta: test-time augmentation, such as `flip` or `flip,0.75,1,1.25`; None predicts each image once.
+        longest_side_px: to which larger images are resized for the model; its logits are resized back. None leaves
+            them.
 
     Yields:
         Name, prediction uint8 (H, W), target uint8 (H, W).
@@ -57,12 +62,20 @@ def predictions(
         with spec.autocast():
             return logits_of(model, image, num_classes)
 
-    for batch in ordered_batches(dataset, batch_size):
+    seen = dataset if longest_side_px is None else Resized(dataset, longest_side_px, targets=False)
+    for number, batch in enumerate(ordered_batches(seen, batch_size)):
         image = batch.image.to(spec.device, memory_format=torch.channels_last)
         scores = forward(image) if augmentation is None else augmentation.probability(forward, image)
+        if scores.shape[2:] != batch.target.shape[1:]:
+            scores = F.interpolate(scores.float(), batch.target.shape[1:], mode="bilinear", align_corners=False)
         if crf is not None:
             probability = scores.float().softmax(1) if augmentation is None else scores
-            classes = refined(probability.cpu().numpy(), _rgb(batch.image), crf).argmax(1).astype(np.uint8)
+            if longest_side_px is None:
+                rgb = _rgb(batch.image)
+            else:  # the CRF sees the image at its own size
+                first = number * batch_size
+                rgb = [palette.displayed(dataset[first + i].image) for i in range(len(batch.names))]
+            classes = refined(probability.cpu().numpy(), rgb, crf).argmax(1).astype(np.uint8)
         else:
             classes = scores.argmax(1).to(torch.uint8).cpu().numpy()  # (N, H, W)
         for name, prediction, target in zip(batch.names, classes, batch.target.numpy(), strict=True):
@@ -84,6 +97,7 @@ def evaluate(
     boundaries: bool = True,
     crf: CRFParameters | None = None,
     tta: str | TestTimeAugmentation | None = None,
+    longest_side_px: int | None = None,
 ) -> Scores:
     """Scores a model on a dataset; arguments and errors as in `predictions` and `Scores.add`.
 
@@ -96,10 +110,13 @@ def evaluate(
         boundaries: whether to measure boundary F1 too.
         crf: parameters of a fully connected CRF; None uses none.
         tta: test-time augmentation; None predicts each image once.
+        longest_side_px: to which larger images are resized for the model; None leaves them.
 
     Example:
         >>> scores = evaluate(model, dataset)
         >>> scores.mean_iou
     """
     own = adapt_dataset(dataset, classes)
-    return Scores.of(own.label_set, predictions(model, own, device, batch_size, crf, tta), boundaries=boundaries)
+    return Scores.of(
+        own.label_set, predictions(model, own, device, batch_size, crf, tta, longest_side_px), boundaries=boundaries
+    )

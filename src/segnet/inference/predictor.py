@@ -22,6 +22,7 @@ from segnet.crf.dense_crf import CRFParameters, refined
 from segnet.data.datasets.unlabelled import RGB
 from segnet.data.reading.bands import ImageReading
 from segnet.data.reading.images import as_rgb, read_image
+from segnet.data.resizing import resized_image, size_within
 from segnet.data.sample import Image8
 from segnet.data.transforms import image_to_tensor
 from segnet.device import DeviceSpec, choose_device
@@ -56,7 +57,8 @@ class Predictor:
         precision: `auto` takes bfloat16 where hardware and backend support it; `int8` is that of a quantised file.
         crf: parameters of a fully connected CRF that refines the model's probabilities; None uses them as they are.
         longest_side_px: larger images are resized to it before the model sees them, and the logits are resized back to
-            their own size: a model recognises objects at the scale it was trained at. None never resizes.
+            their own size: a model recognises objects at the scale it was trained at. None does as in training; 0 never
+            resizes.
         tta: test-time augmentation, such as `flip` or `flip,0.75,1,1.25`; None predicts each image once.
         reading: bands and range of values of image files; None reads them as the weights were trained.
 
@@ -88,10 +90,10 @@ class Predictor:
         tta: str | TestTimeAugmentation | None = None,
         reading: ImageReading | None = None,
     ) -> None:
-        if longest_side_px is not None and longest_side_px < 1:
-            raise ConfigError(f"longest_side_px {longest_side_px}: expected at least 1, or None for images as they are")
+        if longest_side_px is not None and longest_side_px < 0:
+            raise ConfigError(f"longest_side_px {longest_side_px}: expected pixels, 0 for images as they are, or None")
         self.crf = crf
-        self.longest_side_px = longest_side_px
+        self._longest_side_px = longest_side_px
         self.tta = as_augmentation(tta)
         self._reading = reading
         self._model: nn.Module | None = None
@@ -175,6 +177,12 @@ class Predictor:
     def reading(self) -> ImageReading:
         """How image files are read: bands and range of values."""
         return self._reading or self.card.reading
+
+    @property
+    def longest_side_px(self) -> int | None:
+        """Longest side of the images that the model sees; larger ones are resized. None where none are."""
+        given = self._longest_side_px
+        return self.card.longest_side_px if given is None else given or None
 
     @property
     def label_set(self) -> LabelSet:
@@ -285,12 +293,9 @@ class Predictor:
 
     def _seen(self, images: Sequence[Image8]) -> Sequence[Image8]:
         """The images as the model sees them, of one size."""
-        if self.longest_side_px is None or not self._is_large(images):
-            return images
         height, width = images[0].shape[:2]
-        factor = self.longest_side_px / max(height, width)
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        return [_resized(image, size) for image in images]
+        size_px = size_within((height, width), self.longest_side_px)
+        return [resized_image(image, size_px) for image in images]
 
     def _after_crf(self, probability: Tensor, images: Sequence[Image8]) -> Tensor:
         if self.crf is None:
@@ -325,16 +330,6 @@ class Predictor:
             kind = "an RGB image" if self.in_channels == 3 else f"an image of the model's {self.in_channels} channels"
             raise ShapeError(f"expected {kind}, uint8 (H, W, {self.in_channels}), got {image.dtype} {image.shape}")
         return image
-
-
-def _resized(image: Image8, size: tuple[int, int]) -> Image8:
-    """An image (H, W, C) of `size` = (width, height); Pillow resizes RGB at once, and other channels one by one."""
-    if image.shape[2] == 3:
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    bands = [
-        Image.fromarray(image[..., band]).resize(size, Image.Resampling.BILINEAR) for band in range(image.shape[2])
-    ]
-    return np.stack([np.asarray(band) for band in bands], axis=2)
 
 
 def _batch(images: Sequence[Image8]) -> Tensor:

@@ -139,8 +139,8 @@ def tile_px_of(
         gib = size_px[0] * size_px[1] * predictor.label_set.num_classes * _RESIZED_BYTES / 2**30
         if gib > memory_gib:
             raise ConfigError(
-                f"{path}: probabilities at its own size take {gib:.2g} GiB; allow more --memory, or leave "
-                "--longest-side out: it is then predicted in tiles"
+                f"{path}: probabilities at its own size take {gib:.2g} GiB; allow more --memory, or give "
+                "--longest-side 0: it is then predicted in tiles at its own scale"
             )
         return 0
     if tile_px:

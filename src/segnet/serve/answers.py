@@ -17,10 +17,16 @@ from segnet.serve.models import Loaded
 from segnet.serve.refusal import RefusalError
 from segnet.serve.workers import Answered
 
-AnswerName = Literal["summary", "classes", "overlay", "probabilities"]
+AnswerName = Literal["summary", "classes", "overlay", "probabilities", "polygons", "geojson", "rle"]
 MapName = Literal["classes", "confidence", "entropy", "variance", "mutual_information"]
 NPY = "application/x-npy"
-_OFFERED: dict[str, AnswerName] = {"application/json": "summary", "image/png": "classes", NPY: "probabilities"}
+GEOJSON = "application/geo+json"
+_OFFERED: dict[str, AnswerName] = {
+    "application/json": "summary",
+    "image/png": "classes",
+    NPY: "probabilities",
+    GEOJSON: "geojson",
+}
 
 
 class ClassShare(BaseModel):
@@ -61,7 +67,7 @@ def answer_name(asked: AnswerName | None, accept: str) -> AnswerName:
         return asked
     if media_type := preferred(accept, tuple(_OFFERED)):
         return _OFFERED[media_type]
-    expected = f"Accept: application/json, image/png or {NPY}"
+    expected = f"Accept: {', '.join(_OFFERED)}"
     do = "or leave it out and name the answer in the query, as in ?answer=overlay"
     raise RefusalError(HTTPStatus.NOT_ACCEPTABLE, "no_such_answer", expected, f"Accept: {accept[:80]}", do)
 

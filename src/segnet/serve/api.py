@@ -1,16 +1,19 @@
 """The service for programs: POST /v1/segment and GET /v1/models."""
 
+import json
 import math
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from segnet.serve.answers import (
+    GEOJSON,
     NPY,
     UNCERTAIN_MAPS,
     AnswerName,
@@ -22,11 +25,13 @@ from segnet.serve.answers import (
     probabilities_npy,
     summary,
 )
-from segnet.serve.describe import BODY, SEGMENT_ANSWERS, SEGMENT_TEXT
+from segnet.serve.describe import BATCH_BODY, BODY, SEGMENT_ANSWERS, SEGMENT_TEXT
 from segnet.serve.models import Loaded, choose_model
 from segnet.serve.predicting import PredictionOptions
+from segnet.serve.problem import Problem, problem_of
 from segnet.serve.refusal import RefusalError
 from segnet.serve.service import Service
+from segnet.serve.shapes import Masks, Polygons, geojson, polygons, run_lengths
 from segnet.serve.workers import Answered
 
 _MOST_LONGEST_SIDE_PX = 16_384
@@ -43,6 +48,12 @@ class Model(BaseModel):
     backend: str = Field(description="runtime, device, precision", examples=["eager, cpu, bfloat16"])
     bayesian: bool = Field(description="whether it can be sampled for uncertainty")
     scores: dict[str, float] = Field(description="as measured after training", examples=[{"mean_iou": 0.58}])
+
+
+class BatchSummary(BaseModel):
+    """The answers to several images, in their order."""
+
+    images: list[Summary | Problem]
 
 
 def known_parameters_only(request: Request) -> None:
@@ -67,7 +78,7 @@ def api_router(service: Service) -> APIRouter:
     Args:
         service: whose models are offered.
     """
-    router = APIRouter(dependencies=[Depends(known_parameters_only)])
+    router = APIRouter()
     max_samples = service.limits.max_samples
     samples_text = f"above 0, a Bayesian model is sampled so many times, at most {max_samples}"
 
@@ -75,7 +86,7 @@ def api_router(service: Service) -> APIRouter:
         "/v1/segment",
         summary="Segment an image",
         description=SEGMENT_TEXT,
-        response_model=Summary,
+        response_model=Summary | Polygons | Masks,
         responses=SEGMENT_ANSWERS,
         openapi_extra={"requestBody": BODY},
     )
@@ -104,6 +115,32 @@ def api_router(service: Service) -> APIRouter:
         options = PredictionOptions("confidence" in chosen_maps, form == "probabilities", samples, longest_side)
         write = partial(_write, form, chosen, opacity=opacity, maps=chosen_maps)
         return await service.answer(request, chosen, options, write)
+
+    @router.post(
+        "/v1/segment/batch",
+        summary="Segment several images",
+        description=f"A form of up to {service.limits.images_of_a_form} images; a summary or a problem for each.",
+        response_model=BatchSummary,
+        responses={status: answer for status, answer in SEGMENT_ANSWERS.items() if status not in (200, 406)},
+        openapi_extra={"requestBody": BATCH_BODY},
+    )
+    async def segment_batch(
+        request: Request,
+        model: Annotated[str | None, Query(description="as for /v1/segment")] = None,
+        maps: Annotated[list[MapName] | None, Query(description="as for /v1/segment")] = None,
+        samples: Annotated[int, Query(ge=0, le=max_samples, description="as for /v1/segment")] = 0,
+        longest_side: Annotated[int, Query(ge=0, le=_MOST_LONGEST_SIDE_PX, description="as for /v1/segment")] = 0,
+    ) -> Response:
+        service.require_ready()
+        chosen, chosen_maps = choose_model(service.models, model), list(dict.fromkeys(maps or []))
+        _check_options(chosen, "summary", chosen_maps, samples)
+        options = PredictionOptions("confidence" in chosen_maps, False, samples, longest_side)
+        answers = await service.answer_many(
+            request, chosen, options, lambda answered: summary(chosen, answered, chosen_maps)
+        )
+        images = [problem_of(answer) if isinstance(answer, RefusalError) else answer for answer in answers]
+        text = await run_in_threadpool(BatchSummary(images=images).model_dump_json)
+        return Response(text, media_type="application/json")
 
     @router.get("/v1/models", summary="The models")
     async def list_models() -> list[Model]:
@@ -138,6 +175,9 @@ def _write(form: AnswerName, model: Loaded, answered: Answered, *, opacity: floa
         "classes": lambda: Response(classes_png(prediction), media_type="image/png"),
         "overlay": lambda: Response(overlay_png(prediction, opacity), media_type="image/png"),
         "probabilities": lambda: Response(probabilities_npy(prediction), media_type=NPY),
+        "polygons": lambda: Response(json.dumps(polygons(prediction)), media_type="application/json"),
+        "geojson": lambda: Response(json.dumps(geojson(prediction)), media_type=GEOJSON),
+        "rle": lambda: Response(json.dumps(run_lengths(prediction)), media_type="application/json"),
     }
     return forms[form]()
 

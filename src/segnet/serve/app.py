@@ -2,19 +2,23 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from segnet.serve.api import api_router
+from segnet.serve.api import api_router, known_parameters_only
+from segnet.serve.api_page import api_page
 from segnet.serve.assets import Asset
 from segnet.serve.describe import describe_problems
 from segnet.serve.health import health_router
+from segnet.serve.keys import ApiKeys
+from segnet.serve.kserve import kserve_router
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.service import Service
@@ -31,6 +35,7 @@ def create_app(
     load: Callable[[], None] | None = None,
     on_loaded: Callable[[BaseException | None], None] = lambda _: None,
     allowed_origins: Sequence[str] = (),
+    keys: Sequence[str] = (),
 ) -> FastAPI:
     """Builds the app; its start begins the workers, its end stops them. `app.state.service` is the `Service`.
 
@@ -40,6 +45,7 @@ def create_app(
         assets: files of the page, by path; nothing else can be read.
         load: fills `models` and `assets` while the service answers 503 already; called in a thread.
         on_loaded: told in the event loop that all is loaded, or what went wrong.
+        keys: API keys, one of which each request to /v1 and /v2 must carry; none lets everybody in.
         allowed_origins: pages of other hosts that browsers let use the API, such as `https://example.org`.
 
     Example:
@@ -77,11 +83,14 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    app.include_router(api_router(service))
+    guards = [Depends(_require_key(ApiKeys(list(keys)))), Depends(known_parameters_only)]
+    app.include_router(api_router(service), dependencies=guards)
+    app.include_router(kserve_router(service), dependencies=guards)
     app.include_router(health_router(service))
-    app.router.default = _file_or_404(files)
+    app.add_api_route("/docs", _docs_of(app), include_in_schema=False)
+    app.router.default = _file_or_404(files, service)
     answer_errors_as_problems(app, limits)
-    describe_problems(app)
+    describe_problems(app, needs_key=bool(keys))
     if allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -94,10 +103,26 @@ def create_app(
     return app
 
 
-def _file_or_404(files: StaticFiles) -> ASGIApp:
+def _require_key(keys: ApiKeys) -> Callable[[Request], None]:
+    def require_key(request: Request) -> None:
+        keys.require(request)
+
+    return require_key
+
+
+def _docs_of(app: FastAPI) -> Callable[[], Awaitable[HTMLResponse]]:
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(api_page(app.openapi()))
+
+    return docs
+
+
+def _file_or_404(files: StaticFiles, service: Service) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         if (name := files.path_of(scope["path"])) is None:
+            if service.state == "loading":  # the page is among what is loading
+                service.require_ready()
             raise HTTPException(HTTPStatus.NOT_FOUND)
         if request.method != "GET":
             raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from segnet.serve.browser_runtime import find_runtime
 from segnet.serve.connections import ConnectionLimits
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded, load_models
+from segnet.serve.processes import run_processes
 from segnet.serve.run import ServiceServer, listen, serve_until_stopped
 from segnet.serve.wrapping import access_log
 
@@ -42,6 +44,8 @@ class Command:
     allowed_origins: tuple[str, ...]
     tls: tuple[Path, Path] | None
     access_log: bool
+    api_keys: tuple[str, ...] = ()
+    processes: int = 1
 
 
 def run_service(command: Command, say: Callable[..., None]) -> None:
@@ -54,41 +58,65 @@ def run_service(command: Command, say: Callable[..., None]) -> None:
     Raises:
         ConfigError: an option that cannot be used, or a port in use; further as `load_models` and `site_assets`.
     """
+    if command.processes > 1:
+        _browser_runtime(command.runtime)  # fetched once, and refused here
+        with listen(command.host, command.port) as listener:
+            run_processes(command.processes, _serve_in_process, command, listener, command.grace_s)
+        return
+    with listen(command.host, command.port) as listener:
+        _serve(command, listener, say)
+
+
+def _serve_in_process(command: Command, listener: socket.socket, first: bool) -> None:
+    _serve(command, listener, say_plainly if first else lambda *_: None)
+
+
+def say_plainly(text: str, *_: str) -> None:
+    """Prints a line."""
+    print(text, flush=True)
+
+
+def _serve(command: Command, listener: socket.socket, say: Callable[..., None]) -> None:
     runtime, why_no_browser = _browser_runtime(command.runtime)
     if command.access_log:
         _write_access_log()
-    with listen(command.host, command.port) as listener:
-        models: dict[str, Loaded] = {}
-        assets: dict[str, Asset] = {}
-        failure: list[BaseException] = []
-        warming: list[asyncio.Future[None]] = []  # a task without a reference may be collected
-        scheme, host = "https" if command.tls else "http", f"[{command.host}]" if ":" in command.host else command.host
-        address = f"{scheme}://{host}:{listener.getsockname()[1]}"
+    models: dict[str, Loaded] = {}
+    assets: dict[str, Asset] = {}
+    failure: list[BaseException] = []
+    warming: list[asyncio.Future[None]] = []  # a task without a reference may be collected
+    scheme, host = "https" if command.tls else "http", f"[{command.host}]" if ":" in command.host else command.host
+    address = f"{scheme}://{host}:{listener.getsockname()[1]}"
 
-        def load() -> None:
-            found = load_models(
-                command.weights, backend=command.backend, device=command.device, precision=command.precision
-            )
-            assets.update(_assets(command, found, runtime, bool(why_no_browser)))
-            models.update(found)
-
-        def loaded(error: BaseException | None) -> None:
-            if error:
-                failure.append(error)
-                server.should_exit = True
-                return
-            warming.append(asyncio.ensure_future(server.service.decoders.warm()))
-            say(f"{', '.join(models)} at {address} (Ctrl-C stops)")
-            if why_no_browser:
-                say(f"the model does not run in the browser: {why_no_browser}", "dim")
-
-        app = create_app(
-            models, command.limits, assets, load=load, on_loaded=loaded, allowed_origins=command.allowed_origins
+    def load() -> None:
+        found = load_models(
+            command.weights, backend=command.backend, device=command.device, precision=command.precision
         )
-        server = ServiceServer(
-            app, grace_s=command.grace_s, connections=command.connections, proxies=command.proxies, tls=command.tls
-        )
-        serve_until_stopped(server, listener)
+        assets.update(_assets(command, found, runtime, bool(why_no_browser)))
+        models.update(found)
+
+    def loaded(error: BaseException | None) -> None:
+        if error:
+            failure.append(error)
+            server.should_exit = True
+            return
+        warming.append(asyncio.ensure_future(server.service.decoders.warm()))
+        say(f"{', '.join(models)} at {address} (Ctrl-C stops)")
+        if why_no_browser:
+            say(f"the model does not run in the browser: {why_no_browser}", "dim")
+
+    app = create_app(
+        models,
+        command.limits,
+        assets,
+        load=load,
+        on_loaded=loaded,
+        allowed_origins=command.allowed_origins,
+        keys=command.api_keys,
+    )
+    server = ServiceServer(
+        app, grace_s=command.grace_s, connections=command.connections, proxies=command.proxies, tls=command.tls
+    )
+    serve_until_stopped(server, listener)
     if failure:
         raise failure[0]
 

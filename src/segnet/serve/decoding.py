@@ -53,12 +53,7 @@ def decode_image(data: bytes, limits: ImageLimits) -> Image8:
         _require_few(count_scans(data, limits.max_scans), limits.max_scans, "scans", "a baseline JPEG")
         _require_few(count_chunks(data, limits.max_chunks), limits.max_chunks, "chunks", "a PNG of fewer chunks")
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > limits.max_pixels:
-                raise _too_large(f"{width} x {height}", limits.max_pixels)
-            if max(width, height) > limits.max_side_px:
-                expected = f"sides of at most {limits.max_side_px:,} pixels"
-                raise _refused(expected, f"{width} x {height}", "scale the image down, or cut it", "too_long_side")
+            require_size((image.height, image.width), limits.max_pixels, limits.max_side_px)
             image.load()
             return np.ascontiguousarray(as_rgb(image))
     except RefusalError:
@@ -71,6 +66,20 @@ def decode_image(data: bytes, limits: ImageLimits) -> Image8:
         raise _too_large("an image many times as large", limits.max_pixels) from None
     except Exception as cause:  # Pillow raises many types for a broken file, struct.error and AttributeError among them
         raise broken_image(f"a broken one: {str(cause) or type(cause).__name__}") from None
+
+
+def require_size(size_px: tuple[int, ...], max_pixels: int, max_side_px: int) -> None:
+    """Whether an image of this (height, width) is within the limits.
+
+    Raises:
+        RefusalError: 413, it is not.
+    """
+    height, width = size_px
+    if width * height > max_pixels:
+        raise _too_large(f"{width} x {height}", max_pixels)
+    if max(width, height) > max_side_px:
+        expected = f"sides of at most {max_side_px:,} pixels"
+        raise _refused(expected, f"{width} x {height}", "scale the image down, or cut it", "too_long_side")
 
 
 def broken_image(got: str) -> RefusalError:

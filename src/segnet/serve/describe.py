@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from segnet.serve.answers import NPY
+from segnet.serve.answers import GEOJSON, NPY
 from segnet.serve.problem import MEDIA_TYPE, Problem
 from segnet.serve.upload import FIELD, FORM_TYPE, RAW_TYPES
 
@@ -20,6 +20,19 @@ BODY: dict[str, Any] = {
     },
 }
 
+BATCH_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        FORM_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": [FIELD],
+                "properties": {FIELD: {"type": "array", "items": _BYTES, "minItems": 1}},
+            }
+        }
+    },
+}
+
 SEGMENT_TEXT = f"""The classes of an image, pixel by pixel.
 
     curl -F {FIELD}=@street.jpg 'http://127.0.0.1:8000/v1/segment'
@@ -28,7 +41,9 @@ SEGMENT_TEXT = f"""The classes of an image, pixel by pixel.
          'http://127.0.0.1:8000/v1/segment' -o classes.png
 
 The answer is a JSON summary, unless the query or `Accept` names another form: an index PNG (class ids with a palette),
-an overlay PNG, or probabilities, float16 (K, H, W) in NumPy's format. Nothing is stored."""
+an overlay PNG, probabilities, float16 (K, H, W) in NumPy's format, or shapes: `polygons` and `geojson` with points in
+pixels, largest shape first, each drawn over those before; `rle` with one mask for each class, as COCO writes them.
+Nothing is stored."""
 
 _EXAMPLE = {
     "model": "segnet-basic-camvid",
@@ -53,6 +68,7 @@ SEGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
             "application/json": {"example": _EXAMPLE},
             "image/png": {"schema": _BYTES},
             NPY: {"schema": _BYTES},
+            GEOJSON: {"schema": {"type": "object"}},
         },
     },
     400: {"model": Problem, "description": "No image, a broken or slow one, or a form without the field."},
@@ -80,15 +96,22 @@ SEGMENT_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Describes every answer of 4xx and 5xx as a problem document, in its own media type."""
+def describe_problems(app: FastAPI, *, needs_key: bool = False) -> None:
+    """Describes every answer of 4xx and 5xx as a problem document, in its own media type.
+
+    Args:
+        app: described so.
+        needs_key: whether /v1 and /v2 answer 401 without an API key.
+    """
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
             reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
-            for path in schema["paths"].values():
+            for name, path in schema["paths"].items():
                 for operation in path.values():
+                    if needs_key and name.startswith(("/v1", "/v2")):
+                        operation["responses"]["401"] = {"description": "No API key, or an unknown one."}
                     operation["responses"].setdefault("422", {"description": "An unknown or wrong parameter."})
                     for status, response in operation["responses"].items():
                         if status >= "400":

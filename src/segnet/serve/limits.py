@@ -22,6 +22,7 @@ class Limits:
         batch_size: images of one size that the model sees together, at most.
         max_samples: of a Bayesian model, for one image.
         max_sampled_pixels: pixels times samples, of one image.
+        max_images: of one form.
         decoders: processes that decode images.
         decode_s: seconds for decoding one image.
         upload_s: seconds for receiving a body.
@@ -43,6 +44,7 @@ class Limits:
     batch_size: int = 4
     max_samples: int = 40
     max_sampled_pixels: int = 8_000_000
+    max_images: int = 8
     decoders: int = 2
     decode_s: float = 5
     upload_s: float = 20
@@ -55,6 +57,11 @@ class Limits:
                 raise ConfigError(f"serve: {name}: expected more than 0, and finite, got {value}")
         if self.per_client > 1:
             raise ConfigError(f"serve: per_client: expected a share of at most 1, got {self.per_client}")
+
+    @property
+    def images_of_a_form(self) -> int:
+        """Most images of one form: a client's slots must hold them."""
+        return min(self.max_images, self.share_of(self.slots))
 
     def share_of(self, total: int) -> int:
         """How many of `total` one client may hold, at least 1."""

@@ -7,8 +7,8 @@ answer      written in a thread; the slot is held until the last byte is sent
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
@@ -16,14 +16,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from segnet.data.sample import Image8
 from segnet.serve.counters import Counters, Gauges
 from segnet.serve.decoders import Decoders
+from segnet.serve.decoding import require_size
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.predicting import SAMPLED_WHOLE_PIXELS, PredictionOptions, seen_pixels
 from segnet.serve.refusal import RefusalError, overloaded, shutting_down
 from segnet.serve.slots import ByteBudget, Slots, client_of
-from segnet.serve.upload import disconnected, read_upload
+from segnet.serve.upload import disconnected, read_body, read_upload
 from segnet.serve.workers import Answered, ModelWorker
 
 T = TypeVar("T")
@@ -98,35 +100,84 @@ class Service:
         Raises:
             RefusalError: 4xx for the request's own faults, 429 and 503 where there is no capacity.
         """
+        (data,) = await self.read_images(request, most=1)
+        return await self._with_slots(request, 1, lambda client: self._decoded(data, client, model, options, write))
+
+    async def answer_many(
+        self, request: Request, model: Loaded, options: PredictionOptions, write: Callable[[Answered], T]
+    ) -> list[T | RefusalError]:
+        """As `answer` for a form with several images: an answer or a refusal for each, in their order."""
+        files = await self.read_images(request, most=self.limits.images_of_a_form)
+        decoded = self._decoded
+
+        async def all_of(client: str) -> list[T | RefusalError]:
+            work = (decoded(data, client, model, options, write) for data in files)
+            answers = await asyncio.gather(*work, return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException) and not isinstance(answer, RefusalError):
+                    raise answer
+            return answers  # type: ignore[return-value] # the others were raised
+
+        return await self._with_slots(request, len(files), all_of)
+
+    async def answer_arrays(
+        self, request: Request, model: Loaded, images: list[Image8], options: PredictionOptions
+    ) -> list[Answered]:
+        """As `answer`, for images that came as arrays: RGB uint8 (H, W, 3), of one size."""
+        require_size(images[0].shape[:2], self.limits.max_pixels, self.limits.max_side_px)
+        worker = self.workers[model.name]
+
+        async def all_of(client: str) -> list[Answered]:
+            async with self._in_time(worker):
+                return await asyncio.gather(*(_predicted(worker, image, options, client) for image in images))
+
+        return await self._with_slots(request, len(images), all_of)
+
+    async def read_images(self, request: Request, most: int) -> list[bytes]:
+        """The files of a request's body.
+
+        Raises:
+            RefusalError: as `read_upload`; 429 for too many uploads at one time, 503 when there is no service.
+        """
+        return await self._reading(request, lambda: read_upload(request, self.limits, self.budget, most))
+
+    async def read_body(self, request: Request) -> bytes:
+        """The whole body, whatever its type; raises as `read_images`."""
+        return await self._reading(request, lambda: read_body(request, self.limits, self.budget))
+
+    async def _reading(self, request: Request, read: Callable[[], Awaitable[T]]) -> T:
         client = client_of(request)
-        held: ExitStack = request.scope[HELD]
         with self._stoppable():
             self.slots.require_free(client)  # before the client sends megabytes in vain
             with self.uploads.take(client):
-                data = await read_upload(request, self.limits, self.budget)
-            held.enter_context(self.slots.take(client))
-            work = self._answer_in_time(data, client, self.workers[model.name], options, write)
-            return await _while_connected(request, work)
+                return await read()
 
-    async def _answer_in_time(
+    async def _with_slots(self, request: Request, count: int, work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+        client, held = client_of(request), request.scope[HELD]
+        with self._stoppable():
+            for _ in range(count):
+                held.enter_context(self.slots.take(client))  # until the answer has been sent
+            return await _while_connected(request, work(client))
+
+    async def _decoded(
         self,
         data: bytes,
         client: str,
-        worker: ModelWorker,
+        model: Loaded,
         options: PredictionOptions,
-        write: Callable[[Answered], Response],
-    ) -> Response:
+        write: Callable[[Answered], T],
+    ) -> T:
+        worker = self.workers[model.name]
+        async with self._in_time(worker):
+            image = await self.decoders.decode(data, client)
+            _require_affordable(image.shape[:2], options, self.limits)
+            return await run_in_threadpool(write, await _predicted(worker, image, options, client))
+
+    @asynccontextmanager
+    async def _in_time(self, worker: ModelWorker) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self.limits.answer_s):
-                image = await self.decoders.decode(data, client)
-                del data
-                _require_affordable(image.shape[:2], options, self.limits)
-                job = worker.submit(image, options, client)
-                try:
-                    answered = await asyncio.wrap_future(job.future)
-                finally:
-                    worker.drop(job)
-                return await run_in_threadpool(write, answered)
+                yield
         except TimeoutError:
             expected = f"an answer of the model within {self.limits.answer_s:g} s"
             retry = worker.retry_after_s()
@@ -167,6 +218,14 @@ class Service:
 
     def _count_running(self) -> int:
         return sum(worker.running for worker in self.workers.values())
+
+
+async def _predicted(worker: ModelWorker, image: Image8, options: PredictionOptions, client: str) -> Answered:
+    job = worker.submit(image, options, client)
+    try:
+        return await asyncio.wrap_future(job.future)
+    finally:
+        worker.drop(job)
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -32,13 +32,14 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 40  # the body is in memory already, within its limit: nothing goes to a temporary file
 
 
-async def read_upload(request: Request, limits: Limits, budget: ByteBudget) -> bytes:
-    """The bytes of the image.
+async def read_upload(request: Request, limits: Limits, budget: ByteBudget, most: int = 1) -> list[bytes]:
+    """The bytes of the images, at least one.
 
     Args:
-        request: its body is the image itself, or a form with the image in the field `image`.
+        request: its body is the image itself, or a form with images in fields called `image`.
         limits: bytes, seconds and pace of the body.
         budget: of all bodies; what the body takes of it is returned at the end.
+        most: images of a form.
 
     Raises:
         RefusalError: 415 for another content type, 413 for too many bytes, 408 for a body that comes too slowly, 400
@@ -53,10 +54,16 @@ async def read_upload(request: Request, limits: Limits, budget: ByteBudget) -> b
             content_type[:80] or "none",
             f"send the bytes with their type, or a form with the field '{FIELD}'",
         )
+    body = await read_body(request, limits, budget)
+    return await _form_fields(request, body, most) if content_type == FORM_TYPE else [body]
+
+
+async def read_body(request: Request, limits: Limits, budget: ByteBudget) -> bytes:
+    """The whole body; arguments and errors as `read_upload`."""
     body = bytearray()
     try:
         await _read_body(request, limits, budget, body)
-        return await _form_field(request, bytes(body)) if content_type == FORM_TYPE else bytes(body)
+        return bytes(body)
     finally:
         budget.give_back(len(body))
 
@@ -118,24 +125,23 @@ async def discard(request: Request, limits: Limits) -> None:
         return
 
 
-async def _form_field(request: Request, body: bytes) -> bytes:
+async def _form_fields(request: Request, body: bytes, most: int) -> list[bytes]:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:
-        form = await _InMemory(request.headers, stream(), max_files=1, max_fields=16).parse()
+        form = await _InMemory(request.headers, stream(), max_files=most, max_fields=16).parse()
     except (MultiPartException, ValueError) as cause:
         raise RefusalError(
             HTTPStatus.BAD_REQUEST,
             "broken_form",
-            f"{FORM_TYPE} with one file",
+            f"{FORM_TYPE} with {'one file' if most == 1 else f'at most {most} files'}",
             f"a broken form: {cause}",
             "send it again",
         ) from None
     try:
-        field = form.get(FIELD)
-        if isinstance(field, UploadFile):
-            return await field.read()
+        if files := [field for field in form.getlist(FIELD) if isinstance(field, UploadFile)]:
+            return [await file.read() for file in files]
         names = ", ".join(sorted({name[:40] for name in form})) or "none"
     finally:
         await form.close()

@@ -55,7 +55,8 @@ class Job:
     @property
     def megapixels(self) -> float:
         """What it costs: pixels times samples, in millions."""
-        return self.image.shape[0] * self.image.shape[1] * max(self.options.samples, 1) / 1e6
+        height, width = self.image.shape[:2]
+        return float(height * width * max(self.options.samples, 1)) / 1e6
 
     def fits(self, other: "Job") -> bool:
         """Whether both can be in one batch."""

@@ -1,6 +1,6 @@
-"""Settings for a run of which only the dataset is given: model, crop, batch and schedule, by simple rules.
+"""Settings for a run of which only the dataset is given: scale, model, crop, batch and schedule, by simple rules.
 
-One pure function, so that the same data on the same machine always gives the same run. The rules come from the runs
+One pure function, so that the same facts always give the same run. The rules come from the runs
 behind the weights that ship: crops of 180x240 train on two cores within minutes to hours, fine-tuning needs a few
 hundred steps, and the memory of a training step was measured (`segnet benchmark training`).
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segnet.config import Config
+from segnet.data.resizing import size_within
 from segnet.models import TENT_MODELS
 from segnet.nn.normalisation import Normalisation
 
@@ -22,6 +23,8 @@ _KIB_PER_PX_ELSE = 9.0
 _MOST_EPOCHS = 200
 _GPU_GIB_FOR_SEGNET = 6
 _LARGE_SIDE_PX = 1500
+_OBJECT_PX = 48  # to which the smaller objects may shrink: what they are is still seen in all stages of pooling
+_WORTH_RESIZING = 0.8
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,13 @@ class DataFacts:
         num_images: at least 1.
         size_px: median (height, width) of the images sampled.
         class_names: of its label set.
+        object_px: side of the smaller objects (the lower quartile), in pixels; None where there is none.
     """
 
     num_images: int
     size_px: tuple[int, int]
     class_names: tuple[str, ...]
+    object_px: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,19 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """The result of a short trial of starts.
+
+    Attributes:
+        start: that learnt best; None is no weights.
+        line: the trial in words.
+    """
+
+    start: Start | None
+    line: str
+
+
+@dataclass(frozen=True)
 class Choice:
     """The settings that were chosen.
 
@@ -89,7 +107,9 @@ class Choice:
     lines: tuple[str, ...]
 
 
-def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, starts: Sequence[Start]) -> Choice:
+def choose_settings(
+    given: Config, data: DataFacts, machine: MachineFacts, starts: Sequence[Start], tried: Tried | None = None
+) -> Choice:
     """Chooses the settings that the user has not given.
 
     Args:
@@ -97,9 +117,14 @@ def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, start
         data: the training images.
         machine: that will run it.
         starts: weights that are available to start from.
+        tried: which of them learnt best in a trial; None takes the first that fits the machine.
     """
-    model, start = _model(given, machine, starts)
-    crop = given.augment.crop_px or _crop_px(data.size_px, _CROP_PX[machine.kind])
+    model, start = _model(given, machine, starts, tried)
+    longest_side_px = given.data.longest_side_px
+    if not _has(given, "data.longest_side_px") and given.augment.crop_px is None:
+        longest_side_px = _longest_side_px(data, _CROP_PX[machine.kind])
+    size_px = size_within(data.size_px, longest_side_px)
+    crop = given.augment.crop_px or _crop_px(size_px, _CROP_PX[machine.kind])
     batch = given.train.batch_size if _has(given, "train.batch_size") else _batch(model, crop, data, machine)
     steps_per_epoch = max(data.num_images // batch, 1)
     expected = min(math.ceil(_STEPS[machine.kind] / steps_per_epoch), _MOST_EPOCHS)
@@ -130,13 +155,24 @@ def choose_settings(given: Config, data: DataFacts, machine: MachineFacts, start
         "train.average": 0.98 if steps < 2000 else 0.998,
         "train.evaluate_every": max(epochs // 5, 1),
     }
+    if longest_side_px is not None:
+        chosen["data.longest_side_px"] = longest_side_px
     if model in TENT_MODELS and start is None:  # `start` fills the decoder
         chosen["model.init"] = "tent"
     if given.model.model_fields_set:
         # a given model is kept; the initialisation of its filters is not part of the model
         chosen = {k: value for k, value in chosen.items() if k == "model.init" or not k.startswith("model.")}
     settings = {key: value for key, value in chosen.items() if not _has(given, key)}
-    return Choice(settings, _lines(given, data, machine, start, settings, crop, steps_per_epoch))
+    return Choice(settings, _lines(given, data, machine, start, settings, crop, steps_per_epoch, tried))
+
+
+def should_try(given: Config, data: DataFacts, starts: Sequence[Start]) -> bool:
+    """Whether a trial may change the start: no model is given, and no weights know a class of the data.
+
+    Weights of street scenes are a good start for street scenes. What they are for other images is not known beforehand.
+    """
+    known = {name for start in starts for name in start.class_names}
+    return bool(starts) and not given.model.model_fields_set and not known.intersection(data.class_names)
 
 
 def _has(given: Config, key: str) -> bool:
@@ -144,16 +180,34 @@ def _has(given: Config, key: str) -> bool:
     return name in getattr(given, section).model_fields_set
 
 
-def _model(given: Config, machine: MachineFacts, starts: Sequence[Start]) -> tuple[str, Start | None]:
+def _model(
+    given: Config, machine: MachineFacts, starts: Sequence[Start], tried: Tried | None
+) -> tuple[str, Start | None]:
     """The model's name and the weights to start from; a model that was given is kept, without a start."""
     if given.model.model_fields_set:
         return given.model.name, None
+    if tried is not None:
+        return tried.start.model if tried.start else "segnet-basic", tried.start
     full = machine.device == "cuda" and machine.memory_gib >= _GPU_GIB_FOR_SEGNET
     for model in ("segnet", "segnet-basic") if full else ("segnet-basic",):
         for start in starts:
             if start.model == model:
                 return model, start
     return "segnet-basic", None
+
+
+def _longest_side_px(data: DataFacts, most_px: int) -> int | None:
+    """The longest side at which the smaller objects still have `_OBJECT_PX`; None where that gains little.
+
+    An object that is far larger than a crop is never seen whole. No image becomes smaller than one crop.
+    """
+    if not data.object_px:
+        return None
+    height, width = data.size_px
+    factor = max(_OBJECT_PX / data.object_px, math.sqrt(most_px / (height * width)))
+    if factor > _WORTH_RESIZING:
+        return None
+    return max(int(max(height, width) * factor) // 8 * 8, 16)
 
 
 def _crop_px(size_px: tuple[int, int], most_px: int) -> tuple[int, int]:
@@ -179,6 +233,7 @@ def _lines(
     settings: dict[str, object],
     crop: tuple[int, int],
     steps_per_epoch: int,
+    tried: Tried | None,
 ) -> tuple[str, ...]:
     def value(key: str) -> object:
         section, _, name = key.partition(".")
@@ -190,11 +245,20 @@ def _lines(
         same = [name for name in data.class_names if name in start.class_names]
         known = f"keeps what it learnt of {', '.join(same)}" if same else "with a new classifier"
         model += f", started from the weights {start.name}; {known} ({len(same)} of {len(data.class_names)} classes)"
-    large = max(height, width) > _LARGE_SIDE_PX and not _has(given, "augment.crop_px")
+    resized = value("data.longest_side_px")
+    large = resized is None and max(height, width) > _LARGE_SIDE_PX and not _has(given, "augment.crop_px")
+    scale = f"scale: longest side {resized} px, in training and in prediction"
+    if "data.longest_side_px" in settings:
+        scale += (
+            f"; the smaller objects are about {data.object_px:.0f} px of {max(height, width)}, and a crop of "
+            f"{crop[0]}x{crop[1]} would hold a small part of them"
+        )
     return (
         f"chosen for {data.num_images} images of {height}x{width} on {machine.device} with {machine.cores} cores "
         f"and {machine.memory_gib:.0f} GiB; --set changes any setting, --recipe uses a recipe instead:",
+        *((tried.line,) if tried else ()),
         model,
+        *((scale,) if resized is not None else ()),
         f"crops: {crop[0]}x{crop[1]} pixels, at random scale, mirrored, with varied light"
         + ("; the images are much larger than that, resized copies may learn better" if large else ""),
         f"batch: {value('train.batch_size')}",

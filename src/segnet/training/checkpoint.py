@@ -91,6 +91,7 @@ def settings_of(state: State, path: Path | str = "the checkpoint") -> Settings:
     Raises:
         WeightsError: settings that this version does not know.
     """
+    kinds: tuple[type[Settings], ...]
     try:
         stored = tomllib.loads(str(state["config"]))
         kinds = (Config, PretrainConfig) if "data" in stored else (FitConfig,)

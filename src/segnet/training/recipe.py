@@ -5,16 +5,18 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from segnet.config import Config, DataSettings
 from segnet.data import open_dataset
 from segnet.data.reading.targets import require_labelled
+from segnet.data.resizing import Resized
 from segnet.data.sample import Dataset
 from segnet.models.released_form import set_released_form
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
-from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
+from segnet.training.start import Widths, create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
@@ -53,18 +55,10 @@ def train_from_config(
     out = Path(out)
     require_usable(config, processes)
     state = state_to_begin_with(config, out, resume=resume)
-    train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
+    train_set, val_set = open_sets(config)
     torch.manual_seed(config.train.seed)
-    settings = config.model
-    widths = widths_to_start_with(config) if state is None else state.get("widths", {})
-    model = create_for_dataset(config, train_set, measure=state is None, widths=widths)
-    set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
-    if settings.vgg16 and state is None:  # a checkpoint has its own weights
-        load_vgg16(model, find_vgg16(settings.vgg16))
-    if settings.start and state is None:
-        load_matching(
-            model, find_weights(settings.start), train_set.label_set, carry_first_layer=settings.carry_first_layer
-        )
+    settings, widths = config.model, widths_to_start_with(config) if state is None else state.get("widths", {})
+    model = build_model(config, train_set, widths, with_weights=state is None)
     card = WeightsCard(
         model=settings.name,
         normalisation=settings.normalisation,
@@ -72,6 +66,7 @@ def train_from_config(
         bn_eps=settings.bn_eps,
         bands=config.data.bands or (),
         value_range=config.data.value_range,
+        longest_side_px=config.data.longest_side_px,
         label_set=train_set.label_set,
         recipe=config.to_toml(),
         trained_on=f"{config.data.train_split} of {train_set.label_set.name}",
@@ -81,6 +76,44 @@ def train_from_config(
     )
     job = Job(config, model, train_set, val_set, card, out, tuple(callbacks), workers=config.data.workers)
     return run_job(job, state, console=console, processes=processes)
+
+
+def open_sets(config: Config) -> tuple[Dataset, Dataset]:
+    """The training images, at the scale that settings ask for, and the validation images as they are.
+
+    Raises:
+        SegNetError: as in `open_dataset`, or a split without any labelled pixel.
+    """
+    train_set, val_set = (_open(config.data, split) for split in (config.data.train_split, config.data.val_split))
+    if config.data.longest_side_px:
+        return Resized(train_set, config.data.longest_side_px), val_set
+    return train_set, val_set
+
+
+def build_model(
+    config: Config, train_set: Dataset, widths: Widths | None = None, *, with_weights: bool = True
+) -> nn.Module:
+    """The model that settings ask for.
+
+    Args:
+        config: resolved settings.
+        train_set: not empty; it gives channels, classes and, for other channels than RGB, statistics.
+        widths: of a lean model; None is the paper's.
+        with_weights: load the weights to begin with; a checkpoint has its own.
+
+    Raises:
+        ConfigError or WeightsError: settings or weights that do not fit the model.
+    """
+    settings = config.model
+    model = create_for_dataset(config, train_set, measure=with_weights, widths=widths)
+    set_released_form(model, conv_bias=settings.conv_bias, bn_eps=settings.bn_eps, bn_shift=settings.bn_shift)
+    if settings.vgg16 and with_weights:
+        load_vgg16(model, find_vgg16(settings.vgg16))
+    if settings.start and with_weights:
+        load_matching(
+            model, find_weights(settings.start), train_set.label_set, carry_first_layer=settings.carry_first_layer
+        )
+    return model
 
 
 def _open(data: DataSettings, split: str) -> Dataset:

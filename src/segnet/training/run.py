@@ -252,7 +252,13 @@ class Run:
                     f"diverged at step {self.step}: {name} has reached {largest:.3g}; {self._remedy(lr)}; the weights "
                     "that were kept before stay"
                 )
-        scores = evaluate(self.kept_model, val_set, self.device_spec, boundaries=False)
+        scores = evaluate(
+            self.kept_model,
+            val_set,
+            self.device_spec,
+            boundaries=False,
+            longest_side_px=self.card.longest_side_px,
+        )
         keep = self.config.train.keep
         score = float(self.step) if keep == "last" else scores.summary()[keep]
         if math.isnan(score):
@@ -275,6 +281,6 @@ class Run:
             return
         stored = copy.deepcopy(self.kept_model)
         stored.load_state_dict(load_file(path, device=str(self.device_spec.device)))
-        scores = evaluate(stored, val_set, self.device_spec)
+        scores = evaluate(stored, val_set, self.device_spec, longest_side_px=self.card.longest_side_px)
         card = replace(read_card(path), scores=scores.summary(), class_iou=scores.class_iou())
         save_weights(path, stored, card)

@@ -5,28 +5,31 @@ import tomllib
 from pathlib import Path
 from statistics import median_low
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
 from segnet.config import Config, load_config
 from segnet.data import open_dataset
+from segnet.data.object_size import object_sizes_px
 from segnet.data.sample import Dataset
 from segnet.device import choose_device
 from segnet.errors import DataError, WeightsError
 from segnet.io.text import read_text, toml_value
-from segnet.training.auto_config import DataFacts, MachineFacts, Start, choose_settings
+from segnet.training.auto_config import DataFacts, MachineFacts, Start, Tried, choose_settings, should_try
 from segnet.training.start import reading_of
 from segnet.weights.file import WEIGHTS, find_weights, read_card
 
-_LOOKED_AT = 8
+_LOOKED_AT = 16
 _UNKNOWN_BYTES = 8 << 30  # of memory, where the system does not tell
 
 
-def chosen_config(overrides: list[str]) -> tuple[Config, tuple[str, ...]]:
+def chosen_config(overrides: list[str], *, try_out: bool = False) -> tuple[Config, tuple[str, ...]]:
     """Settings of a run without a recipe: what was given, and for the rest what fits data and machine.
 
     Args:
         overrides: `section.key=value`, as in `load_config`.
+        try_out: where no weights know a class of the data, find the start by short trainings; else the first is taken.
 
     Returns:
         The settings, and what was chosen in words.
@@ -37,10 +40,24 @@ def chosen_config(overrides: list[str]) -> tuple[Config, tuple[str, ...]]:
     """
     given = load_config(None, overrides)
     dataset = open_dataset(given.data.path, given.data.train_split, given.data.format, reading=reading_of(given.data))
-    device = choose_device(given.train.device).device
-    choice = choose_settings(given, look_at_data(dataset), look_at_machine(device), starts_at_hand())
-    chosen = [f"{key}={toml_value(value)}" for key, value in choice.settings.items()]
-    return load_config(None, chosen + overrides), choice.lines
+    data = look_at_data(dataset)
+    machine, starts = look_at_machine(choose_device(given.train.device).device), starts_at_hand()
+
+    def choose(tried: Tried | None) -> tuple[Config, tuple[str, ...]]:
+        choice = choose_settings(given, data, machine, starts, tried)
+        chosen = [f"{key}={toml_value(value)}" for key, value in choice.settings.items()]
+        return load_config(None, chosen + overrides), choice.lines
+
+    if not (try_out and should_try(given, data, starts)):
+        return choose(None)
+    from segnet.training.trial import LEAST_TRIAL_STEPS, MOST_TRIAL_STEPS, SHARE_OF_TRIALS, try_starts  # noqa: PLC0415
+
+    candidates = [None, *starts]
+    configs = [(start, choose(Tried(start, ""))[0]) for start in candidates]
+    settings = configs[0][1].train
+    steps = settings.epochs * max(data.num_images // (settings.batch_size * settings.accumulate), 1)
+    num_steps = min(int(SHARE_OF_TRIALS * steps / len(candidates)), MOST_TRIAL_STEPS)
+    return choose(try_starts(configs, num_steps) if num_steps >= LEAST_TRIAL_STEPS else None)
 
 
 def config_of_run(out: Path, overrides: list[str]) -> Config | None:
@@ -62,11 +79,14 @@ def config_of_run(out: Path, overrides: list[str]) -> Config | None:
 
 
 def look_at_data(dataset: Dataset) -> DataFacts:
-    """Reads a few samples, evenly spread, for their size."""
+    """Reads a few samples, evenly spread, for their size and that of their objects."""
     step = max(len(dataset) // _LOOKED_AT, 1)
-    sizes = [dataset[i].target.shape for i in range(0, len(dataset), step)]
+    targets = [dataset[i].target for i in range(0, len(dataset), step)]
+    sizes = [target.shape for target in targets]
     middle = (median_low(height for height, _ in sizes), median_low(width for _, width in sizes))
-    return DataFacts(len(dataset), middle, dataset.label_set.names)
+    objects = [size for target in targets for size in object_sizes_px(target)]
+    object_px = float(np.percentile(objects, 25)) if objects else None
+    return DataFacts(len(dataset), middle, dataset.label_set.names, object_px)
 
 
 def look_at_machine(device: torch.device) -> MachineFacts:

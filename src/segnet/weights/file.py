@@ -55,6 +55,7 @@ class WeightsCard:
         statistics: of each channel; None where the model has none of its own, as for RGB with ImageNet's.
         bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
         value_range: stored values that become 0 and 255; None takes the bit depth.
+        longest_side_px: to which larger images are resized before the model sees them; None leaves them.
         widths: (input, output) channels of the layers of a lean model that have fewer than the paper's; empty for that.
     """
 
@@ -73,6 +74,7 @@ class WeightsCard:
     statistics: ChannelStatistics | None = None
     bands: tuple[int, ...] = ()
     value_range: tuple[float, float] | None = None
+    longest_side_px: int | None = None
     widths: dict[str, tuple[int, int]] = field(default_factory=dict)
     data_terms: str = ""
 

@@ -143,7 +143,7 @@ def test_bad_input(weights: Path, image: np.ndarray, tmp_path: Path) -> None:
         ({"label_set": CAMVID_11}, "label_set is for a module"),
         ({"precision": "fp16"}, "unknown precision 'fp16'"),
         ({"precision": torch.bfloat16}, "unknown precision 'torch.bfloat16'"),
-        ({"longest_side_px": 0}, "longest_side_px 0: expected at least 1"),
+        ({"longest_side_px": -1}, "longest_side_px -1: expected pixels, 0 for images as they are"),
     ],
 )
 def test_words_that_are_none_are_refused(wrong: dict, said: str, weights: Path) -> None:

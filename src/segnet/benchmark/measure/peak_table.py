@@ -18,7 +18,7 @@ from segnet.runtime.backend import Precision
 from segnet.runtime.eager import EagerBackend
 from segnet.runtime.fold import folded
 from segnet.runtime.precision import in_precision
-from segnet.runtime.strips import SMALL_BAND_BYTES
+from segnet.runtime.strips import BAND_BYTES, SMALL_BAND_BYTES
 
 TABLE_6 = ("segnet", "deeplab-largefov", "fcn-8s-learnt", "deconvnet")
 LARGEST = 3
@@ -76,7 +76,7 @@ def measure_peak(model_name: str, precision: Precision, size_px: tuple[int, int]
     Raises:
         ConfigError: unknown model.
     """
-    model = create_model(model_name, 11).eval().to(memory_format=torch.channels_last)
+    model = create_model(model_name, 11).eval()
     image = torch.rand(1, 3, *size_px).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         model(image)  # what the first call allocates and keeps is no activation
@@ -85,8 +85,8 @@ def measure_peak(model_name: str, precision: Precision, size_px: tuple[int, int]
     engine_weights = weight_bytes(in_precision(folded(model), getattr(torch, precision)))
     pixels, cpu = (image * 255).to(torch.uint8), torch.device("cpu")
     peaks = []
-    for form in ({"band_bytes": None}, {}, {"band_bytes": SMALL_BAND_BYTES}):
-        backend = EagerBackend(model, cpu, precision, **form)  # type: ignore[arg-type]
+    for band_bytes in (None, BAND_BYTES, SMALL_BAND_BYTES):
+        backend = EagerBackend(model, cpu, precision, band_bytes=band_bytes)
         backend.classes(pixels)
         peaks.append(peak_live_bytes(lambda backend=backend: backend.classes(pixels)) / 1e6)  # type: ignore[misc]
     return PeakRecord(

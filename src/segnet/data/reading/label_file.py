@@ -8,7 +8,7 @@
 
     [[class]]
     name = "road"
-    colour = [128, 64, 128]
+    colour = [128, 64, 128]         # of predictions; with labels = "ids" it may be left out
     ids = [0, 7]                    # in the files; default: the position of the class in this list, from 0
 
 In Python this is a `LabelFile`.
@@ -23,7 +23,7 @@ from segnet.data.reading.images import HIGHEST_ID
 from segnet.errors import DataError, LabelError, nearest
 from segnet.io.files import whole_file
 from segnet.io.text import read_text, toml_value
-from segnet.labels import VOID, Colour, LabelSet
+from segnet.labels import VOID, Colour, LabelSet, distinct_colours
 
 LABELS_TOML = "labels.toml"
 KINDS = ("ids", "colours")
@@ -140,10 +140,10 @@ def _label_file(record: Mapping[str, object], folder: str) -> LabelFile:
         raise LabelError("expected at least one [[class]] with a name and a colour")
     for number, entry in enumerate(classes):
         _known_keys(entry, _CLASS_KEYS, f"[[class]] {number}: ")
-        for key in ("name", "colour"):
+        for key in ("name",) if record.get("labels", "ids") == "ids" else ("name", "colour"):
             if key not in entry:
                 raise LabelError(f"[[class]] {number} has no {key}")
-    names, colours = ([entry[key] for entry in classes] for key in ("name", "colour"))
+    names, colours = [entry["name"] for entry in classes], _colours(classes)
     return LabelFile(
         LabelSet.from_dict({"name": record.get("name", folder), "names": names, "colours": colours}),
         str(record.get("labels", "ids")),
@@ -152,6 +152,13 @@ def _label_file(record: Mapping[str, object], folder: str) -> LabelFile:
         tuple(_colour(c) for c in _list(record.get("void_colours", []), "void_colours")),
         record.get("snap", False) is True,
     )
+
+
+def _colours(classes: list[dict[str, object]]) -> list[object]:
+    """The colour of each class; those left out get ones that no other class has."""
+    given = [list(colour) for entry in classes if isinstance(colour := entry.get("colour"), list)]
+    free = iter([list(c) for c in distinct_colours(2 * len(classes)) if list(c) not in given])
+    return [entry["colour"] if "colour" in entry else next(free) for entry in classes]
 
 
 def _void_ids(record: Mapping[str, object]) -> tuple[int, ...]:

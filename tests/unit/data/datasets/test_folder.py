@@ -1,6 +1,7 @@
 import os
 import tomllib
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ CLASS = '[[class]]\nname="a"\ncolour=[1,2,3]\n'
         ('name = "x"', LabelError, r"at least one \[\[class\]\]"),
         ('lables = "ids"\n' + CLASS, LabelError, "unknown key 'lables'; did you mean 'labels'"),
         (CLASS + "color = [1,2,3]", LabelError, "unknown key 'color'; did you mean 'colour'"),
-        ('[[class]]\nname = "a"', LabelError, "has no colour"),
+        ('labels = "colours"\n[[class]]\nname = "a"', LabelError, "has no colour"),
         ('labels = "numbers"\n' + CLASS, LabelError, "'numbers': expected 'ids' or 'colours'"),
         (CLASS + "ids = [65536]", LabelError, "id 65536: expected 0..65535"),
         (CLASS + "ids = ['a']", LabelError, "list of integers"),
@@ -212,3 +213,16 @@ def test_a_written_folder_reads_back_pixel_for_pixel(tmp_path):
     assert Folder(tmp_path / "new", "train").label_set == street.label_set
     with pytest.raises(DataError, match="not empty"):
         write_folder(tmp_path / "new", street)
+
+
+def test_a_file_written_by_hand_needs_names_only(tmp_path: Path) -> None:
+    path = tmp_path / "labels.toml"
+    path.write_text(
+        '[[class]]\nname = "a"\n[[class]]\nname = "b"\ncolour = [128, 0, 0]\n[[class]]\nname = "c"\nids = [255]\n'
+    )
+    labels = read_labels_toml(path)
+    assert labels.label_set.names == ("a", "b", "c")
+    assert labels.label_set.colours[1] == (128, 0, 0)
+    assert len(set(labels.label_set.colours)) == 3
+    assert labels.ids == ((0,), (1,), (255,))
+    assert labels.void_ids == ()  # 255 is a class here

@@ -1,0 +1,59 @@
+"""From the words of a command to the settings of a run, its folder, and what to say before the first step."""
+
+import os
+from pathlib import Path
+
+from segnet.config import Config, load_config
+from segnet.errors import ConfigError, WeightsError
+from segnet.io.text import toml_value
+from segnet.training.data_look import with_range_of_values
+from segnet.training.run_context import chosen_config, config_of_run
+from segnet.training.trial import measure_times, within_minutes
+
+
+def plan_run(
+    recipe: str | None, overrides: list[str], out: Path | None = None, *, minutes: float = 0, resume: bool = False
+) -> tuple[Config, Path, tuple[str, ...]]:
+    """The settings of a run: of a recipe, or chosen for the data and this machine.
+
+    Args:
+        recipe: name or file; None chooses.
+        overrides: `section.key=value`; they win.
+        out: folder of the run; None is `runs/` and the name of the data.
+        minutes: to plan the schedule for; 0 takes that of the settings.
+        resume: a run that goes on keeps its settings, and nothing is measured.
+
+    Returns:
+        Settings, folder, and lines for the person: what was chosen, and the time that is expected.
+
+    Raises:
+        ConfigError: an unknown recipe or setting, a run in the folder already, or a time that cannot be kept.
+        SegNetError: what the first step of the run would raise.
+    """
+    given = load_config(recipe, overrides)
+    out = out or Path("runs") / Path(given.data.path).resolve().name
+    alone = "WORLD_SIZE" not in os.environ  # several processes must all come to the same settings
+    if minutes and (resume or not alone):
+        why = "a run that goes on has its schedule" if resume else "is measured in one process"
+        raise ConfigError(f"--minutes: {why}; leave it out, and set train.epochs or train.max_steps instead")
+    if resume:
+        kept = config_of_run(out, overrides) if recipe is None else with_range_of_values(given)[0]
+        if kept is None:
+            raise WeightsError(f"no checkpoint at {out / 'checkpoint.pt'}; start without --resume")
+        return kept, out, ()
+    if (out / "checkpoint.pt").exists():  # before anything is measured
+        raise ConfigError(
+            f"{out} holds a run already; add --resume (resume=True) to go on with it, or name another folder"
+        )
+    config, lines = with_range_of_values(given)
+    if recipe is None:
+        low_high = config.data.value_range
+        values = [f"data.value_range={toml_value(list(low_high))}"] if low_high else []
+        config, chosen = chosen_config([*values, *overrides], try_out=alone)
+        lines = (*chosen, *lines)
+    if not alone:
+        return config, out, lines
+    times = measure_times(config)
+    if minutes:
+        config = within_minutes(config, times, minutes)
+    return config, out, (*lines, times.line(config))
