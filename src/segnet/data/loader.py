@@ -18,7 +18,7 @@ from segnet.errors import ConfigError, DataError, SegNetError, ShapeError
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """Stacks samples of one size.
+    """Stacks samples of one size to images (N, C, H, W) and targets (N, H, W).
 
     Raises:
         ShapeError: sizes differ; names two of the images.

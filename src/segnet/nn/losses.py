@@ -39,7 +39,7 @@ def cross_entropy(
 def counted(
     target: Tensor, class_weights: Tensor | None = None, normalise_by: Literal["pixels", "weights"] = "pixels"
 ) -> Tensor:
-    """The divisor of `cross_entropy`: the number of labelled pixels or the sum of their weights; arguments as there.
+    """The divisor of `cross_entropy` for a target (N, H, W): the number of labelled pixels or the sum of their weights.
 
     Returns:
         float32 scalar, 0 when no pixel is labelled. The values of two batches can be added.

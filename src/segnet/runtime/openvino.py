@@ -55,11 +55,11 @@ class OpenVINOBackend:
         return cls(quantised_model(path, "logits"), "int8")
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: class ids (N, H, W)."""
         return self._answer(image, "classes")
 
     def logits(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: (N, K, H, W)."""
         return self._answer(image, "logits")
 
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:

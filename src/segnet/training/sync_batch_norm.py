@@ -25,6 +25,7 @@ class WholeBatchNorm(nn.BatchNorm2d):
         self.processes = processes
 
     def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> normalised, the same shape."""
         if not self.training:
             return super().forward(features)
         output, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
