@@ -184,6 +184,10 @@ class Predictor:
         given = self._longest_side_px
         return self.card.longest_side_px if given is None else given or None
 
+    @longest_side_px.setter
+    def longest_side_px(self, value: int | None) -> None:
+        self._longest_side_px = value
+
     @property
     def label_set(self) -> LabelSet:
         """Names and colours of the classes."""

@@ -26,7 +26,7 @@ class PredictionOptions:
         confidence: keep the probability of the chosen class.
         probabilities: keep the probability of every class.
         samples: of a Bayesian model; 0 predicts without sampling.
-        longest_side_px: larger images are resized to it before the model sees them; 0 never resizes.
+        longest_side_px: larger images are resized to it before the model sees them; 0 does as in training.
     """
 
     confidence: bool = False
