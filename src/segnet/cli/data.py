@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from segnet.cli.console import complain, out_console, say
-from segnet.cli.options import FormatOption, one_of, size_px
+from segnet.cli.options import DeviceOption, FormatOption, WeightsOption, device_name, one_of, size_px
+from segnet.errors import ConfigError
 
 data_app = typer.Typer(no_args_is_help=True, help="Import, split, check, show, describe and draw datasets.")
 
@@ -72,9 +73,9 @@ def data_split(
     compare: Annotated[bool, typer.Option(help="Compare the pixels, and keep near-duplicates in one split.")] = True,
     hold_out: Annotated[
         list[str] | None,
-        typer.Option(help="Group that is val while all others are train, as often as needed; see --by."),
+        typer.Option(help="Group that is val while all others are train, repeatable; see --by."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random choice.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing lists.")] = False,
 ) -> None:
     """Write random train.txt and val.txt; similar images, such as the frames of one sequence, stay together."""
@@ -91,8 +92,8 @@ def data_split(
 def data_show(
     root: FolderArgument,
     split: SplitOption = None,
-    count: Annotated[int, typer.Option(min=1, help="Images, evenly spread over all.")] = 24,
-    out: Annotated[Path, typer.Option(help="The sheet, .html or .png.")] = Path("contact-sheet.html"),
+    count: Annotated[int, typer.Option(min=1, help="Number of images, evenly spread.")] = 24,
+    out: Annotated[Path, typer.Option(help="File to write, .html or .png.")] = Path("contact-sheet.html"),
     data_format: FormatOption = "auto",
 ) -> None:
     """Write one sheet of images with their labels as overlays."""
@@ -138,11 +139,9 @@ def data_check(root: FolderArgument, split: SplitOption = None, data_format: For
 @data_app.command("init")
 def data_init(
     root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
-    void: Annotated[
-        list[str] | None, typer.Option(help="Value to ignore, such as 255 or 0,0,0; as often as needed.")
-    ] = None,
+    void: Annotated[list[str] | None, typer.Option(help="Value to ignore, such as 255 or 0,0,0; repeatable.")] = None,
     snap: Annotated[
-        bool, typer.Option("--snap", help="Read values that smoothing or JPEG made as the nearest class.")
+        bool, typer.Option("--snap", help="Read values from smoothing or JPEG as the nearest class.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
 ) -> None:
@@ -155,10 +154,55 @@ def data_init(
     say(f"{description.path} written; edit the names of the classes there. Next: segnet data check {root}")
 
 
+@data_app.command("suggest")
+def data_suggest(
+    sources: Annotated[list[Path], typer.Argument(help="Unlabelled images, or folders of them.")],
+    weights: WeightsOption,
+    count: Annotated[int, typer.Option(min=1, help="Number of images to label next.")] = 50,
+    labelled: Annotated[
+        list[Path] | None, typer.Option(help="Folder of labelled images; similar ones rank lower.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the list, .csv or .json.")] = None,
+    longest_side: Annotated[
+        int, typer.Option(min=32, help="Resize larger images to this longest side in pixels.")
+    ] = 480,
+    device: DeviceOption = "auto",
+) -> None:
+    """List the unlabelled images most worth labelling next, with reasons: those the model is unsure of, whose borders
+    change when it is mirrored, and that is unlike the images labelled or chosen already.
+    """
+    from rich.progress import Progress
+
+    from segnet.data.reading.listing import find_images
+    from segnet.inference.predictor import Predictor
+    from segnet.inference.suggest import judge, suggest, write_suggestions
+
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise ConfigError(f"--out {out}: expected a file that ends in .csv or .json")
+    known = find_images(labelled) if labelled else []
+    have_labels = {path.resolve() for path in known}
+    candidates = [path for path in find_images(sources) if path.resolve() not in have_labels]
+    predictor = Predictor(weights, backend="eager", device=device_name(device))
+    with Progress(console=out_console, transient=True) as progress:
+        task = progress.add_task(f"judging on {predictor}", total=len(candidates) + len(known))
+        judged, broken = judge(predictor, candidates, longest_side, lambda: progress.advance(task))
+        judged_known, broken_known = judge(predictor, known, longest_side, lambda: progress.advance(task))
+    for error in (*broken, *broken_known):
+        complain("skipped", str(error))
+    chosen = suggest(judged, count, judged_known)
+    for one in chosen:
+        say(f"{one.rank}. {one.image}: {one.why}")
+    if out is not None:
+        write_suggestions(out, chosen)
+        say(str(out), "dim")
+    if broken or broken_known:
+        raise typer.Exit(2)
+
+
 @data_app.command("draw")
 def data_draw(
     root: Annotated[Path, typer.Argument(help="New folder for the scenes.")],
-    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 8,
+    count: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 8,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "240x320",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     form: Annotated[

@@ -6,6 +6,7 @@ prediction.save("street-classes.png")
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -184,9 +185,11 @@ class Predictor:
         given = self._longest_side_px
         return self.card.longest_side_px if given is None else given or None
 
-    @longest_side_px.setter
-    def longest_side_px(self, value: int | None) -> None:
-        self._longest_side_px = value
+    def with_longest_side(self, longest_side_px: int | None) -> "Predictor":
+        """The same model with another `longest_side_px`; 0 for images as they are, None for that of the weights."""
+        other = copy(self)
+        other._longest_side_px = longest_side_px
+        return other
 
     @property
     def label_set(self) -> LabelSet:

@@ -14,6 +14,7 @@ from segnet.data.resizing import Resized
 from segnet.data.sample import Dataset
 from segnet.models import Widths
 from segnet.models.released_form import set_released_form
+from segnet.models.widths import Widths
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
