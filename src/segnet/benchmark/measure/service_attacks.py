@@ -154,17 +154,30 @@ def _holding(sent: bytes, count: int) -> Attack:
     def attack(port: int, stop: threading.Event) -> None:
         held: list[socket] = []
         try:
-            while not stop.wait(0.01):
+            while not stop.wait(0.1):
+                held = [connection for connection in held if not _closed(connection)]
                 with suppress(OSError):
-                    if len(held) >= count:
-                        held.pop(0).close()
-                    held.append(create_connection(("127.0.0.1", port), timeout=5))
-                    held[-1].sendall(sent)
+                    while len(held) < count and not stop.is_set():
+                        held.append(create_connection(("127.0.0.1", port), timeout=5))
+                        held[-1].sendall(sent)
+                        held[-1].setblocking(False)
         finally:
             for connection in held:
                 connection.close()
 
     return attack
+
+
+def _closed(connection: socket) -> bool:
+    try:
+        closed = connection.recv(4096) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        closed = True
+    if closed:
+        connection.close()
+    return closed
 
 
 @contextmanager
@@ -200,7 +213,7 @@ def _measure(name: str, pid: int, port: int, image: bytes, seconds: float) -> Un
     checker = threading.Thread(target=check_live)
     checker.start()
     until = monotonic() + seconds
-    while monotonic() < until or not (latencies or others):
+    while monotonic() < until or (not latencies and monotonic() < until + _TIMEOUT_S):
         begun = perf_counter()
         try:
             status = _post(port, image, _NORMAL)
