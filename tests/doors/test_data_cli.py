@@ -1,5 +1,6 @@
 """`segnet data ...` from outside, and the way from a labelling tool's files to predictions in four commands."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -188,3 +189,22 @@ def test_words_that_cannot_be(run: Run, tmp_path: Path) -> None:
         assert (code, err.count("\n")) == (2, 1)
         assert words in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d"]
+
+
+def test_suggesting_what_to_label_next(run: Run, tmp_path: Path) -> None:
+    for folder, count, seed in (("new", 3, 1), ("done", 1, 9)):
+        (tmp_path / folder).mkdir()
+        scenes = Street(count, (48, 64), seed)
+        for index in range(count):
+            Image.fromarray(scenes[index].image).save(tmp_path / folder / f"{index}.png")
+    (tmp_path / "new" / "broken.png").write_bytes(b"")
+    command = ("data", "suggest", tmp_path / "new", "--weights", "segnet-basic-camvid", "--count", 2)
+    code, out, err = run(*command, "--labelled", tmp_path / "done", "--out", tmp_path / "list.json")
+    assert code == 2  # for the broken file
+    assert "skipped" in err and "broken.png" in err
+    assert [line[:2] for line in out.splitlines() if line[:1].isdigit()] == ["1.", "2."]
+    assert "entropy 0." in out
+    assert len(json.loads((tmp_path / "list.json").read_text())) == 2
+    code, _, err = run(*command, "--out", tmp_path / "list.txt")
+    assert code == 2
+    assert "ends in .csv or .json" in err

@@ -145,3 +145,26 @@ def test_hidden_files_and_links_to_nothing(run: Run, tmp_path: Path) -> None:
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
     code, _, err = run("predict", folder, "--out", tmp_path / "o")
     assert (code, "nowhere.png, which does not exist" in err) == (2, True)
+
+
+def test_polygons_for_a_labelling_tool(run: Run, tmp_path: Path) -> None:
+    Image.fromarray(Street(1, (48, 64))[0].image).save(tmp_path / "a.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    code, out, err = run(
+        "predict", tmp_path / "a.png", tmp_path / "broken.png", "--out", tmp_path / "o", "--as", "coco"
+    )
+    assert code == 2
+    assert "broken.png" in err
+    assert "1 of 2 images in" in out
+    assert sorted(p.relative_to(tmp_path / "o").as_posix() for p in (tmp_path / "o").rglob("*.*")) == [
+        "annotations.json",
+        "images/a.png",
+    ]
+    for arguments, words in (
+        (("--as", "coca"), "unknown form of annotations 'coca'; did you mean 'coco'"),
+        (("--as", "coco", "--confidence"), "--as writes polygons; leave out --confidence"),
+    ):
+        code, _, err = run("predict", tmp_path / "a.png", "--out", tmp_path / "o2", *arguments)
+        assert code == 2
+        assert words in err
+    assert not (tmp_path / "o2").exists()

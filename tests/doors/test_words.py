@@ -26,11 +26,11 @@ FORBIDDEN = {
     r"chance": "random, augmentation",
     r"pieces?": "crop",
     r"nobody|no one": "ignored, unlabelled pixels",
-    r"brings?|brought|bringing": "resize, convert, quantise",
+    r"(?:brings?|brought|bringing)(?: \w+){0,3} to": "resize, convert, quantise",
     r"backbones?|switches": "encoder, indices",
     r"miou|n_cls": "mean_iou, num_classes",
     r"anew|hence|likewise|upon|thereof|therein|whereby|wherein|whence|thence|whilst|ere|lest|nought": "again, so",
-    r"come again|goes? on|gone on|going on": "try again, resume, continue",
+    r"come again": "try again",
     r"of one's own|asked for|laid over": "standalone, requested, drawn over",
 }
 WORDS = re.compile("|".join(rf"\b(?:{words})\b" for words in FORBIDDEN), re.IGNORECASE)

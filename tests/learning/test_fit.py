@@ -459,3 +459,16 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
     config = settings(optimiser="sgd", lr=1e7, max_steps=1, momentum=0.0)  # finite, but beyond what float16 stores
     with pytest.raises(NonFiniteError, match=r"diverged at step 1: .* has reached .*; lower train.lr"):
         train(tmp_path / "b", config)
+
+
+def test_the_number_of_threads_holds_for_the_run_only(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    seen: list[int] = []
+
+    class See(Callback):
+        def on_step(self, moment: Any) -> None:
+            seen.append(torch.get_num_threads())
+
+    train(tmp_path, settings(epochs=1, threads=before + 1), See())
+    assert seen == [before + 1] * 3
+    assert torch.get_num_threads() == before

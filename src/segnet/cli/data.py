@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from segnet.cli.console import complain, out_console, say
-from segnet.cli.options import FormatOption, one_of, size_px
+from segnet.cli.options import DeviceOption, FormatOption, WeightsOption, device_name, one_of, size_px
+from segnet.errors import ConfigError
 
 data_app = typer.Typer(no_args_is_help=True, help="Import, split, check, show, describe and draw datasets.")
 
@@ -70,6 +71,10 @@ def data_split(
         ),
     ] = "auto",
     compare: Annotated[bool, typer.Option(help="Compare the pixels, and keep near-duplicates in one split.")] = True,
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Group that is val while all others are train, as often as needed; see --by."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing lists.")] = False,
 ) -> None:
@@ -77,7 +82,8 @@ def data_split(
     from segnet.data.splitting import split_folder
 
     shares = {split: share for split, share in (("val", val), ("test", test)) if split == "val" or share}
-    for line in split_folder(root, shares, by=by, compare=compare, seed=seed, overwrite=overwrite):
+    lines = split_folder(root, shares, by=by, compare=compare, hold_out=hold_out or (), seed=seed, overwrite=overwrite)
+    for line in lines:
         say(line)
     say(f"Next: segnet data check {root}, then segnet train --data {root}")
 
@@ -148,6 +154,51 @@ def data_init(
     for line in description.lines:
         say(line)
     say(f"{description.path} written; edit the names of the classes there. Next: segnet data check {root}")
+
+
+@data_app.command("suggest")
+def data_suggest(
+    sources: Annotated[list[Path], typer.Argument(help="Unlabelled images, or folders of them.")],
+    weights: WeightsOption,
+    count: Annotated[int, typer.Option(min=1, help="How many to label next.")] = 50,
+    labelled: Annotated[
+        list[Path] | None, typer.Option(help="Folder of images that have labels: what is like them is worth less.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the list, .csv or .json.")] = None,
+    longest_side: Annotated[
+        int, typer.Option(min=32, help="Resize larger images to this longest side in pixels.")
+    ] = 480,
+    device: DeviceOption = "auto",
+) -> None:
+    """List the unlabelled images most worth labelling next, with reasons: those the model is unsure of, whose borders
+    change when it is mirrored, and that is unlike the images labelled or chosen already.
+    """
+    from rich.progress import Progress
+
+    from segnet.data.reading.listing import find_images
+    from segnet.inference.predictor import Predictor
+    from segnet.inference.suggest import judge, suggest, write_suggestions
+
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise ConfigError(f"--out {out}: expected a file that ends in .csv or .json")
+    known = find_images(labelled) if labelled else []
+    have_labels = {path.resolve() for path in known}
+    candidates = [path for path in find_images(sources) if path.resolve() not in have_labels]
+    predictor = Predictor(weights, backend="eager", device=device_name(device))
+    with Progress(console=out_console, transient=True) as progress:
+        task = progress.add_task(f"judging on {predictor}", total=len(candidates) + len(known))
+        judged, broken = judge(predictor, candidates, longest_side, lambda: progress.advance(task))
+        judged_known, broken_known = judge(predictor, known, longest_side, lambda: progress.advance(task))
+    for error in (*broken, *broken_known):
+        complain("skipped", str(error))
+    chosen = suggest(judged, count, judged_known)
+    for one in chosen:
+        say(f"{one.rank}. {one.image}: {one.why}")
+    if out is not None:
+        write_suggestions(out, chosen)
+        say(str(out), "dim")
+    if broken or broken_known:
+        raise typer.Exit(2)
 
 
 @data_app.command("draw")

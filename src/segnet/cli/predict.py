@@ -26,7 +26,8 @@ from segnet.cli.options import (
 from segnet.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from segnet.inference.class_files import IdsOut
+    from segnet.data.class_files import IdsOut
+    from segnet.inference.images import ImageResults
     from segnet.inference.predictor import Predictor
 
 
@@ -58,6 +59,18 @@ def predict(
     value_range: Annotated[
         str, typer.Option(help="Stored values that become black,white, such as 0,4095; default: as in training.")
     ] = "",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help="Instead of images, polygons to correct in a labelling tool: labelme, cvat, coco, yolo, label-studio; "
+            "or geojson.",
+        ),
+    ] = "",
+    tolerance: Annotated[
+        float, typer.Option(min=0, max=99, help="Of --as: pixels by which a border may move to save corners.")
+    ] = 0.5,
+    cog: Annotated[bool, typer.Option("--cog", help="A GeoTIFF's NAME-classes.tif is cloud optimised.")] = False,
     ids: Annotated[
         str,
         typer.Option(help="In classes PNGs: files (as in the label files of the training), or classes (0 to K-1)."),
@@ -73,15 +86,16 @@ def predict(
     precision: PrecisionOption = "auto",
 ) -> None:
     """Segment images and videos: NAME-classes.png (class ids with a palette) and NAME-overlay.png for each image,
-    NAME-overlay.mp4 for each video (.mkv if only that can hold the audio).
+    NAME-overlay.mp4 for each video (.mkv if only that can hold the audio). GeoTIFFs also give NAME-classes.tif.
 
     A broken file is reported and skipped, the others are kept, and the exit code is then 2.
     """
     from segnet.crf.file import read_crf
-    from segnet.data.reading.listing import find_images, groups_of_one_size, output_stems
+    from segnet.data.class_files import IDS_OUT, ids_note
+    from segnet.data.exporters.preannotations import FORMS
+    from segnet.data.reading.listing import find_images, output_stems
     from segnet.data.value_range import reading_notes
-    from segnet.inference.class_files import IDS_OUT, ids_note
-    from segnet.inference.prediction import result_paths, save_prediction
+    from segnet.inference.images import ImageResults, predict_images
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of
     from segnet.io.files import require_apart
@@ -89,19 +103,25 @@ def predict(
 
     videos = [path for path in dict.fromkeys(sources) if is_video(path)]
     others = [path for path in sources if not is_video(path)]
-    paths = videos + (find_images(others) if others else [])
-    if is_video(out) and (len(paths) > 1 or not videos):
-        raise ConfigError(f"--out {out} is a video; expected a folder for images or several files")
-    if videos and (probabilities or confidence or uncertainty):
-        raise ConfigError("a video has no --probabilities, --confidence or --uncertainty; give its frames as images")
-    stems = output_stems(paths)
+    images = find_images(others) if others else []
+    _require_fitting(out, videos, images, form, maps=probabilities or confidence or uncertainty > 0)
+    results = ImageResults(
+        out,
+        opacity=opacity,
+        confidence=confidence,
+        probabilities=probabilities,
+        uncertainty_samples=uncertainty,
+        form=one_of("form of annotations", form, ("", *FORMS)),
+        tolerance_px=tolerance,
+        ids=one_of("ids", ids, IDS_OUT),
+        cog=cog,
+        pixel_limit=round(amount("--max-megapixels", max_megapixels) * 1e6),
+    )
+    stems = output_stems([*videos, *images])
     targets = {path: out if is_video(out) else out / f"{stems[path]}-overlay{overlay_suffix(path)}" for path in videos}
-    for path in paths[len(videos) :]:
-        maps = {"confidence": confidence, "probabilities": probabilities, "uncertainty": uncertainty > 0}
-        require_apart(result_paths(out, stems[path], **maps), paths)
-    require_apart(targets.values(), paths)
-    ids_out = one_of("ids", ids, IDS_OUT)
-    pixel_limit = round(amount("--max-megapixels", max_megapixels) * 1e6)
+    for path in images:
+        require_apart(results.paths(path, stems[path]), images)
+    require_apart(targets.values(), [*videos, *images])
     memory = amount("--memory", memory)
     predictor = Predictor(
         weights,
@@ -116,57 +136,51 @@ def predict(
     failed = 0
     for path, target in targets.items():
         frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
-        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder, ids_out)
-    _warn(reading_notes(paths[len(videos) :], predictor.reading))
-    tile_px = {path: tile_px_of(path, predictor, memory, tile, pixel_limit) for path in paths[len(videos) :]}
-    for path in [path for path in tile_px if tile_px[path]]:
-        if probabilities:
-            raise ConfigError(f"{path} goes in tiles, and has no --probabilities then; allow more --memory")
-        target = out / stems[path]
-        failed += not _predict_large(
-            predictor, path, tile_px[path], target, opacity, confidence, uncertainty, pixel_limit, ids_out
-        )
-    whole = [path for path in tile_px if not tile_px[path]]
+        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder, results.ids)
+    _warn(reading_notes(images, predictor.reading))
+    tile_px = {path: tile_px_of(path, predictor, memory, tile, results.pixel_limit) for path in images}
+    for path in [path for path in images if tile_px[path]]:
+        results.require_tiles(path)
+        failed += not _predict_large(predictor, path, tile_px[path], stems[path], results)
+    whole = {path: stems[path] for path in images if not tile_px[path]}
     with Progress(console=out_console, transient=True) as progress:
         task = progress.add_task(f"predicting on {predictor}", total=len(whole))
-        for group, images, broken in groups_of_one_size(whole, batch_size, pixel_limit, predictor.reading):
-            for error in broken:
-                _skipped(error)
-            failed += len(broken)
-            if images:
-                results = predictor.batch(
-                    images, confidence=confidence, probabilities=probabilities, uncertainty_samples=uncertainty
-                )
-                for path, result in zip(group, results, strict=True):
-                    save_prediction(result, out, stems[path], opacity=opacity, ids=ids_out)
-            progress.advance(task, len(group) + len(broken))
+        for broken in predict_images(predictor, whole, results, batch_size, lambda n: progress.advance(task, n)):
+            _skipped(broken)
+            failed += 1
     kind = "files" if videos else "images"
     folder = out.parent if is_video(out) else out
-    note = ids_note(predictor.label_set, ids_out)
-    say(f"{len(paths) - failed} of {len(paths)} {kind} in {folder}, on {predictor}{note}")
+    total = len(videos) + len(images)
+    note = "" if form else ids_note(predictor.label_set, results.ids)
+    say(f"{total - failed} of {total} {kind} in {folder}, on {predictor}{note}")
     if failed:
         raise typer.Exit(2)
 
 
-def _predict_large(
-    predictor: "Predictor",
-    path: Path,
-    tile_px: int,
-    target: Path,
-    opacity: float,
-    confidence: bool,
-    uncertainty_samples: int,
-    pixel_limit: int,
-    ids: "IdsOut",
-) -> bool:
+def _require_fitting(out: Path, videos: list[Path], images: list[Path], form: str, *, maps: bool) -> None:
+    """Refuses options that a video has no meaning for, and polygons with maps."""
+    from segnet.video import is_video
+
+    if is_video(out) and (len(videos) + len(images) > 1 or not videos):
+        raise ConfigError(f"--out {out} is a video; expected a folder for images or several files")
+    if videos and (maps or form):
+        raise ConfigError(
+            "a video has no --as, --probabilities, --confidence or --uncertainty; give its frames as images"
+        )
+    if form and maps:
+        raise ConfigError("--as writes polygons; leave out --confidence, --probabilities and --uncertainty")
+
+
+def _predict_large(predictor: "Predictor", path: Path, tile_px: int, stem: str, results: "ImageResults") -> bool:
     """Predicts an image in tiles, and says so; whether it could be read."""
+    from segnet.data.reading.georeference import georeference_of
     from segnet.data.reading.windows import open_windows
     from segnet.inference.bands import save_bands
     from segnet.inference.tiles import Tiling, predict_in_tiles
 
     with Progress(console=out_console, transient=True) as progress:
         try:
-            image = open_windows(path, pixel_limit, predictor.reading)
+            image = open_windows(path, results.pixel_limit, predictor.reading)
             tiling = Tiling(image.size_px, tile_px)
             height, width = image.size_px
             say(f"{path}: {width}x{height} pixels, {image.note}, in {tiling}")
@@ -175,11 +189,20 @@ def _predict_large(
                 predictor,
                 image,
                 tiling,
-                confidence=confidence,
-                uncertainty_samples=uncertainty_samples,
+                confidence=results.confidence,
+                uncertainty_samples=results.uncertainty_samples,
                 on_tile=lambda: progress.advance(task),
             )
-            save_bands(bands, image.size_px, target.parent, target.name, opacity=opacity, ids=ids)
+            save_bands(
+                bands,
+                image.size_px,
+                results.out,
+                stem,
+                opacity=results.opacity,
+                ids=results.ids,
+                georeference=georeference_of(path),
+                cog=results.cog,
+            )
         except DataError as error:
             _skipped(error)
             return False

@@ -22,7 +22,7 @@ from segnet.errors import ConfigError
 RuntimeOption = Annotated[
     str, typer.Option(help="Folder with onnxruntime-web's files; npm fetches them once; empty looks in the cache.")
 ]
-SamplesOption = Annotated[Path | None, typer.Option(help="Folder of images to offer beside the drawn streets.")]
+SamplesOption = Annotated[Path | None, typer.Option(help="Folder of images to offer before the drawn streets.")]
 
 
 def serve(

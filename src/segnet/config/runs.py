@@ -17,7 +17,7 @@ from segnet.config.sections import (
 from segnet.io.text import toml_value
 
 _FREE_IN_TRAINING = frozenset(
-    ("train", key) for key in ("device", "statistics_pass", "tensorboard", "csv", "wandb", "mlflow")
+    ("train", key) for key in ("device", "threads", "statistics_pass", "tensorboard", "csv", "wandb", "mlflow")
 )
 
 

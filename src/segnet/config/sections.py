@@ -207,6 +207,9 @@ class TrainSettings(Section):
     GPUs without bfloat16, and slow on a CPU. Weights stay in float32."""
     device: DeviceName = "auto"
     """`auto` uses a GPU if there is one."""
+    threads: int = Field(0, ge=0)
+    """CPU threads of the arithmetic; 0 uses PyTorch's own number. Fewer are faster on a busy machine, where threads
+    wait for each other. Other numbers round differently."""
     low_memory: bool = False
     """Keep one feature map per convolution and recompute the others in the backward pass: less memory, the same
     gradients within rounding."""

@@ -50,17 +50,31 @@ def open_dataset(
         DataError: no such folder, a folder of unknown layout, or an error of the reader.
         LabelError: `labels.toml` is invalid.
     """
-    root = Path(path)
+    root, given = Path(path), data_format
     if data_format == "auto":
         data_format = "street" if str(path) == "street" and not root.exists() else _format_of(root)
     if data_format not in DATA_FORMATS:
         raise ConfigError(f"unknown data format '{data_format}'; {nearest(data_format, (*DATA_FORMATS, 'auto'))}")
     if data_format != "street":
         _require_folder(root)
-    dataset = DATA_FORMATS[data_format](root, split, allow_missing)
+    try:
+        dataset = DATA_FORMATS[data_format](root, split, allow_missing)
+    except DataError as cause:
+        raise DataError(f"{cause}{_other_format(root, given)}") from None
     if isinstance(dataset, PairedImages):
         dataset.reading = reading
     return dataset
+
+
+def _other_format(root: Path, given: str) -> str:
+    """What to do where a folder is not of the format that was given, but of another one; empty where that is not so."""
+    try:
+        found = given if given == "auto" else _format_of(root)
+    except DataError:
+        return ""
+    if found == given:
+        return ""
+    return f"; data.format is '{given}', the folder looks like '{found}': use --set data.format=auto, or --format auto"
 
 
 def _require_folder(root: Path) -> None:

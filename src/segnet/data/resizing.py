@@ -1,4 +1,4 @@
-"""Images brought to a longest side, so that a model sees objects at one scale in training and in prediction."""
+"""Images resized to a longest side, so that a model sees objects at one scale in training and in prediction."""
 
 import numpy as np
 from PIL import Image
@@ -34,7 +34,7 @@ def resized_image(image: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
 
 
 class Resized:
-    """A dataset whose larger images are brought to a longest side.
+    """A dataset whose larger images are resized to a longest side.
 
     Args:
         dataset: any of ours.

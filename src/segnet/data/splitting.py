@@ -36,6 +36,7 @@ def split_folder(
     *,
     by: str = "auto",
     compare: bool = True,
+    hold_out: Sequence[str] = (),
     seed: int = 0,
     overwrite: bool = False,
 ) -> list[str]:
@@ -47,6 +48,7 @@ def split_folder(
         by: `auto` (`usual_groups`), `sequence` (`sequence_blocks`), `image` (copies of one image together), or a
             pattern (`group`).
         compare: also keep near-duplicates together, which reads every image once at a reduced size.
+        hold_out: groups that are `val`, all others being `train`, whatever the shares: to leave one sequence out.
         seed: of the random choice.
         overwrite: replace existing lists.
 
@@ -55,7 +57,7 @@ def split_folder(
 
     Raises:
         ConfigError: a pattern or shares that cannot be used.
-        DataError: no image, too few groups, or existing lists.
+        DataError: no image, too few groups, no group of a name to hold out, or existing lists.
     """
     images = images_to_split(root)
     names = tuple(images)
@@ -73,16 +75,16 @@ def split_folder(
         places = list(prints)
         pairs = [(names[places[a]], names[places[b]]) for a, b in near_duplicates(list(prints.values()))]
         whole = joined(grouping, pairs)
-        if pairs and len(whole.groups) > len(shares):
+        if pairs and not hold_out and len(whole.groups) > len(shares):
             grouping, before = whole, len(grouping.groups)
             if before > len(whole.groups):
                 lines.append(
                     f"{len({name for pair in pairs for name in pair})} images are nearly equal to others by their "
                     f"pixels, such as {pairs[0][0]} and {pairs[0][1]}; they stay in one split"
                 )
-        elif pairs:
+        elif pairs and not hold_out:
             lines.append(f"warning: nearly all images are nearly equal, such as {pairs[0][0]} and {pairs[0][1]}")
-    splits = part(grouping, shares, seed)
+    splits = held_out(grouping, hold_out) if hold_out else part(grouping, shares, seed)
     write_splits(root, splits, overwrite)
     largest = sorted(grouping.groups.items(), key=lambda pair: -len(pair[1]))[:3]
     named = (
@@ -222,6 +224,21 @@ def part(grouping: Grouping, shares: Mapping[str, float], seed: int) -> dict[str
         splits[split] = _names(grouping, chosen)
     splits["train"] = _names(grouping, list(left))
     return splits
+
+
+def held_out(grouping: Grouping, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`val` of these groups and `train` of all others, names sorted.
+
+    Raises:
+        DataError: no such group, or no other one.
+    """
+    unknown = [key for key in keys if key not in grouping.groups]
+    others = [key for key in grouping.groups if key not in keys]
+    if unknown or not others:
+        known = ", ".join(sorted(grouping.groups)[:20])
+        what = f"no group '{unknown[0]}' to hold out" if unknown else "every group is held out, and none left for train"
+        raise DataError(f"{what}; the groups by {grouping.rule} are {known}")
+    return {"train": _names(grouping, others), "val": _names(grouping, keys)}
 
 
 def write_splits(root: Path, splits: Mapping[str, Sequence[str]], overwrite: bool = False) -> None:

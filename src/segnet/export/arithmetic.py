@@ -56,6 +56,7 @@ class FixedContrast(nn.Module):
         return F.conv2d(rows, self.bell.transpose(2, 3), padding=(radius, 0))
 
     def forward(self, image: Tensor) -> Tensor:
+        """(1, C, H, W) in [0, 1] -> normalised, the same shape."""
         centred = image - self._blurred(image.mean(1, keepdim=True)) / self.weight
         variance = self._blurred((centred * centred).mean(1, keepdim=True)) / self.weight
         deviation = F.relu(variance).sqrt()  # (N, 1, H, W)

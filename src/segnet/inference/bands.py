@@ -8,8 +8,10 @@ from types import MappingProxyType
 import numpy as np
 
 from segnet import palette
+from segnet.data.class_files import IdsOut, as_written, class_text, palette_of
+from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
-from segnet.inference.class_files import IdsOut, as_written, class_text, palette_of
+from segnet.inference.geotiff import GeoTIFFRows
 from segnet.inference.prediction import Prediction
 from segnet.io.files import whole_file
 from segnet.io.png import PixelKind, PNGRows
@@ -26,6 +28,8 @@ def save_bands(
     *,
     opacity: float,
     ids: IdsOut = "files",
+    georeference: Georeference | None = None,
+    cog: bool = False,
 ) -> None:
     """Writes the files of `save_prediction` except the probabilities; the legend below the overlay lists all classes.
 
@@ -36,12 +40,14 @@ def save_bands(
         stem: first part of the file names.
         opacity: of the class colours in the overlay, 0..1.
         ids: in `STEM-classes.png`, as for `Prediction.save`.
+        georeference: of the image; then `STEM-classes.tif` is written too.
+        cog: as for `GeoTIFFRows`.
 
     Raises:
         DataError: a file cannot be written, or the image cannot be read to its end; no file is left then.
     """
     with ExitStack() as files:
-        writers: dict[str, PNGRows] = {}
+        writers: dict[str, PNGRows | GeoTIFFRows] = {}
         legend = np.zeros((0, 0, 3), np.uint8)
         for band in bands:
             if not writers:
@@ -52,8 +58,15 @@ def save_bands(
                 writers["overlay"] = _opened(files, out / f"{stem}-overlay.png", overlay_px, "rgb")
                 for name in band.grey_maps():
                     writers[name] = _opened(files, out / f"{stem}-{name}.png", size_px, "grey")
+                if georeference:
+                    tiff = GeoTIFFRows(
+                        out / f"{stem}-classes.tif", size_px, band.label_set, georeference, ids=ids, cog=cog
+                    )
+                    writers["geotiff"] = files.enter_context(tiff)
                 legend = _widened(legend, overlay_px[1])
             writers["classes"].write(as_written(band.classes, band.label_set, ids))
+            if georeference:
+                writers["geotiff"].write(band.classes)
             for top in range(0, len(band.classes), _ROWS):
                 rows = slice(top, top + _ROWS)
                 mixed = palette.overlay(band.rgb[rows], band.classes[rows], band.label_set, opacity)

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segnet import palette
+from segnet.data.class_files import IdsOut, class_image, png_info
+from segnet.data.reading.georeference import Georeference
 from segnet.data.sample import Image8
-from segnet.inference.class_files import IdsOut, class_image, png_info
+from segnet.inference.geotiff import GeoTIFFRows
 from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 
@@ -124,17 +126,31 @@ def save_image(image: Image.Image, path: Path) -> None:
 
 
 def result_paths(
-    out: Path, stem: str, *, confidence: bool = False, probabilities: bool = False, uncertainty: bool = False
+    out: Path,
+    stem: str,
+    *,
+    confidence: bool = False,
+    probabilities: bool = False,
+    uncertainty: bool = False,
+    geotiff: bool = False,
 ) -> list[Path]:
     """The files that `save_prediction` writes for a prediction with these maps."""
     names = ["classes.png", "overlay.png"]
+    names += ["classes.tif"] * geotiff
     names += ["confidence.png"] * confidence + ["probability.npz"] * probabilities
     names += ["variance.png", "entropy.png", "mutual-information.png"] * uncertainty
     return [out / f"{stem}-{name}" for name in names]
 
 
 def save_prediction(
-    prediction: Prediction, out: Path, stem: str, *, opacity: float = 0.5, ids: IdsOut = "files"
+    prediction: Prediction,
+    out: Path,
+    stem: str,
+    *,
+    opacity: float = 0.5,
+    ids: IdsOut = "files",
+    georeference: Georeference | None = None,
+    cog: bool = False,
 ) -> None:
     """Writes all files of one prediction, each whole or not at all.
 
@@ -147,10 +163,18 @@ def save_prediction(
         stem: first part of the file names.
         opacity: of the class colours in the overlay, 0..1.
         ids: in `STEM-classes.png`, as for `Prediction.save`.
+        georeference: of the image; then `STEM-classes.tif` is written too.
+        cog: as for `GeoTIFFRows`.
 
     Raises:
         DataError: a file cannot be written.
     """
+    if georeference is not None:
+        size_px = (prediction.classes.shape[0], prediction.classes.shape[1])
+        with GeoTIFFRows(
+            out / f"{stem}-classes.tif", size_px, prediction.label_set, georeference, ids=ids, cog=cog
+        ) as geotiff:
+            geotiff.write(prediction.classes)
     prediction.save(out / f"{stem}-classes.png", ids=ids)
     save_image(prediction.overlay(opacity), out / f"{stem}-overlay.png")
     if prediction.probability is not None:

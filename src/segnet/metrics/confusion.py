@@ -39,11 +39,12 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Te
         if outside.numel():
             found = ", ".join(str(i) for i in outside.unique().tolist()[:5])
             raise LabelError(f"{what}: {outside.numel()} pixels of class id {found}; expected 0..{num_classes - 1}")
+    # each pair (target, prediction) is one number, so a single pass counts all K * K of them
     return torch.bincount(expected * num_classes + got, minlength=num_classes**2).view(num_classes, num_classes)
 
 
 def global_accuracy(counts: Tensor) -> float:
-    """Share of labelled pixels that are right, 0..1; NaN if there are none."""
+    """Share of labelled pixels that are right, from counts (K, K), 0..1; NaN if there are none."""
     return float(counts.diagonal().sum().double() / counts.sum())
 
 
@@ -53,7 +54,7 @@ def class_accuracy(counts: Tensor) -> Tensor:
 
 
 def class_average_accuracy(counts: Tensor) -> float:
-    """Mean of `class_accuracy` over the classes that have pixels, 0..1."""
+    """Mean of `class_accuracy` over the classes that have pixels, from counts (K, K), 0..1."""
     return float(class_accuracy(counts).nanmean())
 
 
@@ -64,6 +65,6 @@ def iou(counts: Tensor) -> Tensor:
 
 
 def mean_iou(counts: Tensor) -> tuple[float, int]:
-    """Mean of `iou` over the classes that have one, 0..1, and the number of these classes."""
+    """Mean of `iou` over the classes that have one, from counts (K, K), 0..1, and the number of these classes."""
     values = iou(counts)
     return float(values.nanmean()), int((~values.isnan()).sum())

@@ -57,18 +57,24 @@ class Scores:
 
     @classmethod
     def of(
-        cls, label_set: LabelSet, results: Iterable[tuple[str, ClassIds, ClassIds]], *, boundaries: bool = True
+        cls,
+        label_set: LabelSet,
+        results: Iterable[tuple[str, ClassIds, ClassIds]],
+        *,
+        boundaries: bool = True,
+        authors_form: bool = False,
     ) -> "Scores":
-        """The scores of many images: the one loop that evaluation, quantisation and the search for a CRF share.
+        """The scores of many images: the one loop of evaluation, reports, quantisation and the search for a CRF.
 
         Args:
             label_set: of the classes.
             results: name, prediction (H, W) and target (H, W) of each image.
             boundaries: as in `add`.
+            authors_form: as in `add`.
         """
         scores = cls(label_set)
         for name, prediction, target in results:
-            scores.add(prediction, target, name, boundaries=boundaries)
+            scores.add(prediction, target, name, boundaries=boundaries, authors_form=authors_form)
         return scores
 
     def merge(self, other: "Scores") -> None:

@@ -27,6 +27,7 @@ class CrossEntropyLoss(nn.Module):
         self.normalise_by = normalise_by
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (N, K, H, W) and target (N, H, W) -> scalar."""
         return cross_entropy(logits, target, self.class_weights, self.normalise_by)
 
 
@@ -52,6 +53,7 @@ class FocalLoss(nn.Module):
         self.gamma, self.normalise_by = gamma, normalise_by
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (N, K, H, W) and target (N, H, W) -> scalar."""
         return focal(logits, target, self.gamma, self.class_weights, self.normalise_by)
 
 
@@ -59,6 +61,7 @@ class DiceLoss(nn.Module):
     """`dice` as a module."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (N, K, H, W) and target (N, H, W) -> scalar."""
         return dice(logits, target)
 
 
@@ -66,6 +69,7 @@ class LovaszLoss(nn.Module):
     """`lovasz` as a module."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (N, K, H, W) and target (N, H, W) -> scalar."""
         return lovasz(logits, target)
 
 
@@ -92,5 +96,6 @@ class WeightedSum(nn.Module):
         self.losses = nn.ModuleList(loss for _, loss in terms)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (N, K, H, W) and target (N, H, W) -> scalar."""
         terms = [factor * loss(logits, target) for factor, loss in zip(self.factors, self.losses, strict=True)]
         return torch.stack(terms).sum()

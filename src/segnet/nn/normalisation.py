@@ -86,6 +86,7 @@ class MeanStd(nn.Module):
         return ChannelStatistics(tuple(self.mean.flatten().tolist()), tuple(self.std.flatten().tolist()))
 
     def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> normalised, the same shape."""
         return (image - self.mean) / self.std
 
 
@@ -106,6 +107,7 @@ class CaffeBGR(nn.Module):
         self.mean = nn.Buffer(torch.tensor(mean_bgr, device="cpu").view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> normalised, the same shape."""
         return image.flip(1) * 255.0 - self.mean
 
 
@@ -125,6 +127,7 @@ class CrossChannelLRN(nn.Module):
     alpha = 9.999999747378752e-05
 
     def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> normalised, the same shape."""
         bgr = image.flip(1) * 255.0
         return bgr / (1.0 + self.alpha / 5 * bgr.square().sum(1, keepdim=True)).pow(0.75)
 
@@ -166,6 +169,7 @@ class LocalContrast(nn.Module):
         return value / weight
 
     def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [0, 1] -> normalised, the same shape."""
         device = self.bell.device.type  # an image that is being traced has no device
         if device == "meta" or not torch.is_autocast_enabled(device):  # meta has no autocast
             return self._normalised(image)

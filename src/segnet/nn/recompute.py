@@ -88,7 +88,7 @@ def remember(made: Tensor, rebuild: Rebuild) -> Tensor:
 
 
 def again(made: Tensor) -> Rebuild:
-    """How the backward pass gets a map: rebuilt by the registered function, or kept if there is none."""
+    """How the backward pass gets a map (N, C, H, W): rebuilt by the registered function, or kept if there is none."""
     recipes = _recipes.get()
     if recipes is not None and made in recipes:
         return recipes[made]  # type: ignore[no-any-return]

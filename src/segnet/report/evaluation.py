@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from segnet.data.reading.targets import require_labelled
-from segnet.data.sample import Dataset
+from segnet.data.sample import Dataset, Image8
 from segnet.errors import WeightsError
 from segnet.inference.prediction import save_classes
 from segnet.inference.predictor import Predictor
@@ -60,22 +60,21 @@ def evaluate_to_folder(
     """
     require_same_classes(predictor.label_set, dataset)
     require_labelled(dataset)
-    scores, calibration = Scores(dataset.label_set), Calibration()
-    steps = track(
-        (dataset[i] for i in range(len(dataset))),
-        f"evaluating on {predictor}",
-        total=len(dataset),
-        console=console or Console(quiet=True),
-        transient=True,
-    )
-    for sample in steps:
-        result = predictor(sample.image, confidence=True, uncertainty_samples=uncertainty_samples)
-        prediction = result.classes
-        if result.confidence is not None:
-            calibration.add(result.confidence, prediction, sample.target)
-        scores.add(prediction, sample.target, sample.name, authors_form=authors_form)
-        if save_predictions:
-            save_classes(prediction, dataset.label_set, out / "predictions" / f"{sample.name}.png")
+    calibration = Calibration()
+
+    def results() -> Iterator[tuple[str, Image8, Image8]]:
+        places = range(len(dataset))
+        shown = console or Console(quiet=True)
+        for place in track(places, f"evaluating on {predictor}", console=shown, transient=True):
+            sample = dataset[place]
+            result = predictor(sample.image, confidence=True, uncertainty_samples=uncertainty_samples)
+            if result.confidence is not None:
+                calibration.add(result.confidence, result.classes, sample.target)
+            if save_predictions:
+                save_classes(result.classes, dataset.label_set, out / "predictions" / f"{sample.name}.png")
+            yield sample.name, result.classes, sample.target
+
+    scores = Scores.of(dataset.label_set, results(), authors_form=authors_form)
     with whole_file(out / "scores.json") as temporary:
         temporary.write_text(json.dumps({**facts, **scores.to_dict(), "calibration": calibration.to_dict()}, indent=1))
     write_report(

@@ -50,11 +50,11 @@ class CompiledBackend:
         self._compiled: OrderedDict[tuple[Answer, torch.Size, torch.dtype], Callable[[Tensor], Tensor]] = OrderedDict()
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: class ids (N, H, W)."""
         return self._answer(image, "classes").cpu()
 
     def logits(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: (N, K, H, W)."""
         return self._answer(image, "logits").float().cpu()
 
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:

@@ -41,11 +41,11 @@ class EagerBackend:
         self._models: dict[Answer, fx.GraphModule] = {}
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: class ids (N, H, W)."""
         return self._answer(image, "classes").cpu()
 
     def logits(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: (N, K, H, W)."""
         return self._answer(image, "logits").float().cpu()
 
     @torch.inference_mode()

@@ -35,11 +35,11 @@ class ONNXRuntimeBackend:
         self._converting = Lock()
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: class ids (N, H, W)."""
         return self._answer(image, "classes")
 
     def logits(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: (N, K, H, W)."""
         return self._answer(image, "logits")
 
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:

@@ -24,11 +24,11 @@ class PlainBackend:
         self._device_spec = device_spec
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: class ids (N, H, W)."""
         return self._answer(image).argmax(1).to(torch.uint8).cpu()
 
     def logits(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: (N, K, H, W)."""
         return self._answer(image).float().cpu()
 
     @torch.inference_mode()

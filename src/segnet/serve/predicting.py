@@ -1,7 +1,6 @@
 """What a request can choose about a prediction, and a batch predicted so."""
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +46,7 @@ def predict(predictor: Predictor, images: Sequence[Image8], options: PredictionO
         A prediction for each, in their order.
     """
     if options.longest_side_px:
-        predictor = copy(predictor)  # shares the model
-        predictor.longest_side_px = options.longest_side_px
+        predictor = predictor.with_longest_side(options.longest_side_px)
     height, width = images[0].shape[:2]
     seen = seen_pixels(height, width, options.longest_side_px)
     if options.samples and seen > SAMPLED_WHOLE_PIXELS and not options.probabilities:

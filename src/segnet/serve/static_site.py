@@ -18,7 +18,7 @@ def write_site(weights: str, out: Path, *, samples: Path | None = None, runtime:
     Args:
         weights: name of weights that ship, or a `.safetensors` file.
         out: folder; made, or replaced if an earlier demo is in it.
-        samples: folder of images to offer beside the drawn streets.
+        samples: folder of images to offer before the drawn streets.
         runtime: as for `find_runtime`.
 
     Returns:

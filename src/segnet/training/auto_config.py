@@ -25,6 +25,7 @@ _GPU_GIB_FOR_SEGNET = 6
 _LARGE_SIDE_PX = 1500
 _OBJECT_PX = 48  # to which the smaller objects may shrink: what they are is still seen in all stages of pooling
 _WORTH_RESIZING = 0.8
+_FREE_SHARE = 0.75  # of the cores, from which on PyTorch's own number of threads is kept
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class MachineFacts:
         device: `cpu` or `cuda`.
         cores: that this process may use.
         memory_gib: of the GPU, or of the machine.
+        load: processes that want a core, as the system reports it; 0 where it does not.
     """
 
     device: str
     cores: int
     memory_gib: float
+    load: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -155,6 +158,8 @@ def choose_settings(
         "train.average": 0.98 if steps < 2000 else 0.998,
         "train.evaluate_every": max(epochs // 5, 1),
     }
+    if threads := _threads(machine):
+        chosen["train.threads"] = threads
     if longest_side_px is not None:
         chosen["data.longest_side_px"] = longest_side_px
     if model in TENT_MODELS and start is None:  # `start` fills the decoder
@@ -194,6 +199,12 @@ def _model(
             if start.model == model:
                 return model, start
     return "segnet-basic", None
+
+
+def _threads(machine: MachineFacts) -> int:
+    """Fewer threads where others use the cores; 0 leaves PyTorch's own number."""
+    free = machine.cores - machine.load
+    return 0 if machine.device != "cpu" or free >= _FREE_SHARE * machine.cores else max(int(free), 1)
 
 
 def _longest_side_px(data: DataFacts, most_px: int) -> int | None:
@@ -247,6 +258,7 @@ def _lines(
         model += f", started from the weights {start.name}; {known} ({len(same)} of {len(data.class_names)} classes)"
     resized = value("data.longest_side_px")
     large = resized is None and max(height, width) > _LARGE_SIDE_PX and not _has(given, "augment.crop_px")
+    threads = settings.get("train.threads")
     scale = f"scale: longest side {resized} px, in training and in prediction"
     if "data.longest_side_px" in settings:
         scale += (
@@ -262,6 +274,7 @@ def _lines(
         f"crops: {crop[0]}x{crop[1]} pixels, at random scale, mirrored, with varied light"
         + ("; the images are much larger than that, resized copies may learn better" if large else ""),
         f"batch: {value('train.batch_size')}",
+        *((f"threads: {value('train.threads')}, since the load is {machine.load:.1f}",) if threads else ()),
         f"schedule: {value('train.epochs')} epochs of {steps_per_epoch} steps, {value('train.optimiser')}, learning "
         f"rate {value('train.lr')}, {value('train.schedule')}, evaluated every {value('train.evaluate_every')} epochs",
     )

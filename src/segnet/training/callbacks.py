@@ -173,6 +173,7 @@ class EarlyStopping(Callback):
         self.best, self.waited = -1.0, 0
 
     def on_evaluation(self, moment: Evaluated) -> str | None:
+        """As in `Callback`."""
         value: float = getattr(moment.scores, self.score)
         if value > self.best + self.least_gain:
             self.best, self.waited = value, 0
@@ -183,9 +184,11 @@ class EarlyStopping(Callback):
         return f"{self.score} has not risen above {self.best:.4f} for {self.waited} evaluations"
 
     def state_dict(self) -> dict[str, Any]:
+        """As in `Callback`."""
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As in `Callback`."""
         self.best, self.waited = float(state["best"]), int(state["waited"])
 
 

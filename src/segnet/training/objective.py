@@ -32,7 +32,7 @@ class Objective:
     own: Loss | None = None
 
     def counted(self, target: Tensor) -> Tensor:
-        """What the cross entropy of a batch is divided by; those of the batches of a step add up."""
+        """The divisor of the cross entropy of a target (N, H, W); those of the batches of a step add up."""
         step = self.settings.stride_px
         return counted(target[:, ::step, ::step], self.class_weights, self.settings.normalise_by)
 

@@ -21,7 +21,7 @@ def plan_run(
         overrides: `section.key=value`; they win.
         out: folder of the run; None is `runs/` and the name of the data.
         minutes: to plan the schedule for; 0 takes that of the settings.
-        resume: a run that goes on keeps its settings, and nothing is measured.
+        resume: a resumed run keeps its settings, and nothing is measured.
 
     Returns:
         Settings, folder, and lines for the person: what was chosen, and the time that is expected.
@@ -34,7 +34,7 @@ def plan_run(
     out = out or Path("runs") / Path(given.data.path).resolve().name
     alone = "WORLD_SIZE" not in os.environ  # several processes must all come to the same settings
     if minutes and (resume or not alone):
-        why = "a run that goes on has its schedule" if resume else "is measured in one process"
+        why = "a resumed run has its schedule" if resume else "is measured in one process"
         raise ConfigError(f"--minutes: {why}; leave it out, and set train.epochs or train.max_steps instead")
     if resume:
         kept = config_of_run(out, overrides) if recipe is None else with_range_of_values(given)[0]

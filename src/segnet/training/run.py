@@ -173,7 +173,7 @@ class Run:
             ShapeError: the model does not give logits for the images.
             ConfigError: a map has one value per channel, which has no variance to normalise by.
         """
-        self.model.train()
+        self.model.train()  # an evaluation may have come between
         seeds = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))  # of dropout: so there is no random state to keep
         for group in self.optimiser.param_groups:
@@ -192,6 +192,7 @@ class Run:
                 settings, guide = self.config.loss, self.teacher.logits(image)
                 loss = loss + settings.distillation * distillation(logits, guide, settings.temperature) / parts
             del logits  # else kept through the backward pass
+            # checked before backward: a bad batch must not reach the weights
             value += self.processes.sum(loss.detach()).item()
             if not math.isfinite(value):
                 raise NonFiniteError(

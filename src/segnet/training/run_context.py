@@ -97,7 +97,8 @@ def look_at_machine(device: torch.device) -> MachineFacts:
         told = hasattr(os, "sysconf")
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if told else _UNKNOWN_BYTES
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return MachineFacts(device.type, cores, memory / 2**30)
+    told = hasattr(os, "getloadavg") and "OMP_NUM_THREADS" not in os.environ  # who sets it has chosen
+    return MachineFacts(device.type, cores, memory / 2**30, os.getloadavg()[0] if told else 0.0)
 
 
 def starts_at_hand() -> list[Start]:
@@ -110,5 +111,7 @@ def starts_at_hand() -> list[Start]:
             card = read_card(find_weights(name))
         except WeightsError:
             continue
+        if card.widths:
+            continue  # a lean model is a choice of its own, to be asked for by model.start
         starts.append(Start(name, card.model, card.normalisation, card.label_set.names))
     return starts

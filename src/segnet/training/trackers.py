@@ -50,6 +50,7 @@ class CSVTables(Callback):
     """Writes the tables `steps.csv` and `evaluations.csv` to the run's folder, one row at a time."""
 
     def on_start(self, moment: RunStart) -> None:
+        """As in `Callback`."""
         self._tables = {
             "steps": (moment.out / "steps.csv", ("step", *_OF_A_STEP)),
             "evaluations": (moment.out / "evaluations.csv", ("step", *_OF_AN_EVALUATION)),
@@ -60,10 +61,12 @@ class CSVTables(Callback):
                 temporary.write_text("".join(map(_line, [list(columns), *rows])), encoding="utf-8")
 
     def on_step(self, moment: StepEnd) -> None:
+        """As in `Callback`."""
         if moment.step % LOG_EVERY == 0:
             self._append("steps", moment.step, numbers_of_step(moment))
 
     def on_evaluation(self, moment: Evaluated) -> None:
+        """As in `Callback`."""
         self._append("evaluations", moment.step, numbers_of_evaluation(moment))
 
     def _append(self, table: str, step: int, numbers: dict[str, float]) -> None:
@@ -88,16 +91,20 @@ class TensorBoard(Callback):
         ).SummaryWriter
 
     def on_start(self, moment: RunStart) -> None:
+        """As in `Callback`."""
         self._writer = self._writer_class(moment.out / "tensorboard", purge_step=moment.step + 1)
 
     def on_step(self, moment: StepEnd) -> None:
+        """As in `Callback`."""
         if moment.step % LOG_EVERY == 0:
             self._write(moment.step, numbers_of_step(moment))
 
     def on_evaluation(self, moment: Evaluated) -> None:
+        """As in `Callback`."""
         self._write(moment.step, numbers_of_evaluation(moment))
 
     def on_end(self, moment: RunEnd) -> None:
+        """As in `Callback`."""
         self._writer.close()
 
     def _write(self, step: int, numbers: dict[str, float]) -> None:
@@ -121,6 +128,7 @@ class WeightsAndBiases(Callback):
         self._id: str | None = None
 
     def on_start(self, moment: RunStart) -> None:
+        """As in `Callback`."""
         self._run = self._wandb.init(
             project=self.project,
             name=moment.out.name,
@@ -132,19 +140,24 @@ class WeightsAndBiases(Callback):
         self._id = self._run.id
 
     def on_step(self, moment: StepEnd) -> None:
+        """As in `Callback`."""
         if moment.step % LOG_EVERY == 0:
             self._run.log(numbers_of_step(moment), step=moment.step)
 
     def on_evaluation(self, moment: Evaluated) -> None:
+        """As in `Callback`."""
         self._run.log(numbers_of_evaluation(moment), step=moment.step)
 
     def on_end(self, moment: RunEnd) -> None:
+        """As in `Callback`."""
         self._run.finish(exit_code=0 if moment.finished else 1)
 
     def state_dict(self) -> dict[str, Any]:
+        """As in `Callback`."""
         return {"id": self._id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As in `Callback`."""
         self._id = state["id"]
 
 
@@ -164,6 +177,7 @@ class MLflow(Callback):
         self._id: str | None = None
 
     def on_start(self, moment: RunStart) -> None:
+        """As in `Callback`."""
         is_new = self._id is None
         experiment = self._mlflow.set_experiment(self.experiment)
         run = self._mlflow.start_run(
@@ -175,19 +189,24 @@ class MLflow(Callback):
             self._mlflow.log_params(flat)
 
     def on_step(self, moment: StepEnd) -> None:
+        """As in `Callback`."""
         if moment.step % LOG_EVERY == 0:
             self._mlflow.log_metrics(numbers_of_step(moment), step=moment.step)
 
     def on_evaluation(self, moment: Evaluated) -> None:
+        """As in `Callback`."""
         self._mlflow.log_metrics(numbers_of_evaluation(moment), step=moment.step)
 
     def on_end(self, moment: RunEnd) -> None:
+        """As in `Callback`."""
         self._mlflow.end_run("FINISHED" if moment.finished else "KILLED")
 
     def state_dict(self) -> dict[str, Any]:
+        """As in `Callback`."""
         return {"id": self._id}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As in `Callback`."""
         self._id = state["id"]
 
 

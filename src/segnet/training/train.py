@@ -198,6 +198,8 @@ def run_job(job: Job, state: State | None, *, console: Console | None, processes
     if processes.is_first:
         with whole_file(job.out / "config.toml") as temporary:
             temporary.write_text(config.to_toml(), encoding="utf-8")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or threads)
     hooks.start(RunStart(job.out, run.model, config.model_dump(mode="json"), run.step, plan.num_steps))
     try:
         loop.take_steps()
@@ -205,6 +207,8 @@ def run_job(job: Job, state: State | None, *, console: Console | None, processes
     except BaseException as cause:
         hooks.end(RunEnd(run.step, False, str(cause) or type(cause).__name__))
         raise
+    finally:
+        torch.set_num_threads(threads)
     hooks.end(RunEnd(run.step, True, run.ended or "all steps were taken"))
     hooks.raise_error(run.step, loop.checkpoint)
     return loop.kept

@@ -11,7 +11,7 @@ from torch import nn
 
 from segnet.config import Config
 from segnet.data.loader import TrainLoader, collate
-from segnet.data.sample import Dataset
+from segnet.data.sample import Dataset, Sample
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError
 from segnet.inference.evaluate import evaluate
@@ -224,7 +224,7 @@ class _First:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> object:
+    def __getitem__(self, index: int) -> Sample:
         if index >= len(self):
             raise IndexError(index)
         return self.dataset[index]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from segnet import palette
+from segnet.data.class_files import IdsOut
 from segnet.data.sample import Image8
 from segnet.errors import ConfigError, DataError
-from segnet.inference.class_files import IdsOut
 from segnet.inference.prediction import save_classes
 from segnet.inference.predictor import Predictor
 from segnet.io.files import whole_file

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,3 +79,14 @@ def test_the_formats_are_these():
 @pytest.mark.data
 def test_auto_finds_the_real_camvid(shared_data):
     assert len(open_dataset(shared_data / "camvid", "train")) == 367
+
+
+def test_a_format_that_is_given_and_does_not_fit_names_the_way_out(tmp_path: Path) -> None:
+    write_folder(tmp_path, Street(4, (16, 16)))
+    with pytest.raises(
+        DataError, match=r"data.format is 'camvid', the folder looks like 'folder': use --set data.format=auto"
+    ):
+        open_dataset(tmp_path, "train", "camvid")
+    with pytest.raises(DataError) as raised:
+        open_dataset(tmp_path, "nowhere", "folder")
+    assert "looks like" not in str(raised.value)

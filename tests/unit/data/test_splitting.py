@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.data.splitting import group, images_to_split, part, usual_groups, write_splits
+from segnet.data.splitting import group, images_to_split, part, split_folder, usual_groups, write_splits
 from segnet.errors import ConfigError, DataError
 
 FRAMES = [f"{place}-{i:03}" for place, n in (("a", 10), ("b", 30), ("c", 20), ("d", 15), ("e", 25)) for i in range(n)]
@@ -123,3 +123,21 @@ def test_what_is_split_already_or_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images" / "val").mkdir()
     with pytest.raises(DataError, match="is a split already"):
         images_to_split(tmp_path)
+
+
+def test_one_sequence_after_the_other_is_left_out(tmp_path: Path) -> None:
+    """As for CamVid's 0001TP, 0006R0 and 0016E5: train on all sequences but one, score on that one."""
+    (tmp_path / "images").mkdir()
+    names = [f"{sequence}_{number:05d}" for sequence in ("0001TP", "0006R0", "0016E5") for number in (1, 2, 3)]
+    for seed, name in enumerate(names):
+        noise = np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "images" / f"{name}.png")
+    for sequence in ("0001TP", "0006R0", "0016E5"):
+        lines = split_folder(tmp_path, {"val": 0.5}, by=r"(.{6})_.*", hold_out=[sequence], overwrite=True)
+        assert lines[0].startswith("9 images in 3 groups (the pattern '(.{6})_.*')")
+        assert (tmp_path / "val.txt").read_text().split() == [name for name in names if name.startswith(sequence)]
+        assert len((tmp_path / "train.txt").read_text().split()) == 6
+    with pytest.raises(DataError, match=r"no group '0005VD' to hold out; the groups by .* are 0001TP, 0006R0, 0016E5"):
+        split_folder(tmp_path, {"val": 0.5}, by=r"(.{6})_.*", hold_out=["0005VD"], overwrite=True)
+    with pytest.raises(DataError, match="every group is held out"):
+        split_folder(tmp_path, {}, by=r"(0).*", hold_out=["0"], overwrite=True)

@@ -103,3 +103,37 @@ def test_the_lines_say_what_the_settings_hold() -> None:
         "86 epochs of 7 steps, adamw, learning rate 0.5, cosine, evaluated every 17 epochs",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("size_px", "object_px", "expected"),
+    [
+        ((3000, 4000), 1500.0, 240),  # no smaller than a crop of 180x240
+        ((512, 512), 96.0, 256),  # objects of 96 px shrink to 48
+        ((512, 512), 59.0, None),  # x 0.8 is not worth it
+        ((360, 480), 15.0, None),
+        ((120, 160), 100.0, None),  # smaller than a crop already
+        ((3000, 4000), None, None),
+    ],
+)
+def test_the_scale_follows_the_size_of_the_objects(
+    size_px: tuple[int, int], object_px: float | None, expected: int | None
+) -> None:
+    choice = choose(data=replace(DATA, size_px=size_px, object_px=object_px))
+    assert choice.settings.get("data.longest_side_px") == expected
+    assert any("scale: " in line for line in choice.lines) == (expected is not None)
+    if expected:
+        crop = choice.settings["augment.crop_px"]
+        assert isinstance(crop, list) and max(crop) <= expected
+        assert f"scale: longest side {expected} px, in training and in prediction; the smaller" in "\n".join(
+            choice.lines
+        )
+
+
+def test_a_busy_machine_gets_the_threads_that_are_free() -> None:
+    assert choose(machine=replace(LAPTOP, load=4.7)).settings["train.threads"] == 1
+    assert choose(machine=replace(WORKSTATION, load=20.0)).settings["train.threads"] == 12
+    assert "threads: 12, since the load is 20.0" in choose(machine=replace(WORKSTATION, load=20.0)).lines
+    assert "train.threads" not in choose(machine=replace(LAPTOP, load=0.4)).settings
+    assert "train.threads" not in choose(machine=replace(GPU, load=99.0)).settings
+    assert "train.threads" not in choose("train.threads=2", machine=replace(LAPTOP, load=4.7)).settings

@@ -65,11 +65,11 @@ class NaiveBackend:
         self._port = NaivePort(model).eval().to(self._device)
 
     def classes(self, image: Tensor) -> Tensor:
-        """As in `Backend`, but int64, as argmax returns it."""
+        """As in `Backend`, (N, H, W), but int64, as argmax returns it."""
         return self._logits(image).argmax(1).cpu()
 
     def logits(self, image: Tensor) -> Tensor:
-        """As in `Backend`."""
+        """As in `Backend`: (N, K, H, W)."""
         return self._logits(image).cpu()
 
     @torch.inference_mode()

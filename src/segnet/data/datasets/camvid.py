@@ -48,7 +48,7 @@ class CamVid(PairedImages):
 
 
 def camvid_target(class_ids: ClassIds, path: Path) -> Image8:
-    """Class ids as in the file, where 11 is void -> class ids or `VOID`.
+    """Class ids (H, W) as in the file, where 11 is void -> class ids or `VOID`.
 
     Raises:
         LabelError: an id above 11; names it, its number of pixels and the file.

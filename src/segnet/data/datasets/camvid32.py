@@ -120,7 +120,7 @@ def published_split(name: str) -> str:
 def camvid32_folders(root: Path, split: str) -> tuple[Path, Path] | None:
     """The folders of images and of labels, when `root` has one of the layouts above."""
     for images, labels in ((split, f"{split}_labels"), *_FOLDERS):
-        if (root / images).is_dir() and any((root / labels).glob("*_L.png")):
+        if (root / images).is_dir() and any((root / labels).glob("[!.]*_L.png")):
             return root / images, root / labels
     return None
 
@@ -138,7 +138,7 @@ def is_painted_in_32_colours(root: Path, split: str) -> bool:
     folders = camvid32_folders(root, split)
     if folders is None:
         return False
-    path = min(folders[1].glob("*_L.png"))
+    path = min(folders[1].glob("[!.]*_L.png"))
     try:
         rgb = np.asarray(open_image(path).convert("RGB"))
     except DataError:

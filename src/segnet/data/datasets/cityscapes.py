@@ -78,7 +78,7 @@ def find_pairs(root: Path, split: str) -> list[Pair]:
     for folder in (images, labels):
         if not folder.is_dir():
             raise DataError(f"no Cityscapes split '{split}' in {root}: expected {folder}/")
-    paths = sorted(images.glob(f"*/*{_IMAGE}"))
+    paths = sorted(images.glob(f"*/[!.]*{_IMAGE}"))
     if not paths:
         raise DataError(f"no image in the Cityscapes split '{split}': expected {images}/CITY/X{_IMAGE}")
     names = [path.name.removesuffix(_IMAGE) for path in paths]

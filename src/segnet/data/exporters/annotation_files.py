@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from segnet.data.exporters.outlines import trace
+from segnet.data.exporters.preannotations import coco_annotation
 from segnet.data.sample import Dataset
 from segnet.errors import DataError
 from segnet.io.files import whole_files
@@ -64,18 +65,8 @@ def write_coco(root: Path, dataset: Dataset) -> None:
             height, width = sample.target.shape
             images.append({"id": index + 1, "file_name": f"{sample.name}.png", "height": height, "width": width})
             for outline in trace(sample.target):
-                x, y = zip(*outline.corners, strict=True)
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": index + 1,
-                        "category_id": outline.class_id + 1,
-                        "segmentation": [[v for corner in outline.corners for v in corner]],
-                        "bbox": [min(x), min(y), max(x) - min(x), max(y) - min(y)],
-                        "area": outline.area_px,
-                        "iscrowd": 0,
-                    }
-                )
+                known = {"id": len(annotations) + 1, "image_id": index + 1}
+                annotations.append({**known, **coco_annotation(outline)})
         categories = [{"id": class_id + 1, "name": name} for class_id, name in names.items()]
         record = {"images": images, "annotations": annotations, "categories": categories}
         _write_json(room / "annotations.json", record)

@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from segnet.data.class_files import class_image, png_info, written_ids
 from segnet.data.datasets.layout import IMAGE_SUFFIXES, require_utf8
 from segnet.data.importers.annotations import ORDERS, Annotations, Order, ShapeImage
 from segnet.data.importers.formats import FORMATS, IMPORT_FORMATS
@@ -21,7 +22,7 @@ from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_
 from segnet.data.splitting import list_text
 from segnet.errors import ConfigError, DataError
 from segnet.io.files import whole_files
-from segnet.palette import to_palette_image
+from segnet.labels import VOID
 
 __all__ = ["IMPORT_FORMATS", "ImportProblemsError", "import_dataset"]
 
@@ -111,7 +112,9 @@ def _write(data: Imported, out: Path, problems: Problems, skip_broken: bool, con
                     shutil.copyfile(path, room / "images" / f"{sample.name}{path.suffix.lower()}")
                 else:
                     Image.fromarray(sample.image).save(room / "images" / f"{sample.name}.png")
-                to_palette_image(sample.target, data.label_set).save(room / "labels" / f"{sample.name}.png")
+                class_image(sample.target, data.label_set).save(
+                    room / "labels" / f"{sample.name}.png", pnginfo=png_info(data.label_set)
+                )
                 splits.setdefault(data.entries[index].image.split, []).append(sample.name)
                 written.append(sample.name)
         if not skip_broken or not written:
@@ -120,8 +123,9 @@ def _write(data: Imported, out: Path, problems: Problems, skip_broken: bool, con
             splits.clear()
         for split, names in splits.items():
             (room / f"{split}.txt").write_text(list_text(names), encoding="utf-8")
-        ids = tuple((class_id,) for class_id in range(data.label_set.num_classes))
-        write_labels_toml(room / LABELS_TOML, LabelFile(data.label_set, "ids", ids))
+        ids = tuple((i,) for i in written_ids(data.label_set))
+        void_ids = () if (VOID,) in ids else (VOID,)
+        write_labels_toml(room / LABELS_TOML, LabelFile(data.label_set, "ids", ids, void_ids))
     classes = ", ".join(f"{name} {holding[i]}" for i, name in enumerate(data.label_set.names))
     counts = ", ".join(f"{split} {len(names)}" for split, names in splits.items())
     lines = [f"{len(written)} images in {out}", f"classes, and in how many images: {classes}"]

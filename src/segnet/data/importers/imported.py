@@ -143,9 +143,25 @@ def merge(
     rests = [e.rest for e in entries.values() if isinstance(e.image, ShapeImage) and not means_void(e.rest)]
     published = parts[0][1].label_set_name if len(parts) == 1 else ""
     every_class = {n: classes.get(n) for n in order_of_classes}
-    return Imported(
-        tuple(entries.values()), label_set_of(published or name, every_class, rests[0] if rests else "void")
-    )
+    label_set = label_set_of(published or name, every_class, rests[0] if rests else "void")
+    ids = _ids_in_files([entry.image for entry in entries.values()], label_set.names)
+    return Imported(tuple(entries.values()), label_set.with_file_ids(ids) if ids else label_set)
+
+
+def _ids_in_files(images: Sequence[ShapeImage | MaskImage], names: Sequence[str]) -> tuple[int, ...]:
+    """The id of each class in the label images, where all of them agree on one of its own; else none."""
+    found: dict[str, set[int]] = {}
+    seen = list[object]()  # label images of one source share one table
+    for image in images:
+        if not isinstance(image, MaskImage) or image.ids is None:
+            return ()
+        if not any(image.ids is table for table in seen):
+            seen.append(image.ids)
+            for i, class_name in image.ids.items():
+                found.setdefault("void" if means_void(class_name) else class_name, set()).add(i)
+    ids = [i for class_name in names for i in found.get(class_name, ())]
+    is_clear = len(ids) == len(set(ids)) == len(names) and not ("void" in found and VOID in ids)
+    return tuple(ids) if is_clear and max(ids) <= VOID else ()
 
 
 def _names(part: Annotations, problems: Problems) -> dict[int, str]:

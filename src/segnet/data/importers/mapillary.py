@@ -36,10 +36,14 @@ class _Config(BaseModel):
 def recognise_mapillary(listing: Listing) -> str:
     """Why a source is Mapillary Vistas; empty where it is not."""
     for path, content in listing.json_files:
-        labels = content.get("labels") if path.name.startswith("config") and isinstance(content, dict) else None
+        labels = content.get("labels") if _is_config(path, listing) and isinstance(content, dict) else None
         if isinstance(labels, list) and labels and all(isinstance(e, dict) and "readable" in e for e in labels):
             return f"{path.name} has labels that are readable"
     return ""
+
+
+def _is_config(path: Path, listing: Listing) -> bool:
+    return path.name.startswith("config") and path.parent == listing.root
 
 
 def read_mapillary(src: Path, context: ImportContext) -> Annotations:

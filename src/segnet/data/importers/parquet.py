@@ -48,7 +48,7 @@ def read_parquet(src: Path, context: ImportContext) -> Annotations:
         ConfigError: pyarrow is not installed.
         DataError: no file, a broken one, or one without a column of images and one of label images.
     """
-    files = [src] if src.is_file() else sorted(p for p in src.rglob("*") if p.suffix in (".parquet", ".arrow"))
+    files = [src] if src.is_file() else sorted(p for p in src.rglob("[!.]*") if p.suffix in (".parquet", ".arrow"))
     files = [path for path in files if not path.name.startswith((".", "cache-"))]
     if not files:
         raise DataError(f"no Parquet or Arrow file in {src}; expected those of a Hugging Face dataset")

@@ -12,6 +12,7 @@ Without either list of classes they are the 21 of VOC.
 from collections.abc import Mapping
 from pathlib import Path
 
+from segnet.data.datasets.layout import find_labels, images_in, label_index
 from segnet.data.datasets.voc import voc_folder
 from segnet.data.importers.annotations import Annotations, MaskImage
 from segnet.data.importers.classes import means_void, plain_name
@@ -23,7 +24,6 @@ from segnet.errors import DataError
 from segnet.io.text import read_lines
 from segnet.labels import VOC_21, VOID, Colour, distinct_colours
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 _VOID_NAME = "void"
 
 
@@ -50,7 +50,7 @@ def read_voc(src: Path, context: ImportContext) -> Annotations:
     listed = {split: tuple(read_lines(path)) for split, path in lists.items() if path.is_file()}
     splits = {split: names for split, names in listed.items() if names}
     notes = tuple(f"{lists[split]} is empty and counts as not there" for split in listed if split not in splits)
-    found = sorted(path.stem for path in (folder / "SegmentationClass").glob("[!.]*.png"))
+    found = sorted(path.stem for path in label_index(folder / "SegmentationClass").paths)
     names = _once(splits, lists) or tuple(found)
     if not names:
         raise DataError(f"no label image in {folder / 'SegmentationClass'}; expected X.png for JPEGImages/X.jpg")
@@ -60,8 +60,10 @@ def read_voc(src: Path, context: ImportContext) -> Annotations:
     split_of = {name: split for split, members in splits.items() for name in members}
     classes, ids, colours = _classes(folder)
     images, kept = list[MaskImage](), list[str]()
+    photographs = images_in(folder / "JPEGImages")
+    label_images = find_labels(folder / "SegmentationClass", names)
     for n in names:
-        image, labels = _image(folder / "JPEGImages", n), folder / "SegmentationClass" / f"{n}.png"
+        image, labels = photographs.get(n, folder / "JPEGImages" / f"{n}.jpg"), label_images[n]
         with context.problems.collect():
             require_files([(image, labels)], "expected an image and its labels")
             near = with_near_colours(colours, labels, context.colour_tolerance) if ids is None else {}
@@ -98,8 +100,3 @@ def _once(splits: Mapping[str, tuple[str, ...]], lists: Mapping[str, Path]) -> t
                 )
             homes[name] = lists[split]
     return tuple(homes)
-
-
-def _image(folder: Path, name: str) -> Path:
-    paths = [folder / f"{name}{suffix}" for suffix in _IMAGES]
-    return next((path for path in paths if path.is_file()), paths[0])

@@ -113,7 +113,9 @@ def _names(src: Path) -> dict[int, str]:
     if src.is_file():
         found = [src]
     else:
-        found = sorted((p for p in src.rglob("*") if p.suffix in (".yaml", ".yml")), key=lambda p: (len(p.parts), p))
+        found = sorted(
+            (p for p in src.rglob("[!.]*") if p.suffix in (".yaml", ".yml")), key=lambda p: (len(p.parts), p)
+        )
     for path in found:
         names = class_names(read_yaml(path), path)
         if names:

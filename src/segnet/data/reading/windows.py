@@ -68,7 +68,7 @@ class WholeImage:
         self.bytes_kept = image.nbytes
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Image8:
-        """As in `Windows`."""
+        """As in `Windows`: (h, w, C)."""
         return self.image[top:bottom, left:right]
 
 
@@ -124,7 +124,7 @@ class TIFFWindows:
         self._palette = _palette(self._file.colormap(1)) if meaning[0] == "palette" else None
 
     def read(self, top: int, left: int, bottom: int, right: int) -> Image8:
-        """As in `Windows`."""
+        """As in `Windows`: (h, w, C)."""
         window = self._window(left, top, right - left, bottom - top)
         try:
             values = self._values(self._bands, window=window).transpose(1, 2, 0)  # (h, w, bands)
@@ -157,7 +157,7 @@ def open_windows(path: Path, pixel_limit: int = PIXEL_LIMIT, reading: ImageReadi
     Raises:
         DataError: missing, not an image, broken, or of more pixels than the limit.
     """
-    if not _by_windows(path):
+    if not is_read_by_windows(path):
         return WholeImage(read_image(path, pixel_limit, reading))
     windows = TIFFWindows(path, reading)
     require_pixels(path, windows.size_px, pixel_limit)
@@ -170,13 +170,14 @@ def size_and_kept_bytes(path: Path, reading: ImageReading = AS_RGB) -> tuple[tup
     Raises:
         DataError: missing, or not an image.
     """
-    if _by_windows(path):
+    if is_read_by_windows(path):
         return TIFFWindows(path, reading).size_px, TIFFWindows.bytes_kept
     height, width = header_size_px(path)
     return (height, width), reading.num_channels * height * width
 
 
-def _by_windows(path: Path) -> bool:
+def is_read_by_windows(path: Path) -> bool:
+    """Whether the file is an upright TIFF and the extra for it is installed."""
     return path.suffix.lower() in TIFF_SUFFIXES and find_spec("rasterio") is not None and not is_turned(path)
 
 

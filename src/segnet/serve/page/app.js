@@ -1,281 +1,304 @@
-// The page: what its controls do. One image at a time: read, segment, draw.
+// The page: one item is shown, still or live; its image at once, its result as soon as the model has answered.
 
 import { segmentInBrowser } from "./browser.js";
-import { frameOf, startCamera, stopCamera } from "./camera.js";
-import { draw, pointAt } from "./draw.js";
-import { shares, showLegend } from "./legend.js";
-import { readImage } from "./image.js";
-import { saveClasses, saveOverlay, saveSummary } from "./save.js";
-import { Busy, segmentOnServer } from "./server.js";
+import { showCard } from "./card.js";
+import { Controls } from "./controls.js";
+import { offerDownloads } from "./downloads.js";
+import { decode, encode, scaled, thumbnail } from "./image.js";
+import { listen } from "./intake.js";
+import { hashOf, settingsOf } from "./links.js";
+import { LiveView } from "./live-view.js";
+import { progress, quiet, tell } from "./messages.js";
+import { Queue } from "./queue.js";
+import { resultOf, shownMap, smallMap } from "./result.js";
+import { segmentOnServer } from "./server.js";
+import { loadSample, loadSite } from "./site.js";
+import { discard, makeItem, markCurrent, setState } from "./strip.js";
+import { View } from "./view.js";
 
-const SAMPLES_OF_DROPOUT = 8;
 const $ = (id) => document.getElementById(id);
-const canvas = $("canvas");
-const site = await (await fetch("site.json")).json();
+const site = await loadSite().catch((error) => {
+  $("empty").textContent = error.message;
+  tell(error.message, { retry: () => location.reload() });
+});
 
-const hidden = new Set(); // class ids that are switched off
-let source = null; // the Blob or the camera's frame that is shown
-let result = null; // what the model said of it
-let point = null; // whose class is told
-let turn = 0; // of images: an answer that comes after the next image was taken is thrown away
-let session = null; // of the camera, from the click that starts it to its end: who finds another one is late
-let live = false; // whether the camera plays
+function start() {
+  const controls = new Controls(site);
+  const view = new View(controls);
+  const shown = view.shown; // {item, name, bitmap, result, map, rate}: what the stage shows
+  const own = []; // items of the visitor
+  const samples = site.samples.map((sample) => makeItem({ ...sample, own: false }, select));
+  let turn = 0; // of selections: an image that is read after the next one was chosen is thrown away
 
-// ------------------------------------------------------------------------------------------------ what is chosen
+  // ------------------------------------------------------------------------------------------ the model
 
-const model = () => site.models[$("model").selectedIndex];
-const chosen = (name) => document.querySelector(`input[name=${name}]:checked`)?.value;
-const radio = (name, value) => document.querySelector(`input[name=${name}][value=${value}]`);
-
-function offer() {
-  const { server, onnx, bayesian } = model();
-  radio("where", "server").disabled = !server;
-  radio("where", "browser").disabled = !onnx;
-  if (!chosen("where") || document.querySelector("input[name=where]:checked").disabled) {
-    radio("where", server ? "server" : "browser").checked = true;
+  async function segment(source, from, { signal, live = false, progress }) {
+    const { model, where, key, samples } = controls;
+    const pixels = scaled(source, from, controls.limits);
+    const options = { samples, live, signal, progress };
+    const answer =
+      where === "server"
+        ? await segmentOnServer(model, pixels, options)
+        : await segmentInBrowser(model, site.runtime, pixels, options);
+    signal.throwIfAborted();
+    return resultOf(answer, { model, pixels, from, key });
   }
-  const sampled = bayesian && chosen("where") === "server";
-  radio("view", "uncertainty").disabled = !sampled;
-  if (!sampled && chosen("view") === "uncertainty") radio("view", "both").checked = true;
-  const notes = [];
-  if (chosen("where") === "browser") notes.push("No image leaves this machine.");
-  if (!onnx && site.why_no_browser) notes.push(`Not in this browser: ${site.why_no_browser}.`);
-  if (!sampled) notes.push("Uncertainty needs a Bayesian model on the server.");
-  else if (chosen("view") === "uncertainty") notes.push(`Dark is sure, bright is not: entropy of the mean of ${SAMPLES_OF_DROPOUT} samples.`);
-  $("note").textContent = notes.join(" ");
-}
 
-// ------------------------------------------------------------------------------------------------ one image
+  const queue = new Queue({
+    async work(item, signal) {
+      const more = queue.waiting.length;
+      const report = (text, share) => progress(more ? `${text}; ${more} more` : text, share);
+      report("Reading the image");
+      const mine = item === shown.item && shown.bitmap;
+      const bitmap = mine || (await open(item, signal));
+      signal.throwIfAborted();
+      const answer = segment(bitmap, [bitmap.width, bitmap.height], { signal, progress: report });
+      if (!mine) bitmap.close();
+      item.result = null;
+      item.result = await answer;
+      setState(item, "done");
+      if (item === shown.item) view.setResult(item.result, shownMap(item.result));
+      offerSaving();
+    },
+    failed(item, error) {
+      if (item === shown.item) tell(error.message, { retry: () => queue.prefer(item) });
+    },
+    idle(failures) {
+      if (!live.on) progress("");
+      const unseen = own.filter((item) => item.state === "failed" && item !== shown.item).length;
+      if (failures && unseen && $("message").hidden) tell(`${unseen} of your images failed. Choose one marked ! to see why.`);
+      offerSaving();
+    },
+  });
 
-async function segment(image) {
-  const own = ++turn;
-  const [chosenModel, where] = [model(), chosen("where")];
-  const limits = { longest: Number($("detail").value), maxPixels: where === "server" ? site.max_pixels : null };
-  const { pixels, from } = await readImage(image, limits);
-  const samples = chosen("view") === "uncertainty" ? SAMPLES_OF_DROPOUT : 0;
-  const answer =
-    where === "server"
-      ? await segmentOnServer(chosenModel, pixels, { samples, live })
-      : await segmentInBrowser(chosenModel, site.runtime, pixels);
-  if (own !== turn) return;
-  result = { ...answer, source: image, image: pixels, from, model: chosenModel, shares: shares(answer.classes) };
-}
-
-async function run() {
-  if (!source || live) return;
-  busy(chosen("where") === "browser" ? "The model runs in this browser ..." : "The server looks at it ...");
-  const own = turn + 1;
-  let wrong = "";
-  try {
-    await segment(source);
-  } catch (error) {
-    wrong = error.message;
+  async function open(item, signal) {
+    item.blob ??= await loadSample(item, signal);
+    return decode(item.blob, item.name);
   }
-  if (own !== turn) return; // another image was taken meanwhile, or the camera began
-  complain(wrong);
-  busy("");
-  show();
-}
 
-async function take(blob, button) {
-  if (session) endLive();
-  source = blob;
-  for (const other of $("samples").querySelectorAll("button")) other.setAttribute("aria-pressed", other === button);
-  await run();
-}
+  // ------------------------------------------------------------------------------------------ what is shown
 
-// ------------------------------------------------------------------------------------------------ what is shown
-
-function show() {
-  if (!result) return;
-  const { width, height } = result.image;
-  canvas.hidden = false;
-  $("empty").hidden = true;
-  const stacked = canvas.parentElement.clientWidth < 600 && width > height;
-  const options = { view: chosen("view"), opacity: opacity(), hidden, colours: result.model.class_colours, stacked };
-  draw(canvas, result, options);
-  const present = live ? new Map([...result.shares].sort(([a], [b]) => a - b)) : result.shares;
-  showLegend($("legend"), result.model, present, hidden, toggle);
-  for (const id of ["save-classes", "save-overlay", "save-json"]) $(id).disabled = false;
-  const scaled = result.from[0] === width ? "" : `, scaled from ${result.from.join(" x ")}`;
-  $("told").textContent = `${width} x ${height}${scaled}: ${time(result.ms)} ${result.where}`;
-  tell();
-}
-
-const opacity = () => Number($("opacity").value) / 100;
-const time = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-
-function toggle(id) {
-  if (!hidden.delete(id)) hidden.add(id);
-  show();
-}
-
-function tell() {
-  const { width, height } = result.image;
-  if (!point || point[0] >= width || point[1] >= height) {
-    $("readout").textContent = "Point at the image: its class is told here.";
-    return;
-  }
-  const [x, y] = point;
-  const at = y * width + x;
-  const id = result.classes[at];
-  const swatch = document.createElement("i");
-  swatch.style.background = `rgb(${(result.model.class_colours[id] ?? [0, 0, 0]).join(" ")})`;
-  const sure = `${Math.round((100 * result.confidence[at]) / 255)} % sure`;
-  const entropy = (result.entropy?.[at] / 255) * Math.log(result.model.class_names.length);
-  const unsure = result.entropy ? `, entropy ${entropy.toFixed(2)} nats` : "";
-  $("readout").replaceChildren(swatch, `${result.model.class_names[id] ?? "void"}, ${sure}${unsure} (x ${x}, y ${y})`);
-}
-
-function complain(text) {
-  $("message").textContent = text;
-  $("message").hidden = !text;
-  if (text) $("message").scrollIntoView({ block: "nearest" });
-}
-
-function busy(text) {
-  $("busy-text").textContent = text;
-  $("busy").hidden = !text;
-}
-
-// ------------------------------------------------------------------------------------------------ live
-
-async function beginLive() {
-  const own = (session = Symbol("session"));
-  const expected = () => own === session;
-  $("camera").setAttribute("aria-pressed", "true");
-  try {
-    await startCamera($("video"), expected);
-  } catch (error) {
-    endLive();
-    complain(error.message);
-    return;
-  }
-  if (!expected()) return;
-  live = true;
-  complain("");
-  busy(""); // an image under way is not waited for
-  while (expected()) {
+  async function select(item) {
+    live.stop();
+    const mine = ++turn;
+    quiet();
+    markCurrent([...own, ...samples], item);
+    view.clear(item);
+    for (const sample of samples) if (sample !== item) queue.drop(sample); // only the sample in sight is computed
+    offerSaving();
+    if (item.kind === "video") return live.play(item);
     try {
-      const frame = frameOf($("video"));
-      await segment(frame);
-      if (!expected()) return;
-      source = frame;
-      show();
+      const bitmap = await open(item);
+      if (mine !== turn) return bitmap.close();
+      view.setImage(bitmap, item.name);
     } catch (error) {
-      if (!expected()) return;
-      if (error instanceof Busy) {
-        await new Promise((wake) => setTimeout(wake, 1000 * error.seconds));
-      } else {
-        endLive();
-        complain(error.message);
+      if (mine !== turn) return;
+      view.setImage(null, item.name);
+      setState(item, "failed", error.message);
+      tell(error.message, { retry: () => select(item) });
+      return;
+    }
+    if (controls.serves(item.result)) view.setResult(item.result, shownMap(item.result));
+    else queue.prefer(item);
+    offerSaving();
+    keepLink();
+  }
+
+  /** Computes again what the settings changed: the item that is shown first, then those that had a result. */
+  function recompute() {
+    const stale = own.filter((item) => item.kind === "image" && item !== shown.item && item.state !== "new" && !controls.serves(item.result));
+    if (!live.on && shown.item?.kind === "image") {
+      if (controls.serves(shown.item.result)) view.setResult(shown.item.result, shownMap(shown.item.result));
+      else {
+        view.setResult(null);
+        queue.prefer(shown.item);
       }
     }
+    queue.add(stale);
+    offerSaving();
   }
-}
 
-function endLive() {
-  session = null;
-  if (live) turn++; // the frame under way is not waited for; an image is, if the camera had not begun
-  live = false;
-  stopCamera($("video"));
-  $("camera").setAttribute("aria-pressed", "false");
-}
+  function add(item, { first, run }) {
+    own.push(item);
+    $("own-strip").append(item.element);
+    $("own").hidden = false;
+    if (first) select(item);
+    else if (run) queue.add([item]);
+    return item;
+  }
 
-function toggleCamera() {
-  const played = live;
-  if (session) endLive();
-  else beginLive();
-  if (played && result?.source !== source) run(); // an image that the camera came before
-}
+  function remove(items) {
+    for (const item of items) {
+      queue.drop(item);
+      discard(item);
+      own.splice(own.indexOf(item), 1);
+    }
+    $("own").hidden = !own.length;
+    if (!items.includes(shown.item)) return;
+    const next = own.at(-1) ?? samples[0];
+    if (next) select(next);
+    else view.clear(null);
+  }
 
-// ------------------------------------------------------------------------------------------------ controls
+  const saved = () => [...own, ...samples].filter((item) => item.result && item.kind === "image" && item.state === "done");
 
-$("save-classes").onclick = () => saveClasses(result);
-$("save-overlay").onclick = () => saveOverlay(result, { opacity: opacity(), hidden });
-$("save-json").onclick = () => saveSummary(result);
-$("file").onchange = ({ target }) => {
-  if (target.files[0]) take(target.files[0]);
-  target.value = "";
-};
-$("camera").onclick = toggleCamera;
-$("opacity").oninput = () => {
-  $("opacity-text").textContent = `${$("opacity").value} %`;
-  show();
-};
-$("all").onclick = () => {
-  hidden.clear();
-  show();
-};
-$("none").onclick = () => {
-  for (const id of result?.shares.keys() ?? []) hidden.add(id);
-  show();
-};
-$("model").onchange = () => {
-  hidden.clear();
-  offer();
-  run();
-};
-$("detail").onchange = run;
-for (const input of document.querySelectorAll("input[name=where]")) {
-  input.onchange = () => {
-    offer();
-    run();
+  function offerSaving() {
+    for (const id of ["save-classes", "save-overlay", "save-json"]) $(id).disabled = !shown.result;
+    $("save-zip").disabled = !saved().length;
+    $("save-zip").textContent = saved().length > 1 ? `All ${saved().length} as ZIP` : "All as ZIP";
+    $("remove").disabled = !own.includes(shown.item);
+  }
+
+  // ------------------------------------------------------------------------------------------ live
+
+  const live = new LiveView({
+    segment,
+    key: () => JSON.stringify([controls.key, controls.samples]),
+    began() {
+      turn++;
+      queue.hold();
+      quiet();
+    },
+    frame(bitmap, result, rate, item) {
+      if (shown.item !== item) markCurrent([...own, ...samples], item);
+      view.setFrame(item, item?.name ?? "camera", bitmap, result, smallMap(result), rate);
+      offerSaving();
+    },
+    ended() {
+      progress("");
+      queue.release();
+    },
+    failed: (text, item) => {
+      if (item) setState(item, "failed", text);
+      else if (controls.serves(shown.item?.result)) view.setResult(shown.item.result, shownMap(shown.item.result));
+      tell(text, { retry: item ? () => select(item) : () => live.camera() });
+    },
+  });
+
+  /** The frame that is shown, as an image of its own. */
+  async function keepFrame() {
+    const { bitmap, result, name } = shown;
+    if (!bitmap || !result) return null;
+    const kind = `${name} ${own.filter((item) => item.name.startsWith(name)).length + 1}`;
+    const [blob, thumb] = await Promise.all([encode(bitmap, "image/png"), thumbnail(bitmap)]);
+    const item = add(makeItem({ name: kind, blob, thumb }, select), {});
+    item.result = result;
+    setState(item, "done");
+    return item;
+  }
+
+  async function toggleCamera() {
+    if (!live.cameraOn) {
+      view.setResult(null);
+      return live.camera();
+    }
+    const before = shown.item;
+    const mine = turn;
+    const played = live.played;
+    const kept = played ? keepFrame() : null;
+    live.stop();
+    const item = (await kept) ?? before;
+    if (mine === turn && item) select(item);
+  }
+
+  // ------------------------------------------------------------------------------------------ controls
+
+  function keepLink() {
+    const sample = samples.indexOf(shown.item);
+    history.replaceState(null, "", hashOf({ ...controls.settings(), sample: sample > 0 ? sample : null }));
+  }
+
+  const changed = (act) => () => {
+    controls.offer();
+    act();
+    keepLink();
   };
-}
-for (const input of document.querySelectorAll("input[name=view]")) {
-  input.onchange = () => {
-    offer();
-    if (input.value === "uncertainty" && !result?.entropy) run();
-    else show();
+  $("model").onchange = changed(() => {
+    controls.hidden.clear();
+    showCard($("card-body"), controls.model);
+    recompute();
+  });
+  $("detail").onchange = changed(recompute);
+  for (const input of document.querySelectorAll("input[name=where]")) input.onchange = changed(recompute);
+  for (const input of document.querySelectorAll("input[name=view]")) {
+    input.onchange = changed(() => {
+      view.paint();
+      if (shown.result && !live.on && !controls.serves(shown.result)) recompute();
+    });
+  }
+  $("compare").onchange = $("opacity").oninput = changed(() => view.paint());
+  $("all").onclick = changed(() => {
+    controls.hidden.clear();
+    view.paint();
+  });
+  $("none").onclick = changed(() => {
+    for (const id of controls.model.class_names.keys()) controls.hidden.add(id);
+    view.paint();
+  });
+  view.toggled = changed(() => view.paint());
+  $("panel").onsubmit = (event) => event.preventDefault();
+  $("camera").onclick = toggleCamera;
+  $("snapshot").onclick = keepFrame;
+  $("remove").onclick = () => remove([shown.item]);
+  $("remove-all").onclick = () => remove([...own]);
+  $("cancel").onclick = cancel;
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    if (!$("progress").hidden) cancel();
+    else view.stage.setPoint(null, "keyboard");
+  });
+  $("copy-link").onclick = async () => {
+    const note = shown.item?.own || !shown.item ? " It holds the settings, not your image." : "";
+    try {
+      await navigator.clipboard.writeText(location.href);
+      tell(`The link is copied.${note}`, { calm: true });
+    } catch {
+      tell(`Copy this link:${note}\n${location.href}`, { calm: true });
+    }
   };
+  offerDownloads({
+    shown: () => shown,
+    look: () => ({ opacity: controls.opacity, hidden: controls.hidden }),
+    done: saved,
+    open,
+  });
+  listen({
+    count: () => own.length,
+    image: (file, thumb, first) => add(makeItem({ name: file.name || "pasted", blob: file, thumb }, select), { first, run: true }),
+    video: (file, first) => add(makeItem({ name: file.name, kind: "video", blob: file }, select), { first }),
+    refused: (text) => tell(text),
+  });
+
+  function cancel() {
+    const wasLive = live.on;
+    live.stop();
+    queue.cancel();
+    progress("");
+    if (!wasLive && shown.item) tell("Cancelled.", { calm: true, retry: () => select(shown.item) });
+  }
+
+  function follow() {
+    const settings = settingsOf(location.hash);
+    const missing = controls.apply(settings);
+    showCard($("card-body"), controls.model);
+    view.paint();
+    return { missing, sample: samples[Number(settings.get("sample") ?? 0)], named: settings.has("sample") };
+  }
+  addEventListener("hashchange", () => {
+    const { missing, sample, named } = follow();
+    if (named && sample && sample !== shown.item) select(sample);
+    else recompute();
+    if (missing) tell(missing);
+  });
+
+  $("sample-strip").append(...samples.map((item) => item.element));
+  $("empty").textContent = "Choose an image, drop one here, or click a sample.";
+  const { missing, sample } = follow();
+  if (sample && controls.where === "server") select(sample);
+  else $("empty").textContent += " The model is loaded then; your images stay on this device.";
+  if (missing) tell(missing);
+  offerSaving();
+  document.body.dataset.ready = "yes";
 }
 
-document.ondragover = (event) => {
-  event.preventDefault();
-  $("drop").classList.add("over");
-};
-document.ondragleave = () => $("drop").classList.remove("over");
-document.ondrop = (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  const file = event.dataTransfer.files[0];
-  if (file) take(file);
-  else complain("What was dropped is no file. Drop an image from a folder, or choose one.");
-};
-document.onpaste = (event) => {
-  const file = event.clipboardData.files[0];
-  if (file) take(file);
-};
-
-canvas.onpointermove = canvas.onpointerdown = (event) => {
-  point = pointAt(canvas, result, event.clientX, event.clientY);
-  tell();
-};
-canvas.onkeydown = (event) => {
-  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  const size = [result.image.width, result.image.height];
-  const far = event.shiftKey ? 1 : 8;
-  point ??= size.map((side) => side >> 1);
-  point = point.map((place, axis) => Math.min(Math.max(place + far * step[axis], 0), size[axis] - 1));
-  tell();
-};
-window.onresize = show;
-
-$("model").append(...site.models.map(({ name }) => new Option(name)));
-for (const { url, name } of site.samples) {
-  const [item, button, image] = ["li", "button", "img"].map((kind) => document.createElement(kind));
-  button.type = "button";
-  button.title = image.alt = name;
-  image.src = url;
-  button.onclick = async () => take(await (await fetch(url)).blob(), button);
-  button.append(image);
-  item.append(button);
-  $("samples").append(item);
-}
-offer();
-if (model().server) $("samples").querySelector("button")?.click();
-else $("empty").textContent += " The model is loaded then; no image leaves this machine.";
-document.body.dataset.ready = "yes";
+if (site) start();

@@ -1,36 +1,101 @@
 // The model in this browser: a worker of its own, so that the page stays awake while it computes.
 
+import { Passing, reason } from "./server.js";
+
+const kept = new Map(); // address -> its bytes: a worker that was cancelled costs no second download
 let worker = null;
-let answered = null; // what to call with the worker's answer
+let opened = null; // address of the model that the worker holds
 let last = Promise.resolve(); // images come one after the other
 
 /**
  * @param {object} model an entry of site.json with `onnx`
- * @param {string} runtime address of onnxruntime-web's module
+ * @param {{module: string, wasm: string}} runtime addresses of onnxruntime-web
  * @param {ImageData} pixels the image
+ * @param {{signal: AbortSignal, progress: (text: string, share?: number) => void}} options
  * @returns {Promise<object>} as segmentOnServer, without entropy
  */
-export function segmentInBrowser(model, runtime, pixels) {
-  last = last.catch(() => null).then(() => ask(model, runtime, pixels));
+export function segmentInBrowser(model, runtime, pixels, options) {
+  last = last.catch(() => null).then(() => run(model, runtime, pixels, options));
   return last;
 }
 
-async function ask(model, runtime, pixels) {
-  worker ??= begin();
+async function run(model, runtime, pixels, { signal, progress }) {
+  signal.throwIfAborted();
   const at = (path) => new URL(path, document.baseURI).href;
-  const { classes, confidence, ms, threads } = await new Promise((resolve, reject) => {
-    answered = { resolve, reject };
-    worker.postMessage({ model: at(model.onnx), runtime: at(runtime), pixels, numClasses: model.class_names.length });
-  });
-  return { classes, confidence, entropy: null, ms, where: `in this browser (WebAssembly, threads: ${threads})` };
+  const message = { model: at(model.onnx), runtime: at(runtime.module), pixels, numClasses: model.class_names.length };
+  if (!worker) message.wasm = await downloaded(at(runtime.wasm), "the runtime", { signal, progress });
+  if (!worker || opened !== message.model) message.bytes = await downloaded(message.model, "the model", { signal, progress });
+  progress(message.bytes ? "The browser opens the model" : "The browser runs the model");
+  const { classes, confidence, ms, threads } = await answer(message, signal, progress);
+  opened = message.model;
+  return { classes, confidence, entropy: null, ms, where: `in this browser (WebAssembly, ${threads} thread${threads === 1 ? "" : "s"})` };
 }
 
-function begin() {
-  const started = new Worker("model-worker.js", { type: "module" });
-  started.onmessage = ({ data }) => (data.error ? answered.reject(new Error(data.error)) : answered.resolve(data));
-  started.onerror = (event) => {
-    worker = null;
-    answered.reject(new Error(`The browser cannot run the model: ${event.message || "its worker did not load"}.`));
-  };
-  return started;
+/** Sends the image to the worker; a cancelled worker ends, and the next image begins another one. */
+function answer(message, signal, progress) {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      end();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", stop, { once: true });
+    const done = (settle, value) => {
+      signal.removeEventListener("abort", stop);
+      settle(value);
+    };
+    worker ??= new Worker("model-worker.js", { type: "module" });
+    worker.onmessage = ({ data }) => {
+      if (data.opened) return progress("The browser runs the model");
+      if (!data.error) return done(resolve, data);
+      end();
+      done(reject, new Error(`The model does not run in this browser: ${data.error}`));
+    };
+    worker.onerror = (event) => {
+      end();
+      done(reject, new Error(`The model does not run in this browser: ${event.message || "its worker did not load"}.`));
+    };
+    worker.postMessage(message);
+  });
 }
+
+function end() {
+  worker?.terminate();
+  worker = opened = null;
+}
+
+/** Bytes of a file, with progress; they are kept. */
+async function downloaded(address, what, { signal, progress }) {
+  if (!kept.has(address)) {
+    let response;
+    progress(`Download of ${what}`);
+    try {
+      response = await fetch(address, { signal });
+      if (response.ok) kept.set(address, await received(response, what, progress));
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Passing(`The download of ${what} broke off. Check that the server is running and that you are online.`);
+    }
+    if (!response.ok) {
+      const said = reason(await response.json().catch(() => null)) ?? `${address} is not there.`;
+      throw new Passing(`The download of ${what} failed with ${response.status} ${response.statusText}. ${said}`);
+    }
+  }
+  return kept.get(address);
+}
+
+async function received(response, what, progress) {
+  const packed = response.headers.has("Content-Encoding"); // then the length is of the packed bytes
+  const total = packed ? 0 : Number(response.headers.get("Content-Length") ?? 0);
+  const parts = [];
+  let size = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
+    parts.push(value);
+    size += value.length;
+    const of = total ? ` of ${megabytes(total)}` : "";
+    progress(`Download of ${what}: ${megabytes(size)}${of} MB`, total ? size / total : undefined);
+  }
+}
+
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1);

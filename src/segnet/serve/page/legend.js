@@ -1,43 +1,72 @@
-// The classes of an image: colour, name and share of each, to be switched off and on.
+// The classes of an image: colour, name and share of each; pointing at one highlights it, a click hides it.
 
-/** How many pixels each class has: Map of class id -> share 0..1, largest first; void left out. */
-export function shares(classes) {
-  const counts = new Uint32Array(256);
-  for (const id of classes) counts[id]++;
-  const present = [...counts.keys()].filter((id) => counts[id] && id !== 255);
-  return new Map(present.sort((a, b) => counts[b] - counts[a]).map((id) => [id, counts[id] / classes.length]));
-}
+export class Legend {
+  /**
+   * @param {HTMLUListElement} list
+   * @param {{toggle: (id: number) => void, hover: (id: number | null) => void}} told of a click, and of the class that
+   *   the pointer or the focus is on
+   */
+  constructor(list, { toggle, hover }) {
+    Object.assign(this, { list, toggle, hover });
+    this.model = null;
+    this.rows = new Map(); // class id -> <li>; a row stays while it is pointed at
+  }
 
-/**
- * @param {HTMLElement} list is filled again; the focus stays on its class
- * @param {object} model an entry of site.json
- * @param {Map<number, number>} present class id -> share, in the order to show
- * @param {Set<number>} hidden class ids that are off
- * @param {(id: number) => void} toggle
- */
-export function showLegend(list, model, present, hidden, toggle) {
-  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-  list.replaceChildren(
-    ...[...present].map(([id, share]) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.dataset.id = id;
+  /**
+   * @param {object | null} model an entry of site.json; null empties the list
+   * @param {Map<number, number>} shares class id -> share 0..1, in the order to show
+   * @param {Set<number>} hidden class ids that are off
+   */
+  show(model, shares, hidden) {
+    if (model !== this.model) {
+      this.rows.clear();
+      this.list.replaceChildren();
+      this.model = model;
+    }
+    for (const [id, row] of this.rows) {
+      if (!shares.has(id)) {
+        row.remove();
+        this.rows.delete(id);
+      }
+    }
+    const largest = Math.max(...shares.values());
+    [...shares].forEach(([id, share], place) => {
+      const row = this.rows.get(id) ?? this.row(id);
+      const button = row.firstElementChild;
       button.setAttribute("aria-pressed", String(!hidden.has(id)));
-      const [swatch, name, text] = ["i", "span", "b"].map((kind) => document.createElement(kind));
-      swatch.style.background = `rgb(${model.class_colours[id].join(" ")})`;
-      name.textContent = model.class_names[id];
-      text.textContent = percent(share);
-      button.append(swatch, name, text);
-      button.onclick = () => toggle(id);
-      const item = document.createElement("li");
-      item.append(button);
-      return item;
-    }),
-  );
-  if (focused) list.querySelector(`[data-id="${focused}"]`)?.focus();
+      button.querySelector("b").textContent = percent(share);
+      button.querySelector("u").style.width = `${(100 * share) / largest}%`;
+      if (this.list.children[place] !== row) this.list.insertBefore(row, this.list.children[place] ?? null);
+    });
+  }
+
+  /** Marks the row of a class; null marks none. */
+  mark(id) {
+    for (const [other, row] of this.rows) row.firstElementChild.classList.toggle("hot", other === id);
+  }
+
+  row(id) {
+    const made = (name, ...children) => {
+      const element = document.createElement(name);
+      element.append(...children);
+      return element;
+    };
+    const colour = `rgb(${this.model.class_colours[id].join(" ")})`;
+    const [swatch, bar] = [made("i"), made("u")];
+    swatch.style.background = bar.style.background = colour;
+    const button = made("button", swatch, made("span", this.model.class_names[id]), made("b"), made("em", bar));
+    button.type = "button";
+    button.dataset.id = id;
+    button.onclick = () => this.toggle(id);
+    button.onpointerenter = button.onfocus = () => this.hover(id);
+    button.onpointerleave = button.onblur = () => this.hover(null);
+    const row = made("li", button);
+    this.rows.set(id, row);
+    return row;
+  }
 }
 
 /** 0.0312 -> "3.1 %". */
-function percent(share) {
+export function percent(share) {
   return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
 }

@@ -1,36 +1,30 @@
 // Runs an ONNX file of segnet by onnxruntime-web: pixels in, classes and their confidence out.
 
-let opened = { model: null, session: null };
+let session = null;
 
-onmessage = async ({ data: { model, runtime, pixels, numClasses } }) => {
+onmessage = async ({ data: { runtime, wasm, bytes, pixels, numClasses } }) => {
   try {
     const ort = await import(runtime);
-    if (opened.model !== model) {
+    if (wasm) {
       ort.env.wasm.wasmPaths = new URL(".", runtime).href;
+      ort.env.wasm.wasmBinary = wasm;
       ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, 8) : 1;
-      await opened.session?.release();
-      opened = { model: null, session: null };
-      opened = { model, session: await ort.InferenceSession.create(await fetched(model)) };
+    }
+    if (bytes) {
+      await session?.release();
+      session = await ort.InferenceSession.create(bytes);
+      postMessage({ opened: true });
     }
     const begun = performance.now();
     const { width, height } = pixels;
     const image = new ort.Tensor("float32", planes(pixels), [1, 3, height, width]);
-    const { logits } = await opened.session.run({ image });
+    const { logits } = await session.run({ image });
     const answer = highest(logits.data, numClasses, width * height);
     postMessage({ ...answer, ms: performance.now() - begun, threads: ort.env.wasm.numThreads });
   } catch (error) {
-    postMessage({ error: `The model does not run in this browser: ${error.message ?? error}` });
+    postMessage({ error: String(error.message ?? error) });
   }
 };
-
-async function fetched(address) {
-  const response = await fetch(address);
-  if (!response.ok) {
-    const told = await response.json().catch(() => null);
-    throw new Error(told ? `${told.expected}: ${told.got}; ${told.do}` : `${address} is not there`);
-  }
-  return new Uint8Array(await response.arrayBuffer());
-}
 
 /** RGBA bytes -> three planes of floats in 0..1. */
 function planes({ data }) {

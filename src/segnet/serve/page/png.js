@@ -34,8 +34,13 @@ function chunk(name, content) {
   view.setUint32(0, content.length);
   bytes.set([...name].map((letter) => letter.charCodeAt(0)), 4);
   bytes.set(content, 8);
-  let crc = 0xffffffff;
-  for (const byte of bytes.subarray(4, 8 + content.length)) crc = CRC[(crc ^ byte) & 255] ^ (crc >>> 8);
-  view.setUint32(8 + content.length, ~crc);
+  view.setUint32(8 + content.length, crcOf(bytes.subarray(4, 8 + content.length)));
   return bytes;
+}
+
+/** The CRC-32 of bytes, as PNG and ZIP use it. */
+export function crcOf(bytes) {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = CRC[(crc ^ byte) & 255] ^ (crc >>> 8);
+  return ~crc >>> 0;
 }

@@ -2,9 +2,12 @@
 
 import { encode } from "./image.js";
 
-/** The server is busy; try again in `seconds`. */
-export class Busy extends Error {
-  constructor(seconds, text) {
+const RETRIES = 5;
+
+/** An error after which the same request may succeed. */
+export class Passing extends Error {
+  /** @param {number | null} seconds after which to ask again, if the server said so */
+  constructor(text, seconds = null) {
     super(text);
     this.seconds = seconds;
   }
@@ -13,35 +16,97 @@ export class Busy extends Error {
 /**
  * @param {object} model an entry of site.json
  * @param {ImageData} pixels the image
- * @param {{samples: number, live: boolean}} wishes samples of a Bayesian model; whether many images follow
+ * @param {{samples: number, live: boolean, signal: AbortSignal, progress: (text: string) => void}} options samples of a
+ *   Bayesian model; live: another frame follows, so a busy server is not asked twice for this one
  * @returns {Promise<object>} classes, confidence and entropy (Uint8Array each, entropy or null), ms, where
  */
-export async function segmentOnServer(model, pixels, { samples, live }) {
+export async function segmentOnServer(model, pixels, { samples, live, signal, progress }) {
   const maps = ["classes", "confidence", ...(samples ? ["entropy"] : [])];
   const query = new URLSearchParams([["model", model.name], ["samples", samples], ...maps.map((name) => ["maps", name])]);
   const body = await encode(pixels, live ? "image/jpeg" : "image/png", 0.92);
   const begun = performance.now();
-  let response;
-  try {
-    response = await fetch(`v1/segment?${query}`, { method: "POST", headers: { "Content-Type": body.type }, body });
-  } catch {
-    throw new Error("The server does not answer. Is segnet serve still running?");
-  }
-  const answer = await response.json();
-  if (!response.ok) {
-    const text = `The server expected ${answer.expected} and got ${answer.got}: ${answer.do}.`;
-    if (response.headers.has("Retry-After")) throw new Busy(Number(response.headers.get("Retry-After")), text);
-    throw new Error(text);
-  }
+  progress(samples ? `The server runs the model ${samples} times` : "The server runs the model");
+  const answer = await asked(`v1/segment?${query}`, body, { signal, progress, tries: live ? 1 : RETRIES });
   const ids = new Map(model.class_colours.map(([red, green, blue], id) => [(red << 16) | (green << 8) | blue, id]));
   const [classes, confidence, entropy] = await Promise.all(maps.map((name) => pixelsOf(answer.maps[name])));
+  const alone = answer.model_ms === undefined ? "" : `; the model alone ${Math.round(answer.model_ms)} ms`;
   return {
     classes: Uint8Array.from(classes, (colour) => ids.get(colour) ?? 255),
     confidence: Uint8Array.from(confidence, (colour) => colour & 255),
     entropy: entropy ? Uint8Array.from(entropy, (colour) => colour & 255) : null,
     ms: performance.now() - begun,
-    where: `on the server (${answer.backend}; the model alone ${Math.round(answer.model_ms)} ms)`,
+    where: `on the server (${answer.backend}${alone})`,
   };
+}
+
+/** Sends until there is an answer; waits as long as a busy server says, and shows it. */
+async function asked(address, body, { signal, progress, tries }) {
+  for (let left = tries - 1; ; left--) {
+    try {
+      return await sent(address, { method: "POST", headers: { "Content-Type": body.type }, body, signal });
+    } catch (error) {
+      if (!(error instanceof Passing) || error.seconds === null || left <= 0) throw error;
+      for (let second = Math.min(Math.ceil(error.seconds), 60); second > 0; second--) {
+        progress(`The server is busy. Next try in ${second} s`);
+        await pause(1000, signal);
+      }
+      progress("The server runs the model");
+    }
+  }
+}
+
+async function sent(address, options) {
+  let response;
+  try {
+    response = await fetch(address, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Passing("The server does not answer. Check that it is running and that you are online.");
+  }
+  const text = await response.text();
+  const answer = parsed(text);
+  if (response.ok && answer?.maps) return answer;
+  const wait = Number(response.headers.get("Retry-After") || NaN);
+  const said = reason(answer) ?? `It sent ${text.trim().startsWith("<") ? "a web page" : "something"} instead of data, so it probably came from a proxy in front of it.`;
+  const message = `The server answered ${response.status} ${response.statusText}. ${said}`;
+  const passing = response.ok || response.status >= 500 || response.status === 429 || response.status === 408;
+  throw passing ? new Passing(message, Number.isFinite(wait) ? wait : null) : new Error(message);
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** What an error body says: `detail` of RFC 9457, or expected, got and do. */
+export function reason(answer) {
+  if (typeof answer?.detail === "string") return sentence(answer.detail);
+  if (answer?.expected) return sentence(`It expected ${answer.expected}, and got ${answer.got}; ${answer.do}`);
+  return null;
+}
+
+function sentence(text) {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}
+
+/** Waits; ends early with an AbortError. */
+export function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
 }
 
 /** PNG in base64 -> its colours, red << 16 | green << 8 | blue, one number for each pixel. */

@@ -11,6 +11,8 @@ import pytest
 from importer_files import save_image, save_mask
 from PIL import Image
 
+from segnet.data.datasets.folder import Folder
+from segnet.data.importers import import_dataset
 from segnet.data.importers.masks import read_masks
 from segnet.data.importers.parquet import read_parquet
 from segnet.errors import DataError, LabelError
@@ -112,3 +114,20 @@ def test_columns_that_hold_no_label_images(read: Read, tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"PAR1 broken PAR1")
     with pytest.raises(DataError, match=r"train\.parquet cannot be read"):
         read(read_parquet, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "void"), [((38, 78, 128), []), ((0, 255), []), ((1, 2, 3), []), ((1, 2, 255), [255]), ((0, 1, 2), [])]
+)
+def test_the_ids_of_the_label_images_are_kept(ids: tuple[int, ...], void: list[int], tmp_path: Path) -> None:
+    """So that predictions of a model that was trained on the import hold the ids that the user knows."""
+    save_image(tmp_path / "src" / "images" / "a.png", (1, len(ids)))
+    save_mask(tmp_path / "src" / "masks" / "a.png", [list(ids)])
+    import_dataset(tmp_path / "src", tmp_path / "out")
+    data = Folder(tmp_path / "out", "val")
+    classes = [i for i in ids if i not in void]
+    assert data[0].target.tolist() == [[*range(len(classes)), *([VOID] * len(void))]]
+    with Image.open(tmp_path / "out" / "labels" / "a.png") as image:
+        assert np.asarray(image).tolist() == [list(ids)]
+        assert json.loads(image.text["classes"]) == {str(i): f"class-{i}" for i in classes}  # type: ignore[attr-defined]
+    assert data.label_set.file_ids == (() if classes == [0, 1, 2] else tuple(classes))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segnet.data.class_files import as_written, ids_note
 from segnet.inference.bands import save_bands
-from segnet.inference.class_files import as_written, ids_note
 from segnet.inference.prediction import Prediction
 from segnet.labels import LabelSet
 
