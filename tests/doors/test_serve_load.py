@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Slow:
     """A predictor that waits for `go`, and remembers its batches."""
 
-    label_set = CAMVID_11
+    label_set, longest_side_px = CAMVID_11, None
     card = WeightsCard("segnet-basic", CAMVID_11)
 
     def __init__(self) -> None:

@@ -149,7 +149,7 @@ def _leaving(data: bytes) -> Attack:
 
 
 def _holding(sent: bytes, count: int) -> Attack:
-    """Keeps so many connections open that have sent only a part; each that is closed is opened anew."""
+    """Keeps so many connections open that have sent only a part; another one is opened for each that is closed."""
 
     def attack(port: int, stop: threading.Event) -> None:
         held: list[socket] = []
