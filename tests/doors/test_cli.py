@@ -315,7 +315,7 @@ def test_names_and_files_from_any_system(run: Run, tmp_path: Path, monkeypatch: 
     ("raised", "said"),
     [
         (PermissionError(13, "Permission denied", "locked"), "PermissionError: [Errno 13] Permission denied: 'locked'"),
-        (MemoryError(), "MemoryError: not enough; take smaller pieces"),
+        (MemoryError(), "MemoryError: out of memory; use smaller images, crops or batches"),
         (MemoryError("Unable to allocate 9 GiB"), "MemoryError: Unable to allocate 9 GiB"),
     ],
 )

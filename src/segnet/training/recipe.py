@@ -25,7 +25,7 @@ from segnet.weights.named import DATA_TERMS
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
 
 
-@torch.random.fork_rng(devices=[])  # the caller's own random numbers go on as if nothing had been
+@torch.random.fork_rng(devices=[])  # the caller's random state is not changed
 def train_from_config(
     config: Config,
     out: Path | str,
@@ -41,7 +41,7 @@ def train_from_config(
         config: resolved settings, as from `load_config`.
         out: folder of the run, made if missing.
         callbacks: see the run at its named moments.
-        resume: go on from `out/checkpoint.pt`; the result is the same as without the interruption.
+        resume: continue from `out/checkpoint.pt`; the result is the same as without the interruption.
         console: where the first process shows progress; None is quiet.
         processes: that train together, each in this function.
 
