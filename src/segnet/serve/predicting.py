@@ -45,7 +45,7 @@ def predict(predictor: Predictor, images: Sequence[Image8], options: PredictionO
     Returns:
         A prediction for each, in their order.
     """
-    if options.longest_side_px:
+    if options.longest_side_px != (predictor.longest_side_px or 0):
         predictor = predictor.with_longest_side(options.longest_side_px)
     height, width = images[0].shape[:2]
     seen = seen_pixels(height, width, options.longest_side_px)
