@@ -103,16 +103,24 @@ def benchmark_serve(
     clients: Annotated[str, typer.Option(help="Concurrent clients, comma-separated.")] = "1,8,64",
     seconds: Annotated[float, typer.Option(min=1, help="Duration of each measurement.")] = 30,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the image.")] = "360x480",
+    attacks: Annotated[bool, typer.Option("--attacks", help="One normal client under attacks instead.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the table as Markdown and JSON.")] = Path("results"),
 ) -> None:
     """Measure the service under load: requests/s, latency, refusals, errors, memory, health checks."""
+    from segnet.benchmark.measure.service_attacks import attack_table, measure_attacks
     from segnet.benchmark.measure.service_load import load_table, measure_load
     from segnet.benchmark.paper_tables.results import show_and_write
 
+    each_s, image_px = amount("--seconds", seconds), size_px(size)
+    if attacks:
+        attacked = measure_attacks(weights, each_s, image_px)
+        table = attack_table(attacked, image_px, each_s)
+        show_and_write(table, [each.to_dict() for each in attacked], out, out_console, command_line())
+        return
     counts = [_count(text) for text in clients.split(",")]
-    results = measure_load(weights, counts, amount("--seconds", seconds), size_px(size))
+    results = measure_load(weights, counts, each_s, image_px)
     show_and_write(
-        load_table(results, size_px(size)), [load.to_dict() for load in results], out, out_console, command_line()
+        load_table(results, image_px), [load.to_dict() for load in results], out, out_console, command_line()
     )
 
 

@@ -15,6 +15,7 @@ from segnet.data.sample import Dataset, Sample
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError
 from segnet.inference.evaluate import evaluate
+from segnet.labels import LabelSet
 from segnet.nn.logits import logits_of
 from segnet.nn.losses import cross_entropy
 from segnet.training.auto_config import Start, Tried
@@ -216,6 +217,8 @@ def _val_loss(model: nn.Module, val_set: Dataset, device_spec: DeviceSpec) -> fl
 
 class _First:
     """The first samples of a dataset."""
+
+    label_set: LabelSet
 
     def __init__(self, dataset: Dataset, count: int) -> None:
         self.dataset, self.names = dataset, dataset.names[:count]
