@@ -234,6 +234,7 @@ def _pool(image: Tensor) -> tuple[Tensor, Tensor]:
         return pooled, _pack(_positions_from_flat(flat, image.shape[3]))
     odd_height, odd_width = image.shape[2] % 2, image.shape[3] % 2
     if odd_height or odd_width:
+        # -inf never beats a value, so windows that the border clips keep their own maximum
         image = F.pad(image, (0, odd_width, 0, odd_height), value=float("-inf"))
     top, top_position = _larger(image[:, :, 0::2, 0::2], image[:, :, 0::2, 1::2])
     bottom, bottom_position = _larger(image[:, :, 1::2, 0::2], image[:, :, 1::2, 1::2])
@@ -303,6 +304,7 @@ def _gather(image: Tensor, packed: Tensor) -> Tensor:
         bottom = torch.where(right, image[:, :, 1::2, 1::2], image[:, :, 1::2, 0::2])
         return torch.where(positions > 1, bottom, top)
     flat = _flat_from_positions(positions, width)
+    # a view in either memory layout: nothing is copied before the gather
     if image.is_contiguous():
         return image.flatten(2).gather(2, flat.flatten(2)).view_as(positions)
     planes = image.permute(0, 2, 3, 1).reshape(batch, height * width, channels)

@@ -32,6 +32,11 @@ def trained(tiny_camvid: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     assert finished.returncode == 0, finished.stderr
     assert "[train]" in finished.stdout  # the resolved settings are shown
     assert "mean_iou" in finished.stdout
+    assert "time: about " in finished.stdout  # before the first step
+    assert finished.stdout.index("time: about ") < finished.stdout.index("step ")
+    assert (
+        f"Next: open {out}/report.html, then segnet predict IMAGES --weights {out}/best.safetensors" in finished.stdout
+    )
     return out
 
 
@@ -315,7 +320,7 @@ def test_names_and_files_from_any_system(run: Run, tmp_path: Path, monkeypatch: 
     ("raised", "said"),
     [
         (PermissionError(13, "Permission denied", "locked"), "PermissionError: [Errno 13] Permission denied: 'locked'"),
-        (MemoryError(), "MemoryError: not enough; take smaller pieces"),
+        (MemoryError(), "MemoryError: out of memory; use smaller images, crops or batches"),
         (MemoryError("Unable to allocate 9 GiB"), "MemoryError: Unable to allocate 9 GiB"),
     ],
 )
@@ -362,3 +367,22 @@ def test_help_does_not_import_torch() -> None:
     code = "import sys; sys.argv = ['segnet', '--help']\nfrom segnet.cli import main\n"
     code += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_a_time_that_cannot_be_kept(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
+    words = [
+        "train",
+        "--data",
+        tiny_camvid,
+        "--out",
+        tmp_path / "x",
+        "--set",
+        "model.name=enet",
+        "--set",
+        "data.workers=0",
+    ]
+    code, _, err = run(*words, "--minutes", "0.001")
+    assert code == 2
+    assert "--minutes 0.001: reading the labels, 10 steps and the scores take" in err
+    assert "allow at least 1" in err
+    assert not (tmp_path / "x").exists()

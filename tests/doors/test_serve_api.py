@@ -5,7 +5,6 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
-from copy import copy
 from io import BytesIO
 
 import numpy as np
@@ -333,8 +332,7 @@ def test_several_images_each_get_their_own_answer(client: Client, models: dict[s
 
 
 def test_longest_side_answers_at_the_own_size(client: Client, models: dict[str, Loaded]) -> None:
-    predictor = copy(models["segnet-basic-camvid"].predictor)
-    predictor.longest_side_px = 32
+    predictor = models["segnet-basic-camvid"].predictor.with_longest_side(32)
     answer = post(client, "?longest_side=32&answer=classes")
     np.testing.assert_array_equal(np.array(Image.open(BytesIO(answer.content))), predictor(IMAGE).classes)
     assert (predictor(IMAGE).classes != models["segnet-basic-camvid"].predictor(IMAGE).classes).any()

@@ -117,7 +117,7 @@ def test_decoders_need_no_pytorch() -> None:
 
 def test_a_client_that_left_is_taken_out_of_the_line() -> None:
     slow = Slow()
-    with live_server(slow_app(slow)) as address, ThreadPoolExecutor(8) as clients:
+    with live_server(slow_app(slow, decoders=1)) as address, ThreadPoolExecutor(8) as clients:
         first = clients.submit(post, address, png(4, 4))
         slow.begun.wait(30)
         gone = [clients.submit(post_and_leave, address, png(5, 5)) for _ in range(3)]
@@ -247,6 +247,17 @@ def test_slow_bodies_leave_the_slots_to_others(quick: Slow, half_open: list[sock
         answer = read_all(half_open[0])
         assert answer.startswith(b"HTTP/1.1 408") and b"slow_upload" in answer
         assert monotonic() - begun < 10  # not the 20 s of a whole body: three bytes are below the pace
+
+
+def test_refused_slow_bodies_do_not_hold_their_connection(quick: Slow, half_open: list[socket.socket]) -> None:
+    head = (
+        b"POST /v1/segment?model=unknown HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 1000\r\n\r\n"
+    )
+    with live_server(slow_app(quick)) as address:
+        half_open.append(connect(address, head + b"\x89PN"))
+        begun = monotonic()
+        assert half_open[0].recv(4096).startswith(b"HTTP/1.1 404")
+        assert monotonic() - begun < 10  # 2 s of patience, not the 20 s of a whole body
 
 
 def test_one_client_cannot_take_all_slots() -> None:

@@ -21,11 +21,13 @@ import pytest
 from live_server import live_server
 from PIL import Image
 
+from segnet.benchmark.measure.service_attacks import _chunks, _jpeg, _scans, attack_table, measure_attacks
 from segnet.benchmark.measure.service_load import load_table, measure_load
 from segnet.errors import ConfigError
 from segnet.inference.prediction import Prediction
 from segnet.labels import CAMVID_11
 from segnet.serve.app import create_app
+from segnet.serve.image_caps import count_chunks, count_scans
 from segnet.serve.limits import Limits
 from segnet.serve.models import Loaded
 from segnet.serve.run import listen
@@ -37,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Slow:
     """A predictor that waits for `go`, and remembers its batches."""
 
-    label_set = CAMVID_11
+    label_set, longest_side_px = CAMVID_11, None
     card = WeightsCard("segnet-basic", CAMVID_11)
 
     def __init__(self) -> None:
@@ -258,6 +260,26 @@ def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
         assert 50 < alone.peak_mib < 8000
     text = load_table(results, (32, 48)).to_markdown()
     assert "| 1 | " in text and "| 3 | " in text
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_attacks_answers_a_normal_client_under_each() -> None:
+    results = measure_attacks("segnet-basic-camvid", 1.0, (32, 48))
+    assert [result.attack for result in results][:2] == ["none", "progressive JPEG, 100 scans"]
+    assert len(results) == 7  # the model is not Bayesian
+    for result in results:
+        assert result.answered >= 1, result
+        assert result.live_ms
+    assert "| slow bodies | " in attack_table(results, (32, 48), 1.0).to_markdown()
+
+
+def test_the_files_of_the_attacks_are_what_they_say() -> None:
+    files = [_scans(_jpeg((32, 32), progressive=True), 90), _chunks(1000)]
+    assert count_scans(files[0], 1000) == 100
+    assert count_chunks(files[1], 2000) == 1003
+    for data in files:
+        with Image.open(BytesIO(data)) as image:
+            image.load()
 
 
 def test_the_benchmark_says_why_the_server_did_not_start() -> None:

@@ -14,10 +14,10 @@ from segnet.errors import WeightsError
 def blend(
     first: Annotated[str, typer.Argument(help="Name of weights, or a .safetensors file.")],
     second: Annotated[str, typer.Argument(help="Weights of a run that started from the first, for the same classes.")],
-    out: Annotated[Path, typer.Option(help="The file to write, .safetensors.")],
+    out: Annotated[Path, typer.Option(help="File to write, .safetensors.")],
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the second; a small one is often enough.")] = 0.2,
     data: Annotated[
-        str, typer.Option(help="Dataset to score on; the scores are stored in the file. Empty: no scores.")
+        str, typer.Option(help="Dataset to score on; the scores are stored in the file; default: none.")
     ] = "",
     split: Annotated[str, typer.Option(help="Split of the dataset.")] = "val",
     data_format: FormatOption = "auto",

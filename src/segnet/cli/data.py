@@ -73,9 +73,9 @@ def data_split(
     compare: Annotated[bool, typer.Option(help="Compare the pixels, and keep near-duplicates in one split.")] = True,
     hold_out: Annotated[
         list[str] | None,
-        typer.Option(help="Group that is val while all others are train, as often as needed; see --by."),
+        typer.Option(help="Group that is val while all others are train, repeatable; see --by."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random choice.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing lists.")] = False,
 ) -> None:
     """Write random train.txt and val.txt; similar images, such as the frames of one sequence, stay together."""
@@ -92,8 +92,8 @@ def data_split(
 def data_show(
     root: FolderArgument,
     split: SplitOption = None,
-    count: Annotated[int, typer.Option(min=1, help="Images, evenly spread over all.")] = 24,
-    out: Annotated[Path, typer.Option(help="The sheet, .html or .png.")] = Path("contact-sheet.html"),
+    count: Annotated[int, typer.Option(min=1, help="Number of images, evenly spread.")] = 24,
+    out: Annotated[Path, typer.Option(help="File to write, .html or .png.")] = Path("contact-sheet.html"),
     data_format: FormatOption = "auto",
 ) -> None:
     """Write one sheet of images with their labels as overlays."""
@@ -139,11 +139,9 @@ def data_check(root: FolderArgument, split: SplitOption = None, data_format: For
 @data_app.command("init")
 def data_init(
     root: Annotated[Path, typer.Argument(help="Folder with images/ and labels/.")],
-    void: Annotated[
-        list[str] | None, typer.Option(help="Value to ignore, such as 255 or 0,0,0; as often as needed.")
-    ] = None,
+    void: Annotated[list[str] | None, typer.Option(help="Value to ignore, such as 255 or 0,0,0; repeatable.")] = None,
     snap: Annotated[
-        bool, typer.Option("--snap", help="Read values that smoothing or JPEG made as the nearest class.")
+        bool, typer.Option("--snap", help="Read values from smoothing or JPEG as the nearest class.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing labels.toml.")] = False,
 ) -> None:
@@ -160,9 +158,9 @@ def data_init(
 def data_suggest(
     sources: Annotated[list[Path], typer.Argument(help="Unlabelled images, or folders of them.")],
     weights: WeightsOption,
-    count: Annotated[int, typer.Option(min=1, help="How many to label next.")] = 50,
+    count: Annotated[int, typer.Option(min=1, help="Number of images to label next.")] = 50,
     labelled: Annotated[
-        list[Path] | None, typer.Option(help="Folder of images that have labels: what is like them is worth less.")
+        list[Path] | None, typer.Option(help="Folder of labelled images; similar ones rank lower.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the list, .csv or .json.")] = None,
     longest_side: Annotated[
@@ -204,7 +202,7 @@ def data_suggest(
 @data_app.command("draw")
 def data_draw(
     root: Annotated[Path, typer.Argument(help="New folder for the scenes.")],
-    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 8,
+    count: Annotated[int, typer.Option(min=1, help="Number of scenes.")] = 8,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "240x320",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     form: Annotated[

@@ -24,7 +24,7 @@ from segnet.cli.options import (
 def evaluate(
     weights: WeightsOption,
     data: DataOption = "street",
-    split: Annotated[str, typer.Option(help="Which images of it.")] = "val",
+    split: Annotated[str, typer.Option(help="Split to score.")] = "val",
     data_format: FormatOption = "auto",
     out: Annotated[Path, typer.Option(help="Folder for scores.json and report.html.")] = Path("runs/evaluation"),
     save_predictions: Annotated[bool, typer.Option(help="Also write each prediction as an index PNG.")] = False,

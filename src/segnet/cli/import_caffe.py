@@ -12,7 +12,7 @@ def import_caffe(
     caffemodel: Annotated[Path, typer.Argument(help="Binary .caffemodel of SegNet or SegNet-Basic, Bayesian or not.")],
     label_set: Annotated[str, typer.Option(help="camvid11, camvid12, sun37, or a labels.toml file.")],
     out: Annotated[Path, typer.Option(help="File to write, .safetensors.")],
-    prototxt: Annotated[Path | None, typer.Option(help="Of the same model, to check its layers.")] = None,
+    prototxt: Annotated[Path | None, typer.Option(help="Prototxt of the model, to check its layers.")] = None,
     compare: Annotated[
         Path | None, typer.Option(help="Caffe's outputs on one image, .npz with data_bgr_u8 and logits.")
     ] = None,

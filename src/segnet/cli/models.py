@@ -12,6 +12,7 @@ def models() -> None:
 
     from segnet.config import recipe_names
     from segnet.models import MODELS, create_model
+    from segnet.runtime.quantised import is_quantised, read_quantised
     from segnet.weights.file import WEIGHTS, find_weights, read_card
 
     table = Table("model", "parameters at 11 classes")
@@ -26,12 +27,15 @@ def models() -> None:
     for name in WEIGHTS:
         try:
             path = find_weights(name)
-            card = read_card(path)
+            quantised = read_quantised(path)[1] if is_quantised(path) else None
+            card = quantised.weights if quantised else read_card(path)
+            scores = quantised.scores_after if quantised else card.scores
         except SegNetError as error:
             table.add_row(name, "-", "-", "-")
             files.append(f"{name}: {error}")
             continue
-        table.add_row(name, card.model, card.label_set.name, f"{card.scores.get('mean_iou', 0):.4f}")
+        kind = ("lean " if card.widths else "") + card.model + (", int8" if quantised else "")
+        table.add_row(name, kind, card.label_set.name, f"{scores.get('mean_iou', 0):.4f}")
         files.append(f"{name}: {path}")
     out_console.print(table)
     for line in files:

@@ -41,9 +41,9 @@ def predict(
     uncertainty: Annotated[
         int, typer.Option(min=0, help="Samples of a Bayesian model; NAME-variance.png, NAME-entropy.png etc.")
     ] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images of one size that are predicted together.")] = 1,
-    memory: Annotated[float, typer.Option(help="GiB for the program; an image that needs more goes in tiles.")] = 4,
-    tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 takes what --memory allows.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of one size per batch.")] = 1,
+    memory: Annotated[float, typer.Option(help="Memory limit in GiB; larger images are predicted in tiles.")] = 4,
+    tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 uses what --memory allows.")] = 0,
     longest_side: Annotated[
         int | None,
         typer.Option(

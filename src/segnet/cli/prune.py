@@ -27,9 +27,9 @@ def prune(
     recipe: Annotated[
         str, typer.Option(help="Settings of the training: a recipe that ships, or a TOML file.")
     ] = "lean",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the run; none is OUT with -run.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in that folder.")] = False,
 ) -> None:
     """Remove the channels that do least, and train what stays, with the model itself as its teacher.
 

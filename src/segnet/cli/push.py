@@ -10,9 +10,9 @@ from segnet.cli.console import say
 
 def push(
     weights: Annotated[str, typer.Argument(help="Name of weights, a .safetensors file, or an address.")],
-    target: Annotated[str, typer.Argument(help="hf://owner/repo[@branch]; or a folder, to look at it first.")],
+    target: Annotated[str, typer.Argument(help="hf://owner/repo[@branch]; or a folder, to check the files.")],
     image: Annotated[Path | None, typer.Option(help="Image for the example; default: a drawn street.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="A new repository is seen by its owner only.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as private.")] = False,
 ) -> None:
     """Put weights on the Hugging Face hub: model.safetensors, config.json and a model card made from their own card.
 

@@ -10,16 +10,16 @@ from segnet.io.text import toml_value
 
 
 def train(
-    out: Annotated[Path | None, typer.Option(help="Folder of the run, made if missing; none is runs/DATA.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default: runs/ and the name of DATA.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Name of a recipe that ships, or a TOML file.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the dataset; overrides the recipe's.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
-    minutes: Annotated[float, typer.Option(min=0, help="Plan the schedule for this time; 0 takes the settings'.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable.")] = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Plan the schedule for this time; 0 uses the settings.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
     """Train a model; keeps the best weights in OUT/best.safetensors and writes OUT/report.html.
 
-    Without a recipe, model, size, batch and schedule are chosen for the data and this machine, and said.
+    Without a recipe, model, size, batch and schedule are chosen for the data and this machine, and printed.
 
     In several processes: torchrun --nproc-per-node 2 -m segnet train ...
     """
@@ -56,13 +56,15 @@ def train(
 def pretrain(
     data: Annotated[str, typer.Option(help="Folder of images, folder of a dataset, or street for drawn scenes.")],
     out: Annotated[Path, typer.Option(help="Folder of the run, made if missing.")],
-    layerwise: Annotated[bool, typer.Option("--layerwise/--at-once", help="One stage after the other, or all.")] = True,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    layerwise: Annotated[
+        bool, typer.Option("--layerwise/--at-once", help="One stage after the other, or all at once.")
+    ] = True,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value; repeatable.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
 ) -> None:
-    """Train an encoder without labels, by rebuilding images; OUT/best.safetensors starts SegNet-Basic.
+    """Train an encoder without labels, by reconstructing images; OUT/best.safetensors starts SegNet-Basic.
 
-    Then: segnet train --set model.start=OUT/best.safetensors ... Images rebuilt are in OUT/report.html.
+    Then: segnet train --set model.start=OUT/best.safetensors ... Reconstructed images are in OUT/report.html.
     """
     from segnet.config import load_pretrain_config
     from segnet.report.reconstruction import report_run

@@ -58,6 +58,7 @@ def draw_sample(
     Raises:
         SegNetError: what reading, augmenting or the transform raises.
     """
+    # seeded by the image, not by a running state: workers, batch size and resuming change no draw
     rng = np.random.default_rng([seed, epoch, index])
     sample = augment(dataset[index], augmentation, rng)
     kind = draw_mix(augmentation, rng)
@@ -202,6 +203,7 @@ class TrainLoader:
         for epoch in range(first_step // self.steps_per_epoch, -(-num_steps // self.steps_per_epoch)):
             skipped = max(first_step - epoch * self.steps_per_epoch, 0)
             stop = min(num_steps - epoch * self.steps_per_epoch, self.steps_per_epoch)
+            # the order follows from seed and epoch alone, so a checkpoint stores no random state
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
             batches = order[skipped * images_per_step : stop * images_per_step].reshape(-1, self.parts, own_size)
             loader = DataLoader(

@@ -45,6 +45,7 @@ def augment(sample: Sample, augmentation: Augmentation, rng: np.random.Generator
         raise ShapeError(
             f"'{sample.name}': expected image and target of one size, got {image.shape[:2]} and {target.shape}"
         )
+    # rotation before the crop: a rotated crop would have grey corners where the image has pixels
     if augmentation.rotate_degrees:
         image, target = _rotate(image, target, rng.uniform(-1, 1) * augmentation.rotate_degrees)
     if augmentation.crop_px is not None:
@@ -65,6 +66,7 @@ def _scale_and_crop(
     height, width = target.shape
     low, high = augmentation.scale
     factor = float(np.exp(rng.uniform(np.log(low), np.log(high))))  # log-uniform: x0.5 is as likely as x2
+    # an image smaller than the crop is used whole, and padded below
     box_height, box_width = min(crop_px[0] / factor, height), min(crop_px[1] / factor, width)
     top, left = rng.uniform(0, height - box_height), rng.uniform(0, width - box_width)
     if augmentation.rare_class_crop and rng.random() < augmentation.rare_class_crop:
@@ -75,11 +77,13 @@ def _scale_and_crop(
         max(min(round(box_height * factor), crop_px[0]), 1),
     )
     crop = _per_band(image, lambda band: band.resize(size, Image.Resampling.BILINEAR, box=box))
+    # nearest pixel for labels: the average of two class ids would be the id of a third class
     labels = np.asarray(Image.fromarray(target).resize(size, Image.Resampling.NEAREST, box=box))
     if size == crop_px[::-1]:
         return crop, labels
     full_crop = np.full((*crop_px, image.shape[2]), _grey(image), image.dtype)
     full_labels = np.full(crop_px, VOID, target.dtype)
+    # anywhere in the padding: always in one corner, the model could learn where images end
     row, column = rng.integers(0, crop_px[0] - size[1] + 1), rng.integers(0, crop_px[1] - size[0] + 1)
     full_crop[row : row + size[1], column : column + size[0]] = crop
     full_labels[row : row + size[1], column : column + size[0]] = labels
@@ -98,6 +102,7 @@ def _around_a_rare_class(
         return corner
     rows, columns = np.nonzero(target == rng.choice(classes))
     chosen = rng.integers(len(rows))
+    # the pixel is anywhere in the box, not always in its middle
     top, left = (
         float(np.clip(pixel + 0.5 - rng.uniform(0, length), 0, whole - length))
         for pixel, length, whole in zip((rows[chosen], columns[chosen]), box, target.shape, strict=True)
@@ -120,6 +125,7 @@ def _per_band(image: Array, change: Callable[[Image.Image], Image.Image]) -> Arr
     """Applies a Pillow operation: to RGB uint8 at once, to anything else channel by channel in float32."""
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.asarray(change(Image.fromarray(np.ascontiguousarray(image))))
+    # Pillow resamples several channels only as 8 bits; one channel may be float
     bands = [
         np.asarray(change(Image.fromarray(np.ascontiguousarray(band, np.float32)))) for band in image.transpose(2, 0, 1)
     ]
@@ -139,6 +145,7 @@ def image_to_tensor(image: Array) -> Tensor:
 
     uint8 and uint16 are divided by their largest value, so are in [0, 1]; float32 stays as it is.
     """
+    # a copy, since an array may be read-only or flipped (negative strides), which PyTorch does not take
     tensor = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()
     if np.issubdtype(image.dtype, np.floating):
         return tensor

@@ -32,7 +32,7 @@ def arithmetic_model(request: Request) -> InferenceModel:
     for halvings in range(max(size_px).bit_length() + 1):  # made before tracing, so that they become constants
         _own_rank((-(-size_px[0] >> halvings), -(-size_px[1] >> halvings)))
     made = inference_model(model, answer=request.answer)
-    replace_calls(made.graph_model, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
+    replace_calls(made.model, {ranks.max_pool: _max_pool, ranks.max_unpool: _max_unpool})  # type: ignore[arg-type]
     return made
 
 

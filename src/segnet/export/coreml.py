@@ -32,6 +32,7 @@ def write(request: Request, path: Path) -> Written:
             program,
             outputs=[coreml.TensorType(name=request.answer)],
             minimum_deployment_target=coreml.target.iOS16,
+            # the default is float16, in which the constant `HUGE` of `arithmetic.py` is infinite
             compute_precision=coreml.precision.FLOAT32,
         )
         model.user_defined_metadata.update(request.metadata())

@@ -53,6 +53,7 @@ def write(request: Request, path: Path) -> Written:
     if foreign := sorted(name for name in operators if "." in name or "::" in name):
         raise ConfigError(f"ncnn has no {', '.join(foreign)}, which {request.card.model} needs; choose another target")
     loaded = ncnn.Net()
+    # float32 throughout: in 16 bits the constant `HUGE` of `arithmetic.py` is infinite
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         setattr(loaded.opt, option, False)
     loaded.load_param(str(path))

@@ -1,4 +1,4 @@
-"""Writes the files of a large prediction band by band, so that none of them is ever whole in memory."""
+"""Writes the files of a large prediction band by band, so that none of them is held in memory as a whole."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack

@@ -66,7 +66,7 @@ def predictions(
     for number, batch in enumerate(ordered_batches(seen, batch_size)):
         image = batch.image.to(spec.device, memory_format=torch.channels_last)
         scores = forward(image) if augmentation is None else augmentation.probability(forward, image)
-        if scores.shape[2:] != batch.target.shape[1:]:
+        if scores.shape[2:] != batch.target.shape[1:]:  # logits are resized, since class ids cannot be interpolated
             scores = F.interpolate(scores.float(), batch.target.shape[1:], mode="bilinear", align_corners=False)
         if crf is not None:
             probability = scores.float().softmax(1) if augmentation is None else scores

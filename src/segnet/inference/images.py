@@ -9,7 +9,7 @@ from segnet.data.exporters.preannotations import TOLERANCE_PX, PreAnnotations
 from segnet.data.reading.georeference import georeference_of
 from segnet.data.reading.images import PIXEL_LIMIT
 from segnet.data.reading.listing import groups_of_one_size
-from segnet.data.reading.windows import TIFF_SUFFIXES
+from segnet.data.reading.raster import TIFF_SUFFIXES
 from segnet.errors import ConfigError, DataError
 from segnet.inference.prediction import result_paths, save_prediction
 from segnet.inference.predictor import Predictor

@@ -6,6 +6,7 @@ prediction.save("street-classes.png")
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -183,6 +184,12 @@ class Predictor:
         """Longest side of the images that the model sees; larger ones are resized. None where none are."""
         given = self._longest_side_px
         return self.card.longest_side_px if given is None else given or None
+
+    def with_longest_side(self, longest_side_px: int | None) -> "Predictor":
+        """The same model with another `longest_side_px`; 0 for images as they are, None for that of the weights."""
+        other = copy(self)
+        other._longest_side_px = longest_side_px
+        return other
 
     @property
     def label_set(self) -> LabelSet:

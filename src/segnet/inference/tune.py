@@ -1,7 +1,7 @@
 """Finds the fastest backend and precision for a model on this machine, and stores the result for `auto`.
 
 Which backend is fastest depends on the processor, the model and the size, and measuring it takes a minute, since some
-backends convert or compile the model first. So no prediction waits for it: `segnet tune` measures, and writes the
+backends convert or compile the model first. No prediction waits for that: `segnet tune` measures, and writes the
 result into the cache folder, for these weights, this machine and these versions. Without a stored result, `auto` is
 PyTorch's own operators.
 

@@ -71,6 +71,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         >>> with whole_file(Path("scores.json")) as temporary:
         ...     temporary.write_text("{}")
     """
+    # in the same folder, since a rename is atomic only within one file system; random, as two processes may write it
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

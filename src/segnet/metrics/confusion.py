@@ -39,6 +39,7 @@ def confusion_counts(prediction: Tensor, target: Tensor, num_classes: int) -> Te
         if outside.numel():
             found = ", ".join(str(i) for i in outside.unique().tolist()[:5])
             raise LabelError(f"{what}: {outside.numel()} pixels of class id {found}; expected 0..{num_classes - 1}")
+    # each pair (target, prediction) is one number, so a single pass counts all K * K of them
     return torch.bincount(expected * num_classes + got, minlength=num_classes**2).view(num_classes, num_classes)
 
 

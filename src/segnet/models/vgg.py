@@ -49,6 +49,7 @@ class PoolingEncoder(nn.Module):
         features, kept = image, []
         for number in range(1, self.num_stages + 1):
             features, indices = max_pool(self.get_submodule(f"stage{number}")(features))
+            # after pooling: dropped values change no index, so the decoder still knows where each maximum was
             features = self.get_submodule(f"dropout{number}")(features)
             kept.append(indices)
         return features, kept

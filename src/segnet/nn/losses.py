@@ -32,6 +32,7 @@ def cross_entropy(
         The Caffe fork's softmax_loss_layer. The paper (section 3.2) sums over the pixels of a mini-batch instead,
         which differs by a factor that the learning rate absorbs.
     """
+    # in float32: 16 bits are too few for a log-softmax. Without labelled pixels 0 / tiny is 0, not NaN.
     total = F.cross_entropy(logits.float(), target, weight=class_weights, ignore_index=VOID, reduction="sum")
     return total / counted(target, class_weights, normalise_by).clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -98,6 +99,7 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     labelled = target != VOID
     probability = logits.float().softmax(1) * labelled[:, None]  # (N, K, H, W)
     num_classes = logits.shape[1]
+    # gather needs valid ids: void becomes class 0, to which it adds nothing, as its probability and count are 0
     expected = torch.where(labelled, target, 0)
     of_target = probability.gather(1, expected[:, None]).squeeze(1)  # (N, H, W)
     overlap = torch.zeros(num_classes, device=logits.device).scatter_add(0, expected.flatten(), of_target.flatten())
@@ -123,6 +125,7 @@ def lovasz(logits: Tensor, target: Tensor) -> Tensor:
     losses = []
     for class_id in expected.unique().tolist():
         own = (expected == class_id).float()
+        # largest error first: each is weighted by how much it raises the Jaccard loss of those before it
         error, order = (own - probability[:, class_id]).abs().sort(descending=True)
         own = own[order]
         union = own.sum() + (1 - own).cumsum(0)

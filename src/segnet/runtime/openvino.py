@@ -65,6 +65,7 @@ class OpenVINOBackend:
     def _answer(self, image: Tensor, answer: Answer) -> Tensor:
         if image.dtype != torch.uint8:
             image = (image * 255).round().to(torch.uint8)
+        # only compiling is serialised: each call has a request of its own
         with self._compiling:
             request = self._compile(answer, (image.shape[2], image.shape[3])).create_infer_request()
         images = image.contiguous().numpy()
@@ -105,6 +106,7 @@ class OpenVINOBackend:
                 return self._core.read_model(path)
         made = convert(self._model, answer)
         with suppress(DataError), whole_files(path) as temporary:  # an unwritable folder only means no cache
+            # not compressed: OpenVINO's default would round the weights to float16
             require("openvino", "openvino").save_model(made, temporary, compress_to_fp16=False)
         return made
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
+
 _check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)  # of this thread's prediction only
 
 
@@ -34,5 +36,7 @@ def go_on() -> None:
     Raises:
         Exception: whatever the check of `stop_when` raises.
     """
+    if torch.compiler.is_compiling():  # a compiled graph holds no questions, and its tracer knows no context variables
+        return
     if (check := _check.get()) is not None:
         check()

@@ -58,7 +58,7 @@ class Layers(nn.Module):
         for convolution, relu, (first, last), (top, bottom) in layers:
             above = convolution.padding[0] - (top - first)  # rows outside the image are zeros
             below = convolution.padding[0] - (last - bottom)
-            if above != below:
+            if above != below:  # at the image's border; conv2d can only pad both sides alike
                 features = F.pad(features, (0, 0, above, below))
                 above = 0
             padding = (above, convolution.padding[1])
@@ -69,14 +69,14 @@ class Layers(nn.Module):
                     features, convolution.weight, convolution.bias, 1, padding, convolution.dilation, convolution.groups
                 )
             if relu:
-                features = features.relu_()
+                features = features.relu_()  # in place: nothing else holds this map
         return features
 
     def bands(self, features: Tensor, size: tuple[int, int], band_bytes: int) -> Iterator[tuple[int, int]]:
         """Yields output rows (top, bottom) of bands of even height, whose largest map takes about `band_bytes`."""
         channels = max(max(weight.shape[:2]) for weight in self.parameters() if weight.dim() > 1)
         row_bytes = features.shape[0] * channels * size[1] * features.element_size()
-        rows = max(2, band_bytes // row_bytes // 2 * 2)
+        rows = max(2, band_bytes // row_bytes // 2 * 2)  # even: no pooling window spans two bands
         for top in range(0, size[0], rows):
             go_on()
             yield top, min(top + rows, size[0])
@@ -144,7 +144,7 @@ class UnpoolingStrips(nn.Module):
 
 def _put(whole: list[Tensor], parts: Sequence[Tensor], top: int, height: int) -> None:
     """Writes bands (N, C, rows, W) into whole maps (N, C, `height`, W), which the first band allocates."""
-    if not whole and parts[0].shape[2] == height:
+    if not whole and parts[0].shape[2] == height:  # a single band is the whole map: no copy
         whole.extend(parts)
         return
     if not whole:
@@ -169,12 +169,14 @@ def in_strips(model: fx.GraphModule, answer: Answer, band_bytes: int = BAND_BYTE
         answer: `logits`, or `classes`: uint8 (N, H, W).
         band_bytes: size of the largest feature map of a band.
     """
+    # a copy of the graph: the caller's model may be rewritten again for another output
     graph = fx.Graph()
     graph.output(graph.graph_copy(model.graph, {}))
     model = fx.GraphModule(model, graph, type(model).__name__)
     node: Any
     for node in model.graph.find_nodes(op="call_function", target=max_pool):
         chain = _convolutions(model, node.args[0], lambda n: n.args[0])[::-1]
+        # `Layers` starts with a convolution; a ReLU in front stays in the graph
         while chain and isinstance(model.get_submodule(chain[0].target), nn.ReLU):
             chain = chain[1:]
         if chain:

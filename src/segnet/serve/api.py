@@ -98,21 +98,22 @@ def api_router(service: Service) -> APIRouter:
         maps: Annotated[list[MapName] | None, Query(description="to include in the summary, PNG in base64")] = None,
         samples: Annotated[int, Query(ge=0, le=max_samples, description=samples_text)] = 0,
         longest_side: Annotated[
-            int,
+            int | None,
             Query(
                 ge=0,
                 le=_MOST_LONGEST_SIDE_PX,
-                description="larger images are resized to it before the model sees them, near the size that the model "
-                "was trained at; the answer has the image's own size. 0 never resizes",
+                description="larger images are resized to it before the model sees them, near the size of its "
+                "training; the answer has the image's own size. 0 never resizes, the default is that of the weights",
             ),
-        ] = 0,
+        ] = None,
     ) -> Response:
         service.require_ready()
         chosen = choose_model(service.models, model)
         form = answer_name(answer, request.headers.get("accept", ""))
         chosen_maps = list(dict.fromkeys(maps or []))
         _check_options(chosen, form, chosen_maps, samples)
-        options = PredictionOptions("confidence" in chosen_maps, form == "probabilities", samples, longest_side)
+        side_px = chosen.longest_side_px(longest_side)
+        options = PredictionOptions("confidence" in chosen_maps, form == "probabilities", samples, side_px)
         write = partial(_write, form, chosen, opacity=opacity, maps=chosen_maps)
         return await service.answer(request, chosen, options, write)
 
@@ -129,12 +130,15 @@ def api_router(service: Service) -> APIRouter:
         model: Annotated[str | None, Query(description="as for /v1/segment")] = None,
         maps: Annotated[list[MapName] | None, Query(description="as for /v1/segment")] = None,
         samples: Annotated[int, Query(ge=0, le=max_samples, description="as for /v1/segment")] = 0,
-        longest_side: Annotated[int, Query(ge=0, le=_MOST_LONGEST_SIDE_PX, description="as for /v1/segment")] = 0,
+        longest_side: Annotated[
+            int | None, Query(ge=0, le=_MOST_LONGEST_SIDE_PX, description="as for /v1/segment")
+        ] = None,
     ) -> Response:
         service.require_ready()
         chosen, chosen_maps = choose_model(service.models, model), list(dict.fromkeys(maps or []))
         _check_options(chosen, "summary", chosen_maps, samples)
-        options = PredictionOptions("confidence" in chosen_maps, False, samples, longest_side)
+        side_px = chosen.longest_side_px(longest_side)
+        options = PredictionOptions("confidence" in chosen_maps, False, samples, side_px)
         answers = await service.answer_many(
             request, chosen, options, lambda answered: summary(chosen, answered, chosen_maps)
         )

@@ -1,5 +1,6 @@
 """A process that decodes images: requests on standard input, images on standard output, until the input ends.
 
+    start      `+`, once, when everything is imported
     request    length and JSON of the limits; length and bytes of the file
     answer     kind (1 byte): `I`, height, width and pixels, or `R`, length and JSON of a refusal
 
@@ -18,7 +19,7 @@ from segnet.serve.refusal import RefusalError
 
 LENGTH = struct.Struct(">Q")
 SIZE = struct.Struct(">II")
-IMAGE, REFUSAL = b"I", b"R"
+READY, IMAGE, REFUSAL = b"+", b"I", b"R"
 _MEMORY_BYTES = 2 * 2**30  # 40 megapixels of 16-bit RGBA and their copies; a decoder that needs more is stopped
 
 
@@ -38,6 +39,8 @@ def main() -> None:
     incoming, outgoing = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not come between answers
     _limit_memory(_MEMORY_BYTES)
+    outgoing.write(READY)
+    outgoing.flush()
     while (header := _read(incoming)) is not None and (data := _read(incoming)) is not None:
         for part in _answer(ImageLimits(**json.loads(header)), data):
             outgoing.write(part)

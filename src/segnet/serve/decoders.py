@@ -16,7 +16,7 @@ from http import HTTPStatus
 import numpy as np
 
 from segnet.data.sample import Image8
-from segnet.serve.decode_process import IMAGE, LENGTH, SIZE, refusal_of, request
+from segnet.serve.decode_process import IMAGE, LENGTH, READY, SIZE, refusal_of, request
 from segnet.serve.decoding import ImageLimits, broken_image
 from segnet.serve.limits import Limits
 from segnet.serve.refusal import RefusalError, shutting_down
@@ -101,9 +101,16 @@ class Decoders:
     async def _start(self) -> Process:
         own_group = sys.platform != "win32"  # Ctrl-C is for the service: it ends its processes in order
         environment = os.environ | _ONE_THREAD
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *_COMMAND, stdin=PIPE, stdout=PIPE, limit=_READ_BYTES, env=environment, start_new_session=own_group
         )
+        assert process.stdout
+        try:
+            await process.stdout.readexactly(len(READY))  # its start does not count as time of an image
+        except BaseException:
+            await _end(process)
+            raise
+        return process
 
     @asynccontextmanager
     async def _turn(self, client: Hashable) -> AsyncIterator[None]:

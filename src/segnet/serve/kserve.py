@@ -138,7 +138,8 @@ def kserve_router(service: Service) -> APIRouter:
         model = _model(service, name)
         body = await service.read_body(request)
         asked, images = await asyncio.to_thread(_read, body, request.headers.get(_HEADER))
-        answered = await service.answer_arrays(request, model, images, PredictionOptions())
+        options = PredictionOptions(longest_side_px=model.longest_side_px(None))
+        answered = await service.answer_arrays(request, model, images, options)
         classes = np.stack([each.prediction.classes for each in answered])
         return await asyncio.to_thread(_written, model, asked, classes, _HEADER in request.headers)
 

@@ -36,6 +36,10 @@ class Loaded:
     bayesian: bool
     quantised: bool
 
+    def longest_side_px(self, requested: int | None) -> int:
+        """The longest side at which the model sees an image: as requested, or that of its weights; 0 for any."""
+        return (self.predictor.longest_side_px or 0) if requested is None else requested
+
 
 def load_models(
     weights: Sequence[str],

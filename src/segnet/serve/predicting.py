@@ -1,7 +1,6 @@
 """What a request can choose about a prediction, and a batch predicted so."""
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,7 @@ class PredictionOptions:
         confidence: keep the probability of the chosen class.
         probabilities: keep the probability of every class.
         samples: of a Bayesian model; 0 predicts without sampling.
-        longest_side_px: larger images are resized to it before the model sees them; 0 never resizes.
+        longest_side_px: larger images are resized to it before the model sees them; 0 does as in training.
     """
 
     confidence: bool = False
@@ -46,9 +45,8 @@ def predict(predictor: Predictor, images: Sequence[Image8], options: PredictionO
     Returns:
         A prediction for each, in their order.
     """
-    if options.longest_side_px:
-        predictor = copy(predictor)  # shares the model
-        predictor.longest_side_px = options.longest_side_px
+    if options.longest_side_px != (predictor.longest_side_px or 0):
+        predictor = predictor.with_longest_side(options.longest_side_px)
     height, width = images[0].shape[:2]
     seen = seen_pixels(height, width, options.longest_side_px)
     if options.samples and seen > SAMPLED_WHOLE_PIXELS and not options.probabilities:

@@ -25,6 +25,7 @@ RAW_TYPES = (
 )
 FORM_TYPE = "multipart/form-data"
 _DISCARD_FACTOR = 4  # a client that is still sending sees no answer: a refused body is read on, so many limits far
+_DISCARD_BYTES_PER_S = 65_536  # slower clients lose the answer rather than hold a connection
 _PATIENCE_S = 2  # before a body must keep up its pace
 
 
@@ -114,13 +115,15 @@ async def discard(request: Request, limits: Limits) -> None:
     """Reads what is left of a refused body and keeps nothing of it, within bounds of bytes and seconds."""
     if "expect" in request.headers:
         return  # the client waits for an answer before it sends
-    left = _DISCARD_FACTOR * limits.max_bytes
+    read, begun = 0, asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(limits.upload_s):
+        async with asyncio.timeout(min(limits.upload_s, _PATIENCE_S)) as deadline:
             async for chunk in request.stream():
-                left -= len(chunk)
-                if left < 0:
+                read += len(chunk)
+                if read > _DISCARD_FACTOR * limits.max_bytes:
                     return
+                in_step_s = _PATIENCE_S + read / _DISCARD_BYTES_PER_S
+                deadline.reschedule(begun + min(limits.upload_s, in_step_s))
     except (TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: it was read to its end
         return
 

@@ -37,7 +37,7 @@ def recompute_statistics(model: nn.Module, dataset: Dataset, device_spec: Device
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the plain average over all batches
-            norm.train()
+            norm.train()  # BN alone collects statistics; everything else stays in evaluation mode
         for batch in ordered_batches(dataset, batch_size):
             with device_spec.autocast():
                 model(batch.image.to(device_spec.device, memory_format=torch.channels_last))

@@ -19,7 +19,7 @@ def save_checkpoint(path: Path, state: State) -> None:
     """Writes `state` so that a crash at any moment leaves either the old file or the new one.
 
     Raises:
-        DataError: the file cannot be written (disk full, no permission); an older checkpoint stays as it was.
+        DataError: the file cannot be written (disk full, no permission); an older checkpoint is kept.
     """
     with whole_file(path) as temporary, temporary.open("wb") as file:
         try:

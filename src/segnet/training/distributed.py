@@ -76,6 +76,7 @@ class Processes:
         """Replaces every gradient by its sum over all processes, in one transfer."""
         if self.count == 1:
             return
+        # all in one vector: a transfer per parameter would wait for the network each time
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         total = self.sum(torch.cat([g.flatten() for g in gradients]))
         for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):

@@ -30,7 +30,7 @@ class RunLog:
         kept = [r for r in read_log(path) if r["step"] <= first_step] if path.exists() else []
         with whole_file(path) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-        self._file = path.open("ab", buffering=0)
+        self._file = path.open("ab", buffering=0)  # no buffer: a killed process loses no record
 
     def write(self, record: Record) -> None:
         """Appends one record, which must have a `step`.

@@ -54,7 +54,7 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
 
     def blend(kept: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
         if not kept.is_floating_point():
-            return new
+            return new  # counters of BN are not averaged
         return torch.lerp(kept, new, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
 
     return AveragedModel(model, avg_fn=blend, use_buffers=True)

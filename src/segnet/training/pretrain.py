@@ -1,15 +1,15 @@
-"""Training without labels: the ancestor learns to rebuild images, layer by layer or all stages at once.
+"""Training without labels: an autoencoder learns to reconstruct images, layer by layer or all stages at once.
 
 One flat loop, lr -> forward -> loss -> backward -> step -> log -> (each epoch) measure, save. Layer by layer, stage n
-rebuilds what it is given, while the stages before it stand still; the stages after it have not begun. A run is a folder
+reconstructs its input, while the stages before it are frozen and those after it are unused. A run is a folder
 as in `train.py`; `best.safetensors` holds the weights of the last whole epoch, ready for `model.start`.
 
 Source:
     SegNet, section 2, on Ranzato et al. 2007: unsupervised, layer by layer, reconstruction of the input.
 
 Deviates:
-    Gradients of the mean squared error alone train encoder and decoder together, on whole images; the ancestors used
-    small patches.
+    Gradients of the mean squared error alone train encoder and decoder together, on whole images; the earlier models
+    used small patches.
 """
 
 import math
@@ -41,13 +41,13 @@ from segnet.weights.file import WeightsCard, save_weights
 
 
 def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console: Console | None = None) -> Path:
-    """Trains the ancestor on images as `config` says.
+    """Trains the autoencoder on images as `config` says.
 
     Args:
         config: resolved settings.
         out: folder of the run, made if missing.
         resume: resume from `out/checkpoint.pt`; the result is the same as without the interruption.
-        console: where progress is shown; None is quiet.
+        console: shows progress; None shows nothing.
 
     Returns:
         Path of the weights, `out/best.safetensors`.
@@ -59,7 +59,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
         DataError: no image, a broken one, or a file of the run cannot be written.
         NonFiniteError: the loss is NaN or infinite, or its gradients overflow float16 at any scale; names step and
             images. The last checkpoint stays.
-        KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
+        KeyboardInterrupt: by Ctrl-C, after the current step and its checkpoint.
     """
     console = console or Console(quiet=True)
     settings = config.train
@@ -127,7 +127,7 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
 
 
 def watched_images(config: PretrainConfig) -> Dataset:
-    """The images that are measured and shown: the validation split, or a folder's own, which are learnt from too."""
+    """The images that are measured and shown: the validation split, or those of a folder, which are trained on too."""
     return open_images(config.data.path, config.data.val_split, config.data.format)
 
 
@@ -138,7 +138,7 @@ def learns_from_what_it_watches(dataset: Dataset) -> bool:
 
 @dataclass
 class _Run:
-    """All that changes while training, and so all that a checkpoint holds.
+    """All that changes during training, and so all that a checkpoint holds.
 
     One optimiser serves all spans: AdamW passes over parameters that have no gradient.
     """
@@ -161,7 +161,7 @@ class _Run:
     def take(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state.get("scaler", {}))  # checkpoints of before float16 have none
+        self.scaler.load_state_dict(state.get("scaler", {}))  # checkpoints from before float16 was supported have none
         self.step = state["step"]
 
     def state(self) -> State:

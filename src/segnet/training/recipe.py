@@ -13,10 +13,11 @@ from segnet.data.reading.targets import require_labelled
 from segnet.data.resizing import Resized
 from segnet.data.sample import Dataset
 from segnet.models.released_form import set_released_form
+from segnet.models.widths import Widths
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
-from segnet.training.start import Widths, create_for_dataset, reading_of, widths_to_start_with
+from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
@@ -24,7 +25,7 @@ from segnet.weights.named import DATA_TERMS
 from segnet.weights.vgg16 import find_vgg16, load_vgg16
 
 
-@torch.random.fork_rng(devices=[])  # the caller's own random numbers go on as if nothing had been
+@torch.random.fork_rng(devices=[])  # the caller's random state is not changed
 def train_from_config(
     config: Config,
     out: Path | str,
@@ -40,7 +41,7 @@ def train_from_config(
         config: resolved settings, as from `load_config`.
         out: folder of the run, made if missing.
         callbacks: see the run at its named moments.
-        resume: go on from `out/checkpoint.pt`; the result is the same as without the interruption.
+        resume: continue from `out/checkpoint.pt`; the result is the same as without the interruption.
         console: where the first process shows progress; None is quiet.
         processes: that train together, each in this function.
 

@@ -1,4 +1,4 @@
-"""How much of an image the ancestor rebuilds, by the stages that learn together."""
+"""How much of an image the autoencoder reconstructs, by the stages that learn together."""
 
 from typing import NamedTuple
 
@@ -24,12 +24,12 @@ class Span(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """How well images are rebuilt.
+    """How well images are reconstructed.
 
     Attributes:
         mean_squared_error: over all values.
-        lost_share: that error over the variance of what was given, around each image's channel means: 0 is perfect, 1
-            is no better than one value for each channel of an image.
+        lost_share: that error over the variance of the input around each image's channel means: 0 is perfect, 1
+            is no better than one value per channel of an image.
     """
 
     mean_squared_error: float
@@ -37,19 +37,19 @@ class Rebuilt(NamedTuple):
 
 
 def spans_of_training(*, layerwise: bool) -> tuple[Span, ...]:
-    """What learns, one after the other: each stage by itself, or all at once."""
+    """The spans that learn, in order: each stage separately, or all at once."""
     return tuple(Span(n, n) for n in range(1, NUM_STAGES + 1)) if layerwise else (Span(1, NUM_STAGES),)
 
 
 def measure(model: Autoencoder, dataset: Dataset, device_spec: DeviceSpec, span: Span, count: int = WATCHED) -> Rebuilt:
-    """How well the stages of `span` rebuild what they are given, on the first `count` images.
+    """Measures how well the stages of `span` reconstruct their input, on the first `count` images.
 
     Args:
         model: on the device of `device_spec`.
         dataset: not empty.
         device_spec: device and precision.
         span: the stages.
-        count: images at most.
+        count: at most this many images.
     """
     squares = variance = values = 0.0
     for index in range(min(count, len(dataset))):
@@ -62,7 +62,7 @@ def measure(model: Autoencoder, dataset: Dataset, device_spec: DeviceSpec, span:
 
 @torch.no_grad()
 def rebuild(model: Autoencoder, image: Tensor, device_spec: DeviceSpec, span: Span) -> tuple[Tensor, Tensor]:
-    """What the first stage of `span` is given for images, and what the span makes of it.
+    """The input of the first stage of `span` for images, and its reconstruction.
 
     Args:
         model: on the device of `device_spec`.
@@ -80,6 +80,6 @@ def rebuild(model: Autoencoder, image: Tensor, device_spec: DeviceSpec, span: Sp
 
 
 def given_to(model: Autoencoder, image: Tensor, span: Span) -> Tensor:
-    """What the first stage of a span is given for RGB (N, 3, H, W) in [0, 1]: (N, C, h, w)."""
+    """The input of the first stage of a span for RGB (N, 3, H, W) in [0, 1]: (N, C, h, w)."""
     given: Tensor = model.encoder(model.normalisation(image), 1, span.first - 1)[0]
     return given

@@ -1,4 +1,4 @@
-"""All that changes while training: model, average, optimiser and scores; a checkpoint holds it whole."""
+"""All that changes during training: model, average, optimiser and scores; a checkpoint holds it whole."""
 
 import copy
 import math
@@ -42,7 +42,7 @@ class Run:
 
     Attributes:
         config: its settings.
-        card: of its weights; scores are added when they are known.
+        card: of its weights; scores are added when they are measured.
         label_set: of its classes.
         device_spec: device and precision.
         processes: that train together.
@@ -55,7 +55,7 @@ class Run:
         step: steps that were taken.
         best_score: of the weights that are kept; -1 while there are none.
         ended: why a callback ended the run; None while none did.
-        teacher: that the model learns from beside the labels; None for none.
+        teacher: that the model learns from in addition to the labels; None for none.
     """
 
     config: Config | FitConfig
@@ -113,7 +113,7 @@ class Run:
 
     def take(self, state: State) -> None:
         """Continues from a checkpoint; errors as in `begin`."""
-        names = tuple(state.get("classes", self.label_set.names))  # checkpoints of before have none
+        names = tuple(state.get("classes", self.label_set.names))  # older checkpoints have none
         if names != self.label_set.names:
             raise ConfigError(
                 f"this run learns the classes {', '.join(names)}; the data has now {', '.join(self.label_set.names)}; "
@@ -130,7 +130,7 @@ class Run:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state.get("scaler", {}))  # checkpoints of before float16 have none
+        self.scaler.load_state_dict(state.get("scaler", {}))  # checkpoints from before float16 was supported have none
         self.callbacks.take(state.get("callbacks", []))
         self.step = state["step"]
         self.best_score = state["best_score"]
@@ -173,7 +173,7 @@ class Run:
             ShapeError: the model does not give logits for the images.
             ConfigError: a map has one value per channel, which has no variance to normalise by.
         """
-        self.model.train()
+        self.model.train()  # an evaluation may have come between
         seeds = np.random.SeedSequence([self.config.train.seed, self.step, self.processes.rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))  # of dropout: so there is no random state to keep
         for group in self.optimiser.param_groups:
@@ -192,6 +192,7 @@ class Run:
                 settings, guide = self.config.loss, self.teacher.logits(image)
                 loss = loss + settings.distillation * distillation(logits, guide, settings.temperature) / parts
             del logits  # else kept through the backward pass
+            # checked before backward: a bad batch must not reach the weights
             value += self.processes.sum(loss.detach()).item()
             if not math.isfinite(value):
                 raise NonFiniteError(

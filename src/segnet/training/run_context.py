@@ -111,5 +111,7 @@ def starts_at_hand() -> list[Start]:
             card = read_card(find_weights(name))
         except WeightsError:
             continue
+        if card.widths:
+            continue  # a lean model is a choice of its own, to be asked for by model.start
         starts.append(Start(name, card.model, card.normalisation, card.label_set.names))
     return starts

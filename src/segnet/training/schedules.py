@@ -1,4 +1,4 @@
-"""Learning-rate curves: how far training has come, 0..1 -> a factor for the learning rate."""
+"""Learning-rate schedules: progress of training, 0..1 -> a factor for the learning rate."""
 
 import math
 from typing import Literal

@@ -31,7 +31,7 @@ class WholeBatchNorm(nn.BatchNorm2d):
         output, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
             features, self.weight, self.bias, self.eps, self.processes
         )
-        self._update(mean, variance * count / (count - 1))
+        self._update(mean, variance * count / (count - 1))  # running variance is unbiased, as in PyTorch's BN
         return output  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -70,6 +70,7 @@ class _Normalise(torch.autograd.Function):
         )  # (count of processes, 1 or C)
         count = counts.sum()
         mean = (counts * means).sum(0) / count
+        # variance of the whole: that within each part, and that of the parts' means
         variance = (counts * (variances + (means - mean).square())).sum(0) / count
         context.save_for_backward(features, weight, mean, (variance + eps).rsqrt(), count)
         context.processes = processes

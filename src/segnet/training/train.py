@@ -48,7 +48,7 @@ from segnet.training.trackers import callbacks_of
 from segnet.weights.file import WeightsCard
 
 
-@torch.random.fork_rng(devices=[])  # the caller's own random numbers go on as if nothing had been
+@torch.random.fork_rng(devices=[])  # the caller's random state is not changed
 def fit(
     model: nn.Module,
     train_set: Any,

@@ -11,10 +11,11 @@ from torch import nn
 
 from segnet.config import Config
 from segnet.data.loader import TrainLoader, collate
-from segnet.data.sample import Dataset
+from segnet.data.sample import Dataset, Sample
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError
 from segnet.inference.evaluate import evaluate
+from segnet.labels import LabelSet
 from segnet.nn.logits import logits_of
 from segnet.nn.losses import cross_entropy
 from segnet.training.auto_config import Start, Tried
@@ -217,6 +218,8 @@ def _val_loss(model: nn.Module, val_set: Dataset, device_spec: DeviceSpec) -> fl
 class _First:
     """The first samples of a dataset."""
 
+    label_set: LabelSet
+
     def __init__(self, dataset: Dataset, count: int) -> None:
         self.dataset, self.names = dataset, dataset.names[:count]
         self.label_set = dataset.label_set
@@ -224,7 +227,7 @@ class _First:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> object:
+    def __getitem__(self, index: int) -> Sample:
         if index >= len(self):
             raise IndexError(index)
         return self.dataset[index]

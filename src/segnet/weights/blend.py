@@ -1,4 +1,4 @@
-"""Weights between two others of one model: what fine-tuning added, without losing what the first had learnt.
+"""Blends two weights of one model, to gain what fine-tuning added without losing what the first had learnt.
 
 Where the second run started from the first's weights, the weights on the straight line between the two are good models
 too: a small share of the second makes the first robust to data that only the second was trained on.

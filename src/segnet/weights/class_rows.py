@@ -1,4 +1,4 @@
-"""The tensors of a model that depend on its classes, carried from one label set to another by class name."""
+"""The tensors of a model that depend on its classes, transferred from one label set to another by class name."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ def class_axes(model: str, num_classes: int) -> dict[str, tuple[int, ...]]:
     Raises:
         ConfigError: unknown model.
     """
-    with torch.device("meta"):  # shapes without numbers
+    with torch.device("meta"):  # shapes without values
         smaller, larger = (create_model(model, k).state_dict() for k in (num_classes, num_classes + 1))
     axes = {
         name: tuple(i for i, (a, b) in enumerate(zip(tensor.shape, larger[name].shape, strict=True)) if a != b)
@@ -39,7 +39,7 @@ def carry_classes(
 
     Args:
         tensors: of the earlier model, by name.
-        drawn: of the new model, by name.
+        drawn: initial tensors of the new model, by name.
         axes: as `class_axes` gives them, of either model.
         before: label set of `tensors`.
         after: label set of `drawn`.

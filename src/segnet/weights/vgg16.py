@@ -177,6 +177,7 @@ def _unit_state(
         norm = layout.norms[number]
         for part in ("weight", "bias", "running_var"):
             state[f"norm.{part}"] = take(f"{norm}.{part}", channels)
+        # normalising x + bias by the mean m is normalising x by m - bias
         state["norm.running_mean"] = take(f"{norm}.running_mean", channels) - bias
         if unit.conv.bias is not None:
             state["conv.bias"] = torch.zeros(channels)

@@ -266,6 +266,13 @@ def test_other_channels_from_arrays(image: np.ndarray) -> None:
     assert grey(image[..., 0]) == grey(image[..., :1])
 
 
+def test_the_same_model_with_another_longest_side(weights: Path, image: np.ndarray) -> None:
+    plain = Predictor(weights, device="cpu", precision="float32")
+    smaller = plain.with_longest_side(16)
+    assert (plain.longest_side_px, smaller.longest_side_px) == (None, 16)
+    assert smaller(image) == Predictor(weights, device="cpu", precision="float32", longest_side_px=16)(image)
+
+
 def test_test_time_augmentation_is_the_mean_over_the_mirror_image(weights: Path, image: np.ndarray) -> None:
     plain = Predictor(weights, device="cpu", precision="float32")
     flipped = Predictor(weights, device="cpu", precision="float32", tta="flip")

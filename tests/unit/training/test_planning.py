@@ -84,7 +84,7 @@ def test_minutes_plan_the_schedule(animals: Path, tmp_path: Path) -> None:
     assert out == tmp_path / "run"
     assert config.train.max_steps >= 10
     assert lines[-1].startswith("time: about ")
-    with pytest.raises(ConfigError, match="a run that goes on has its schedule"):
+    with pytest.raises(ConfigError, match="a resumed run has its schedule"):
         plan_run(None, words(animals), tmp_path / "run", minutes=5, resume=True)
 
 

@@ -6,9 +6,11 @@ import torch
 
 from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError, DataError
+from segnet.models.widths import set_widths
 from segnet.training import run_context as surroundings
 from segnet.training.run_context import chosen_config, config_of_run, look_at_data, look_at_machine, starts_at_hand
-from segnet.weights.file import WEIGHTS
+from segnet.weights.file import WEIGHTS, find_weights, load_weights, save_weights
+from segnet.weights.named import NamedWeights
 
 
 def test_data_is_told_by_a_few_samples() -> None:
@@ -30,6 +32,16 @@ def test_starts_are_the_weights_whose_files_are_here(monkeypatch: pytest.MonkeyP
     assert found["segnet-basic-camvid"].model == "segnet-basic"
     assert "road" in found["segnet-basic-camvid"].class_names
     assert "elsewhere" not in found
+
+
+def test_lean_weights_are_no_start_of_their_own_accord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, card = load_weights("segnet-basic-camvid")
+    set_widths(model, {"decoder.stage1.0.conv": (64, 8), "decoder.stage1.0.norm": (8, 8), "classifier": (8, 11)})
+    save_weights(tmp_path / "weights" / "lean.safetensors", model, card)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(WEIGHTS, "lean", NamedWeights("lean.safetensors"))
+    assert find_weights("lean").name == "lean.safetensors"
+    assert "lean" not in {start.name for start in starts_at_hand()}
 
 
 def test_what_is_given_wins_over_what_is_chosen(tiny_camvid: Path) -> None:

@@ -76,7 +76,7 @@ def measure_load(
     """
     file = BytesIO()
     Image.fromarray(Street(1, size_px, 3)[0].image).save(file, format="JPEG", quality=90)
-    with _served(weights, options) as (process, port):
+    with served(weights, ("--per-client", "1", *options)) as (process, port):  # all clients are one address
         with closing(HTTPConnection("127.0.0.1", port, timeout=_ANSWER_S)) as connection:
             _request(connection, file.getvalue())  # warm-up
         return [_measure(process.pid, port, count, seconds, file.getvalue()) for count in clients]
@@ -88,8 +88,8 @@ def load_table(results: Sequence[Load], size_px: tuple[int, int]) -> TableText:
     for load in results:
         errors = ", ".join(f"{count} {kind}" for kind, count in load.errors.items()) or "0"
         memory = "-" if load.peak_mib is None else f"{load.peak_mib:.0f}"
-        figures = [str(load.refused), errors, *_texts(load.health_ms)[1:], memory]
-        rows.append((str(load.clients), f"{load.answered / load.seconds:.2f}", *_texts(load.latency_ms), *figures))
+        figures = [str(load.refused), errors, *texts(load.health_ms)[1:], memory]
+        rows.append((str(load.clients), f"{load.answered / load.seconds:.2f}", *texts(load.latency_ms), *figures))
     waits = ("p50 ms", "p95 ms", "p99 ms")
     columns = ("clients", "requests/s", *waits, "refused (429)", "errors", "health p99 ms", "longest", "peak MiB")
     height, width = size_px
@@ -100,12 +100,18 @@ def load_table(results: Sequence[Load], size_px: tuple[int, int]) -> TableText:
     return TableText("serve", "The service under load", columns, tuple(rows), notes)
 
 
-def _texts(values: tuple[float, float, float] | None) -> tuple[str, ...]:
+def texts(values: tuple[float, float, float] | None) -> tuple[str, ...]:
+    """Three figures for a table; dashes where there are none."""
     return tuple(f"{value:.0f}" for value in values) if values else ("-", "-", "-")
 
 
 @contextmanager
-def _served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+def served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    """Starts `segnet serve` and yields its process and port; it is stopped at the end.
+
+    Raises:
+        ConfigError: it does not start; the message has its output.
+    """
     command = [
         sys.executable,
         "-m",
@@ -115,8 +121,6 @@ def _served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.
         weights,
         "--port",
         "0",
-        "--per-client",
-        "1",
         *options,
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -139,7 +143,7 @@ def _served(weights: str, options: Sequence[str]) -> Iterator[tuple["subprocess.
 
 
 def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) -> Load:
-    _reset_peak(pid)
+    reset_peak(pid)
     until = monotonic() + seconds
     latencies: list[float] = []
     refused: list[float] = []
@@ -189,9 +193,9 @@ def _measure(pid: int, port: int, clients: int, seconds: float, image: bytes) ->
         len(latencies),
         len(refused),
         errors,
-        _quantiles(latencies, (50, 95, 99)),
-        _quantiles(health, (50, 99, 100)),
-        _peak_mib(pid),
+        quantiles(latencies, (50, 95, 99)),
+        quantiles(health, (50, 99, 100)),
+        peak_mib(pid),
     )
 
 
@@ -205,21 +209,23 @@ def _request(connection: HTTPConnection, image: bytes) -> tuple[str, float]:
     return str(response.status), float(response.headers.get("Retry-After", 0))
 
 
-def _quantiles(values: Sequence[float], percents: tuple[float, float, float]) -> tuple[float, float, float] | None:
+def quantiles(values: Sequence[float], percents: tuple[float, float, float]) -> tuple[float, float, float] | None:
+    """Three percentiles; None without values."""
     if not values:
         return None
     first, second, third = np.percentile(values, percents).tolist()
     return first, second, third
 
 
-def _reset_peak(pid: int) -> None:
+def reset_peak(pid: int) -> None:
     """Resets the peak resident size of a process; only Linux has this file."""
     path = Path(f"/proc/{pid}/clear_refs")
     if path.exists():
         path.write_text("5")
 
 
-def _peak_mib(pid: int) -> float | None:
+def peak_mib(pid: int) -> float | None:
+    """Peak of the resident size since `reset_peak`; None where the system does not report it."""
     path = Path(f"/proc/{pid}/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", path.read_text()) if path.exists() else None
     return int(found[1]) / 1024 if found else None

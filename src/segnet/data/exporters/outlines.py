@@ -33,7 +33,7 @@ class Outline(NamedTuple):
     def area_px(self) -> int:
         """Pixels inside the border, those of holes among them."""
         x, y = np.array(self.corners, np.float64).T
-        return round(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+        return round(float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2)
 
 
 def trace(target: np.ndarray, *, holes: bool = False) -> list[Outline]:
