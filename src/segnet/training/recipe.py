@@ -12,11 +12,12 @@ from segnet.data import open_dataset
 from segnet.data.reading.targets import require_labelled
 from segnet.data.resizing import Resized
 from segnet.data.sample import Dataset
+from segnet.models import Widths
 from segnet.models.released_form import set_released_form
 from segnet.training.callbacks import Callback
 from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.distributed import ALONE, Processes
-from segnet.training.start import Widths, create_for_dataset, reading_of, widths_to_start_with
+from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, find_weights, load_matching
