@@ -12,7 +12,6 @@ from segnet.data import open_dataset
 from segnet.data.reading.targets import require_labelled
 from segnet.data.resizing import Resized
 from segnet.data.sample import Dataset
-from segnet.models import Widths
 from segnet.models.released_form import set_released_form
 from segnet.models.widths import Widths
 from segnet.training.callbacks import Callback
