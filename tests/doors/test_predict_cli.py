@@ -71,7 +71,7 @@ def test_the_longest_side_that_the_model_sees(run: Run, street: np.ndarray, tmp_
     assert np.array(Image.open(tmp_path / "o/street-classes.png")).shape == (240, 660)
     code, _, err = run("predict", path, "--out", tmp_path / "o2", "--longest-side", 96, "--memory", 0.01)
     assert code == 2
-    assert "probabilities at its own size take 0.019 GiB; allow more --memory, or leave --longest-side out" in err
+    assert "probabilities at its own size take 0.019 GiB; allow more --memory, or give --longest-side 0" in err
     assert not (tmp_path / "o2").exists()
 
 

@@ -28,7 +28,7 @@ def test_lean_weights_without_training(run: Run, tiny_camvid: Path, tmp_path: Pa
 
     code, _, err = run("prune", "--weights", NAME, "--data", tiny_camvid, "--keep", 0.5, *quick, "--out", out)
     assert code == 2
-    assert "holds a run already; add --resume to go on with it" in err
+    assert "holds a run already; add --resume to continue it" in err
 
 
 @pytest.mark.parametrize(

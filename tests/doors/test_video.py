@@ -222,7 +222,7 @@ def test_other_files_are_refused(run: Run, images: list[np.ndarray], tmp_path: P
         (("--out", tmp_path / "o.avi"), "a video is written as one of .mp4, .m4v, .mov, .mkv, .webm"),
         (("--out", tmp_path / "o.webm"), "a .webm file cannot hold aac audio; write .mkv, which can"),
         ((tmp_path / "p.png", "--out", tmp_path / "o.mp4"), "expected a folder for images or several files"),
-        (("--confidence", "--out", tmp_path / "o"), "a video has no --probabilities"),
+        (("--confidence", "--out", tmp_path / "o"), "a video has no --as, --probabilities"),
     ):
         code, _, err = run("predict", source, *arguments)
         assert code == 2
