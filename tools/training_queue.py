@@ -1,9 +1,9 @@
 """A queue of long commands: one at a time, in the background, at the lowest priority, going on after any stop.
 
-    python tools/queue.py start --file queue.toml     # works through the list; starts itself in the background
-    python tools/queue.py status                      # what is done, what runs, what failed
-    python tools/queue.py pause | resume              # for timings: SIGSTOP and SIGCONT to all that runs
-    python tools/queue.py stop                        # ends what runs; `start` goes on with it
+    python tools/training_queue.py start --file queue.toml     # works through the list; starts itself in the background
+    python tools/training_queue.py status                      # what is done, what runs, what failed
+    python tools/training_queue.py pause | resume              # for timings: SIGSTOP and SIGCONT to all that runs
+    python tools/training_queue.py stop                        # ends what runs; `start` goes on with it
 
 The list is TOML, one table for each command, and may grow while the queue runs:
 

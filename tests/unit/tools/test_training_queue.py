@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-QUEUE = Path(__file__).resolve().parents[3] / "tools/queue.py"
+QUEUE = Path(__file__).resolve().parents[3] / "tools/training_queue.py"
 
 
 class Queue:
