@@ -110,9 +110,14 @@ def measure_profile(
     return Profile(model_name, way, part_ms, counted.get_total_flops() / 1e9, batch_size)
 
 
-def matrix_rates(device: torch.device = _CPU) -> dict[str, float]:
-    """Measures the rate of one large matrix product on a device, in 10^9 operations per second, by precision."""
-    side = _side(device)
+def matrix_rates(device: torch.device = _CPU, side: int | None = None) -> dict[str, float]:
+    """Measures the rate of one matrix product on a device, in 10^9 operations per second, by precision.
+
+    Args:
+        device: where.
+        side: of the square matrices; default: large enough that the rate is the device's highest.
+    """
+    side = side or _side(device)
     left, right = torch.randn(2, side, side, device=device).unbind()
     products: dict[str, Callable[[], object]] = {"float32": lambda: left @ right}
     for dtype in (torch.bfloat16,) if device.type == "cpu" else (torch.float16, torch.bfloat16):
