@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 from segnet.config import Config, load_config
-from segnet.errors import ConfigError, WeightsError
+from segnet.errors import ConfigError
 from segnet.io.text import toml_value
+from segnet.training.checkpoint import state_to_begin_with
 from segnet.training.data_look import with_range_of_values
 from segnet.training.run_context import chosen_config, config_of_run
 from segnet.training.trial import measure_times, within_minutes
@@ -38,12 +39,12 @@ def plan_run(
         raise ConfigError(f"--minutes: {why}; leave it out, and set train.epochs or train.max_steps instead")
     if resume:
         kept = config_of_run(out, overrides) if recipe is None else with_range_of_values(given)[0]
-        if kept is None:
-            raise WeightsError(f"no checkpoint at {out / 'checkpoint.pt'}; start without --resume")
-        return kept, out, ()
+        if kept is None:  # no settings of a training there: the checkpoint says why, or fits the settings given
+            state_to_begin_with(given, out, resume=True)
+        return kept or given, out, ()
     if (out / "checkpoint.pt").exists():  # before anything is measured
         raise ConfigError(
-            f"{out} holds a run already; add --resume (resume=True) to go on with it, or name another folder"
+            f"{out} holds a run already; add --resume (resume=True) to continue it, or name another folder"
         )
     config, lines = with_range_of_values(given)
     if recipe is None:

@@ -87,7 +87,7 @@ def test_the_table_has_mean_and_range_over_seeds() -> None:
         [record("segnet", init, seed, 0.1 * seed, 0.2 * seed) for seed in (1, 2) for init in ("he", "tent")]
     )
     assert text.rows[1] == ("segnet", "20", "30.0 (20.0 to 40.0)", "60.0", "30.0 (20.0 to 40.0)", "60.0")
-    assert "seeds 1, 2; 160 steps of 4 pieces of 90x120 px" in text.notes[0]
+    assert "seeds 1, 2; 160 steps of 4 crops of 90x120 px" in text.notes[0]
     assert curves_table([record("segnet", init, 1, 0.1) for init in ("he", "tent")]).rows[0][2] == "10.0"
     assert "encoder from VGG16" in text.notes[0] and "the square root of median frequency" in text.notes[0]
 
