@@ -6,7 +6,7 @@ DEMO := demo
 # Two test processes of one thread each: two processes of two threads on two cores slow each other down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-long test-all mutants check format docs install clean
+.PHONY: demo test test-long test-load test-all mutants check format docs install clean
 
 install: $(VENV)/.installed
 
@@ -30,13 +30,17 @@ endif
 
 # The tests that a change should pass before it is committed: all but the long ones.
 test: install
-	$(PYTEST) -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser and not load"
 
 # The long ones: compiled models, exports to other runtimes, several processes, real weights, a browser.
 test-long: install
 	$(PYTEST) -m "slow or browser"
 
-test-all: test test-long
+# The service under load and attack, one test at a time: what it answers depends on what else the machine does.
+test-load: install
+	$(BIN)/python -m pytest -m load
+
+test-all: test test-long test-load
 
 # Wrong changes in the parts that everything rests on; which of them no test notices (CONTRIBUTING.md has the score).
 mutants: install

@@ -246,7 +246,7 @@ def test_limits_that_let_nothing_through_are_refused() -> None:
             Limits(answer_s=seconds)
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
     results = measure_load("segnet-basic-camvid", (1, 3), 1.0, (32, 48), ("--slots", "1"))
     assert [load.clients for load in results] == [1, 3]
@@ -262,7 +262,7 @@ def test_the_benchmark_counts_answers_refusals_and_memory() -> None:
     assert "| 1 | " in text and "| 3 | " in text
 
 
-@pytest.mark.slow
+@pytest.mark.load
 def test_the_benchmark_of_attacks_answers_a_normal_client_under_each() -> None:
     results = measure_attacks("segnet-basic-camvid", 1.0, (32, 48))
     assert [result.attack for result in results][:2] == ["none", "progressive JPEG, 100 scans"]
