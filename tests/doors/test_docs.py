@@ -19,7 +19,8 @@ DOCS = ROOT / "docs"
 PAGES = (
     "pooling-in-your-model.md",
     "pooling-indices.md",
-    *(pytest.param(f"{name}.md", marks=pytest.mark.slow) for name in ("index", "runs")),
+    pytest.param("index.md", marks=pytest.mark.slow),
+    pytest.param("runs.md", marks=pytest.mark.load),  # minutes on a slow processor
     *(pytest.param(f"{name}.md", marks=pytest.mark.slow) for name in ("prediction", "evaluation")),
 )
 ALL_PAGES = sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))
