@@ -65,6 +65,7 @@ def test_what_another_machine_found_is_not_taken(weights: Path) -> None:
     assert remembered(weights, CPU) is None
 
 
+@pytest.mark.slow
 def test_every_way_there_is_gets_its_turn(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segnet.runtime.compiled.shutil.which", lambda name: None)
     image = torch.from_numpy(Street(1, (33, 47))[0].image.copy()).permute(2, 0, 1)[None]
