@@ -42,10 +42,7 @@ def plan_run(
         if kept is None:  # no settings of a training there: the checkpoint says why, or fits the settings given
             state_to_begin_with(given, out, resume=True)
         return kept or given, out, ()
-    if (out / "checkpoint.pt").exists():  # before anything is measured
-        raise ConfigError(
-            f"{out} holds a run already; add --resume (resume=True) to continue it, or name another folder"
-        )
+    state_to_begin_with(given, out, resume=False)  # a run in the folder is refused before anything is measured
     config, lines = with_range_of_values(given)
     if recipe is None:
         low_high = config.data.value_range
