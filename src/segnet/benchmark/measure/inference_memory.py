@@ -5,14 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from segnet.benchmark.measure.memory import peak_live_bytes
 from segnet.benchmark.measure.naive import NaiveBackend
 from segnet.benchmark.paper_tables.tables import TableText
 from segnet.models import create_model
-from segnet.runtime.backend import Precision
+from segnet.runtime.backend import Backend, Precision
 from segnet.runtime.eager import EagerBackend
-from segnet.runtime.strips import SMALL_BAND_BYTES
+from segnet.runtime.strips import BAND_BYTES, SMALL_BAND_BYTES
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,28 @@ def measure_inference_memory(model_name: str, precision: Precision, size_px: tup
     """
     model = create_model(model_name, 11)
     image = torch.zeros(1, 3, *size_px, dtype=torch.uint8)
-    device = torch.device("cpu")
-    runs = (
-        NaiveBackend(model),
-        EagerBackend(model, device, precision, band_bytes=None),
-        EagerBackend(model, device, precision),
-        EagerBackend(model, device, precision, band_bytes=SMALL_BAND_BYTES),
+    naive_mb = _peak_mb(NaiveBackend(model), image)
+    return InferenceMemory(model_name, precision, naive_mb, *engine_peaks_mb(model, precision, image))
+
+
+def engine_peaks_mb(model: nn.Module, precision: Precision, image: Tensor) -> tuple[float, float, float]:
+    """Peaks of live activations in our backend on the CPU, in 10^6 bytes: whole maps, strips as shipped, small strips.
+
+    Args:
+        model: a model of `MODELS`.
+        precision: `float32` or `bfloat16`.
+        image: uint8 (1, C, H, W).
+    """
+    whole, strips, small_strips = (
+        _peak_mb(EagerBackend(model, torch.device("cpu"), precision, band_bytes=band_bytes), image)
+        for band_bytes in (None, BAND_BYTES, SMALL_BAND_BYTES)
     )
-    peaks = []
-    for run in runs:
-        run.classes(image[:, :, :2, :2])  # allocations of the first call are not activations
-        peaks.append(peak_live_bytes(lambda run=run: run.classes(image)) / 1e6)  # type: ignore[misc]
-    return InferenceMemory(model_name, precision, *peaks)
+    return whole, strips, small_strips
+
+
+def _peak_mb(backend: Backend, image: Tensor) -> float:
+    backend.classes(image[:, :, :2, :2])  # allocations of the first call are not activations
+    return peak_live_bytes(lambda: backend.classes(image)) / 1e6
 
 
 def memory_table(results: Sequence[InferenceMemory], size_px: tuple[int, int]) -> TableText:

@@ -10,15 +10,13 @@ from typing import Any
 
 import torch
 
-from segnet.benchmark.measure.memory import peak_live_bytes
+from segnet.benchmark.measure.inference_memory import engine_peaks_mb
 from segnet.benchmark.measure.peak_tensors import bytes_by_kind, tensors_at_peak, weight_bytes
 from segnet.benchmark.paper_tables.tables import TableText
 from segnet.models import create_model
 from segnet.runtime.backend import Precision
-from segnet.runtime.eager import EagerBackend
 from segnet.runtime.fold import folded
 from segnet.runtime.precision import in_precision
-from segnet.runtime.strips import BAND_BYTES, SMALL_BAND_BYTES
 
 TABLE_6 = ("segnet", "deeplab-largefov", "fcn-8s-learnt", "deconvnet")
 LARGEST = 3
@@ -83,12 +81,7 @@ def measure_peak(model_name: str, precision: Precision, size_px: tuple[int, int]
         tensors = tensors_at_peak(model, lambda: model(image))
     kinds = bytes_by_kind(tensors)
     engine_weights = weight_bytes(in_precision(folded(model), getattr(torch, precision)))
-    pixels, cpu = (image * 255).to(torch.uint8), torch.device("cpu")
-    peaks = []
-    for band_bytes in (None, BAND_BYTES, SMALL_BAND_BYTES):
-        backend = EagerBackend(model, cpu, precision, band_bytes=band_bytes)
-        backend.classes(pixels)
-        peaks.append(peak_live_bytes(lambda backend=backend: backend.classes(pixels)) / 1e6)  # type: ignore[misc]
+    peaks_mb = engine_peaks_mb(model, precision, (image * 255).to(torch.uint8))
     return PeakRecord(
         model_name,
         precision,
@@ -98,7 +91,7 @@ def measure_peak(model_name: str, precision: Precision, size_px: tuple[int, int]
         kinds["indices"] / 1e6,
         tuple(str(tensor) for tensor in tensors[:LARGEST]),
         engine_weights / 1e6,
-        *peaks,
+        *peaks_mb,
     )
 
 
