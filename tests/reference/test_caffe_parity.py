@@ -111,11 +111,12 @@ def test_through_the_command_and_the_predictor_the_classes_are_caffes(
     source, outputs = (shared_data / "caffe" / f"segnet_basic{end}" for end in (".caffemodel", "_outputs.npz"))
     out = tmp_path / "w.safetensors"
     found = import_caffe(source, CAMVID_11, out, compare=outputs)
-    assert found.classes_changed is not None and found.classes_changed <= 5e-4
+    assert found.classes_changed is not None and found.classes_changed <= 5e-4  # float64: the same on every processor
     bgr = caffe["data_bgr_u8"][0]
     predictor = Predictor(out, backend="eager", device="cpu", precision="float32")
     classes = predictor(np.ascontiguousarray(bgr[::-1].transpose(1, 2, 0))).classes[::2, ::2]
-    assert (classes != caffe["logits_every_2nd"][0].argmax(0)).mean() <= 5e-4
+    # float32: kernels differ in near ties; 0.05 % was seen, as in test_in_float32 above
+    assert (classes != caffe["logits_every_2nd"][0].argmax(0)).mean() <= 1e-3
     export_weights(out, "caffe", tmp_path / "back.caffemodel", size_px=(360, 480))
     before, after = read_caffemodel(source), read_caffemodel(tmp_path / "back.caffemodel")
     assert all(

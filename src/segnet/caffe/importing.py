@@ -14,14 +14,13 @@ from segnet.caffe.layouts import SEGNET, SEGNET_BASIC, SEGNET_CAMVID, CaffeLayou
 from segnet.caffe.prototxt import Message, read_prototxt
 from segnet.data.reading.label_file import read_labels_toml
 from segnet.errors import DataError, WeightsError, nearest
-from segnet.inference.predictor import Predictor
 from segnet.io.files import require_apart
 from segnet.labels import CAMVID_11, SUN_37, LabelSet
 from segnet.models import create_model
 from segnet.models.released_form import set_released_form
 from segnet.nn.normalisation import Normalisation, create_normalisation
 from segnet.version import __version__
-from segnet.weights.file import WeightsCard, save_weights
+from segnet.weights.file import WeightsCard, load_weights, save_weights
 
 # The web demo's classes: those of CamVid with road markings after poles.
 CAMVID_12 = LabelSet(
@@ -235,6 +234,9 @@ def _read_outputs(path: Path, outputs: int) -> tuple[NDArray[np.uint8], NDArray[
 def _classes_changed(
     weights: Path, image: NDArray[np.uint8], logits: NDArray[np.floating], step: int, *, dropped: bool
 ) -> float:
-    predictor = Predictor(weights, backend="eager", device="cpu", precision="float32")
-    classes = predictor(image).classes[::step, ::step]
+    # In float64: a float32 sum in another order decides some ties otherwise, another number of them on each processor.
+    model = load_weights(weights)[0].double()
+    with torch.inference_mode():
+        rgb = torch.from_numpy(image.transpose(2, 0, 1).copy()[None]).double() / 255
+        classes = model(rgb).argmax(1)[0].numpy()[::step, ::step]
     return float((classes != logits[int(dropped) :].argmax(0)).mean())

@@ -47,6 +47,7 @@ export class Stage {
   setSplit(split) {
     this.split = split;
     this.divider.hidden = split === null || !this.layer;
+    this.divider.setAttribute("aria-valuenow", String(Math.round(100 * (split ?? 0))));
     this.draw();
   }
 
@@ -159,7 +160,6 @@ export class Stage {
     });
     this.divider.hidden = this.split === null || !layered;
     this.divider.style.left = `${cut}px`;
-    this.divider.setAttribute("aria-valuenow", String(Math.round(100 * (this.split ?? 0))));
     if (this.point && this.marked) this.drawPoint(brush, left + (this.point[0] + 0.5) * scale, top + (this.point[1] + 0.5) * scale);
   }
 
