@@ -6,7 +6,7 @@ from pathlib import Path
 from segnet.config import Config, load_config
 from segnet.errors import ConfigError
 from segnet.io.text import toml_value
-from segnet.training.checkpoint import state_to_begin_with
+from segnet.training.checkpoint import may_begin, state_to_begin_with
 from segnet.training.data_look import with_range_of_values
 from segnet.training.run_context import chosen_config, config_of_run
 from segnet.training.trial import measure_times, within_minutes
@@ -22,7 +22,7 @@ def plan_run(
         overrides: `section.key=value`; they win.
         out: folder of the run; None is `runs/` and the name of the data.
         minutes: to plan the schedule for; 0 takes that of the settings.
-        resume: a resumed run keeps its settings, and nothing is measured.
+        resume: a resumed run keeps its settings, and nothing is measured. Where `may_begin` says so, it begins.
 
     Returns:
         Settings, folder, and lines for the person: what was chosen, and the time that is expected.
@@ -33,7 +33,10 @@ def plan_run(
     """
     given = load_config(recipe, overrides)
     out = out or Path("runs") / Path(given.data.path).resolve().name
-    alone = "WORLD_SIZE" not in os.environ  # several processes must all come to the same settings
+    resume = resume and not may_begin(out)
+    alone = (
+        "WORLD_SIZE" not in os.environ
+    )  # the first of several plans for all, and cannot measure what they do together
     if minutes and (resume or not alone):
         why = "a resumed run has its schedule" if resume else "is measured in one process"
         raise ConfigError(f"--minutes: {why}; leave it out, and set train.epochs or train.max_steps instead")
