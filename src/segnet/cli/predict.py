@@ -243,10 +243,8 @@ def _predict_many(
             on_done=done,
         )
     if outcome.changed:
-        say(
-            f"other settings than those of the last run in {results.out}: {', '.join(outcome.changed)}; all are predicted again",
-            "dim",
-        )
+        changed = ", ".join(outcome.changed)
+        say(f"other settings than those of the last run in {results.out}: {changed}; all are predicted again", "dim")
     note = "" if results.form else ids_note(predictor.label_set, results.ids)
     before = f", {outcome.num_before} of them before" if outcome.num_before else ""
     say(

@@ -153,7 +153,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def remove_left_over(paths: Iterable[Path]) -> None:
-    """Removes what `whole_file` left of these files where its process was killed; only when no other process writes them."""
+    """Removes what `whole_file` left of these files where its process was killed; no other process may write them."""
     by_folder: dict[Path, set[str]] = {}
     for path in paths:
         by_folder.setdefault(path.parent, set()).add(path.name)
