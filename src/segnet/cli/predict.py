@@ -1,11 +1,11 @@
 """The command line's `segnet predict`: images of any size and videos to classes and overlays."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from segnet.cli.console import complain, out_console, say
@@ -28,6 +28,7 @@ from segnet.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from segnet.data.class_files import IdsOut
     from segnet.inference.images import ImageResults
+    from segnet.inference.item import Item
     from segnet.inference.predictor import Predictor
 
 
@@ -42,7 +43,20 @@ def predict(
         int, typer.Option(min=0, help="Samples of a Bayesian model; NAME-variance.png, NAME-entropy.png etc.")
     ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images of one size per batch.")] = 1,
-    memory: Annotated[float, typer.Option(help="Memory limit in GiB; larger images are predicted in tiles.")] = 4,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1024,
+            help="Processes that share the cores; a second run then goes on where the first stopped. 0: this process.",
+        ),
+    ] = 0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Of --workers: predict also what an earlier run has done.")
+    ] = False,
+    memory: Annotated[
+        float, typer.Option(help="Memory limit in GiB of each process; larger images are predicted in tiles.")
+    ] = 4,
     tile: Annotated[int, typer.Option(min=0, help="Side of a tile in pixels; 0 uses what --memory allows.")] = 0,
     longest_side: Annotated[
         int | None,
@@ -96,6 +110,7 @@ def predict(
     from segnet.data.reading.listing import find_images, output_stems
     from segnet.data.value_range import reading_notes
     from segnet.inference.images import ImageResults, predict_images
+    from segnet.inference.item import local_items
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of
     from segnet.io.files import require_apart
@@ -117,22 +132,27 @@ def predict(
         cog=cog,
         pixel_limit=round(amount("--max-megapixels", max_megapixels) * 1e6),
     )
+    _require_workers(workers, videos, results, again=again)
     stems = output_stems([*videos, *images])
     targets = {path: out if is_video(out) else out / f"{stems[path]}-overlay{overlay_suffix(path)}" for path in videos}
-    for path in images:
-        require_apart(results.paths(path, stems[path]), images)
+    require_apart((file for path in images for file in results.paths(path, stems[path])), images)
     require_apart(targets.values(), [*videos, *images])
     memory = amount("--memory", memory)
-    predictor = Predictor(
-        weights,
-        backend=backend_name(backend),
-        device=device_name(device),
-        precision=precision_name(precision),
-        crf=read_crf(crf_file) if crf_file else None,
-        longest_side_px=longest_side,
-        tta=tta,
-        reading=image_reading(bands, value_range),
-    )
+    settings = {
+        "weights": weights,
+        "backend": backend_name(backend),
+        "device": device_name(device),
+        "precision": precision_name(precision),
+        "crf": read_crf(crf_file) if crf_file else None,
+        "longest_side_px": longest_side,
+        "tta": tta,
+        "reading": image_reading(bands, value_range),
+    }
+    predictor = Predictor(**settings)
+    if workers:
+        given = local_items({path: stems[path] for path in images})
+        _predict_many(predictor, settings, given, results, workers, batch_size, memory, tile, again=again)
+        return
     failed = 0
     for path, target in targets.items():
         frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
@@ -169,6 +189,70 @@ def _require_fitting(out: Path, videos: list[Path], images: list[Path], form: st
         )
     if form and maps:
         raise ConfigError("--as writes polygons; leave out --confidence, --probabilities and --uncertainty")
+
+
+def _require_workers(workers: int, videos: list[Path], results: "ImageResults", *, again: bool) -> None:
+    """Refuses what processes do not do."""
+    from segnet.inference.many_images import require_one_file_each
+
+    if workers:
+        require_one_file_each(results)
+    if workers and videos:
+        raise ConfigError(f"{videos[0]} is a video, which one process predicts; leave out --workers")
+    if again and not workers:
+        raise ConfigError("--again belongs to --workers; without it every image is predicted anyway")
+
+
+def _predict_many(
+    predictor: "Predictor",
+    settings: dict[str, Any],
+    items: "list[Item]",
+    results: "ImageResults",
+    workers: int,
+    batch_size: int,
+    memory_gib: float,
+    tile_px: int,
+    *,
+    again: bool,
+) -> None:
+    """Predicts images in several processes, and says so."""
+    from segnet.data.class_files import ids_note
+    from segnet.data.value_range import reading_notes
+    from segnet.inference.many_images import predict_many
+
+    _warn(reading_notes([Path(item.address) for item in items], predictor.reading))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed("images"))
+    with Progress(*columns, TimeRemainingColumn(), console=out_console, transient=True) as progress:
+        task = progress.add_task(f"{workers} workers on {predictor}", total=len(items))
+
+        def done(number: int, failed: str) -> None:
+            progress.advance(task, number)
+            if failed:
+                complain("skipped", failed)
+
+        outcome = predict_many(
+            predictor,
+            settings,
+            items,
+            results,
+            workers,
+            batch_size=batch_size,
+            memory_gib=memory_gib,
+            tile_px=tile_px,
+            again=again,
+            on_done=done,
+        )
+    if outcome.changed:
+        changed = ", ".join(outcome.changed)
+        say(f"other settings than those of the last run in {results.out}: {changed}; all are predicted again", "dim")
+    note = "" if results.form else ids_note(predictor.label_set, results.ids)
+    before = f", {outcome.num_before} of them before" if outcome.num_before else ""
+    say(
+        f"{outcome.num_done} of {outcome.num_images} images in {results.out}{before}, {outcome.images_per_s:.1f} "
+        f"images/s by {workers} workers on {predictor}{note}"
+    )
+    if outcome.failed:
+        raise typer.Exit(2)
 
 
 def _predict_large(predictor: "Predictor", path: Path, tile_px: int, stem: str, results: "ImageResults") -> bool:
@@ -221,7 +305,7 @@ def _predict_video(
     """Predicts a video; whether it was read to its end."""
     from segnet.video.overlay import predict_video
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _FramesPerSecond())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed("frames"))
     with Progress(*columns, console=out_console, transient=True) as progress:
         task = progress.add_task(f"{escape(path.name)} on {predictor}", total=None)
         try:
@@ -248,9 +332,15 @@ def _predict_video(
     return result.ended_early is None
 
 
-class _FramesPerSecond(ProgressColumn):
+class _Speed(ProgressColumn):
+    """Frames or images per second."""
+
+    def __init__(self, things: str) -> None:
+        super().__init__()
+        self._things = things
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.1f} frames/s")
+        return Text(f"{task.speed or 0:.1f} {self._things}/s")
 
 
 def _warn(notes: list[str]) -> None:

@@ -11,8 +11,10 @@ from segnet.data.reading.images import PIXEL_LIMIT
 from segnet.data.reading.listing import groups_of_one_size
 from segnet.data.reading.raster import TIFF_SUFFIXES
 from segnet.errors import ConfigError, DataError
-from segnet.inference.prediction import result_paths, save_prediction
+from segnet.inference.prediction import Prediction, result_paths, save_prediction
 from segnet.inference.predictor import Predictor
+
+_OF_ONE_IMAGE = {"labelme": "{}.json", "yolo": "labels/{}.txt", "geojson": "{}.geojson"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class ImageResults:
     pixel_limit: int = PIXEL_LIMIT
 
     def paths(self, path: Path, stem: str) -> list[Path]:
-        """The files that may be written of an image, but for those of polygons, which have folders of their own."""
+        """The files that may be written of an image."""
+        if self.form in _OF_ONE_IMAGE:
+            return [self.out / _OF_ONE_IMAGE[self.form].format(stem)]
         return result_paths(
             self.out,
             stem,
@@ -100,19 +104,31 @@ def predict_images(
             uncertainty_samples=results.uncertainty_samples,
         )
         for path, prediction in zip(group, predictions, strict=True):
-            place = georeference_of(path)
-            if annotations:
-                annotations.add(path, stems[path], prediction.image, prediction.classes, place)
-            else:
-                save_prediction(
-                    prediction,
-                    results.out,
-                    stems[path],
-                    opacity=results.opacity,
-                    ids=results.ids,
-                    georeference=place,
-                    cog=results.cog,
-                )
+            save_results(prediction, path, stems[path], results, annotations)
         on_done(len(group) + len(broken))
     if annotations:
         annotations.finish()
+
+
+def save_results(
+    prediction: Prediction, path: Path, stem: str, results: ImageResults, annotations: PreAnnotations | None
+) -> None:
+    """Writes the results of one image.
+
+    Args:
+        prediction: of the image.
+        path: of the image, for its georeference.
+        stem: first part of the file names.
+        results: what is written.
+        annotations: writer of polygons, for results of that form.
+
+    Raises:
+        DataError: a file cannot be written, or the image has gone.
+    """
+    place = georeference_of(path)
+    if annotations:
+        annotations.add(path, stem, prediction.image, prediction.classes, place)
+    else:
+        save_prediction(
+            prediction, results.out, stem, opacity=results.opacity, ids=results.ids, georeference=place, cog=results.cog
+        )

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ _REMEDIES = {
     errno.EISDIR: "a folder has that name; choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}(\.\w+)?")  # of `whole_file`
 
 
 def cache_folder() -> Path:
@@ -83,7 +85,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except SegNetError:
         raise
     except OSError as cause:
-        raise _cannot_be_written(path, cause) from cause
+        raise cannot_be_written(path, cause) from cause
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -133,7 +135,7 @@ def whole_files(path: Path) -> Iterator[Path]:
     except SegNetError:
         raise
     except OSError as cause:
-        raise _cannot_be_written(path, cause) from cause
+        raise cannot_be_written(path, cause) from cause
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -150,6 +152,19 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise ConfigError(f"{path} would be overwritten, but is also an input; name another file or folder")
 
 
+def remove_left_over(paths: Iterable[Path]) -> None:
+    """Removes what `whole_file` left of these files where its process was killed; no other process may write them."""
+    by_folder: dict[Path, set[str]] = {}
+    for path in paths:
+        by_folder.setdefault(path.parent, set()).add(path.name)
+    for folder, names in by_folder.items():
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                match = _TEMPORARY.fullmatch(entry.name)
+                if match and match[1] + (match[2] or "") in names:
+                    Path(entry.path).unlink(missing_ok=True)
+
+
 def _require_same_kind(made: Path, target: Path) -> None:
     if target.exists() and made.is_dir() != target.is_dir():
         raise OSError(errno.EISDIR if target.is_dir() else errno.ENOTDIR, "a folder and a file of one name")
@@ -164,7 +179,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _cannot_be_written(path: Path, cause: OSError) -> DataError:
+def cannot_be_written(path: Path, cause: OSError) -> DataError:
+    """The error of a file that cannot be written, with what to do."""
     remedy = _REMEDIES.get(cause.errno or 0, "check the path and the disk")
     return DataError(f"{path} cannot be written: {cause.strerror or cause}; {remedy}")
 
