@@ -21,7 +21,7 @@ def train(
 
     Without a recipe, model, size, batch and schedule are chosen for the data and this machine, and printed.
 
-    In several processes: torchrun --nproc-per-node 2 -m segnet train ...
+    In several processes: torchrun --nproc-per-node 2 -m segnet train ...; with --max-restarts, add --resume.
     """
     from segnet.data import open_dataset
     from segnet.inference.predictor import Predictor
@@ -33,8 +33,10 @@ def train(
     from segnet.training.start import reading_of
 
     overrides = ([f"data.path={toml_value(str(data))}"] if data else []) + (settings or [])
-    config, out, lines = plan_run(recipe, overrides, out, minutes=minutes, resume=resume)
     with join_processes() as processes:
+        config, out, lines = processes.from_first(
+            lambda: plan_run(recipe, overrides, out, minutes=minutes, resume=resume)
+        )
         if processes.is_first:
             for line in warnings_before(config):
                 say(f"WARNING: {line}")

@@ -221,11 +221,17 @@ class TrainLoader:
                 yield batch
 
 
-def ordered_batches(dataset: Dataset, batch_size: int = 1) -> Iterator[Batch]:
+def ordered_batches(dataset: Dataset, batch_size: int = 1, part: int = 0, parts: int = 1) -> Iterator[Batch]:
     """All samples once, in order, as they are; the last batch may be smaller.
+
+    Args:
+        dataset: to read from.
+        batch_size: images per batch.
+        part: of the batches, numbers `part`, `part + parts` and so on are read; 0 .. parts - 1.
+        parts: into how many parts they are divided; the batches do not depend on it.
 
     Raises:
         ShapeError: `batch_size` is above 1 and images of one batch differ in size.
     """
-    for start in range(0, len(dataset), batch_size):
+    for start in range(part * batch_size, len(dataset), parts * batch_size):
         yield collate([dataset[i] for i in range(start, min(start + batch_size, len(dataset)))])

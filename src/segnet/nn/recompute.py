@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -106,18 +106,32 @@ def normalise(features: Tensor, norm: nn.BatchNorm2d, *, relu: bool) -> Tensor:
     Returns:
         (N, C, H, W).
     """
+    of_batch = norm.normalise_batch if isinstance(norm, TellsStatistics) else partial(_normalise_batch, norm)
+    normal, mean, variance = of_batch(features)
+    affine = _Affine(mean, variance, norm.weight.detach(), norm.bias.detach(), norm.eps)
+    source = again(features)
+    if not relu:
+        return remember(normal, lambda images: affine(source(images)))
+    rectified: Tensor = _ReLU.apply(normal, features, affine)  # type: ignore[no-untyped-call]
+    return remember(rectified, lambda images: affine(source(images)).relu_())
+
+
+@runtime_checkable
+class TellsStatistics(Protocol):
+    """A batch normalisation of its own, such as one over several processes."""
+
+    def normalise_batch(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, C, H, W) -> the same, normalised, which the backward pass does not need; mean and variance, (C,)."""
+
+
+def _normalise_batch(norm: nn.BatchNorm2d, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
     norm.num_batches_tracked += 1
     momentum = 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
     normal, mean, inverse_deviation = torch.native_batch_norm(
         features, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, momentum, norm.eps
     )
-    affine = _Affine(mean, inverse_deviation**-2 - norm.eps, norm.weight.detach(), norm.bias.detach(), norm.eps)
-    source = again(features)
-    if not relu:
-        return remember(normal, lambda images: affine(source(images)))
-    rectified: Tensor = _ReLU.apply(normal, features, affine)  # type: ignore[no-untyped-call]
-    return remember(rectified, lambda images: affine(source(images)).relu_())
+    return normal, mean, inverse_deviation**-2 - norm.eps
 
 
 def convolution_again(features: Tensor, convolution: nn.Conv2d, made: Tensor) -> Rebuild:

@@ -1,5 +1,6 @@
 """Checkpoints: everything a run needs to resume as if it had not stopped. Whole or not at all."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State |
     Args:
         config: settings of the run that starts or resumes.
         out: its folder.
-        resume: whether it resumes.
+        resume: whether it resumes. Under a launcher that restarts, the first start has nothing to resume, and begins.
 
     Raises:
         ConfigError: `out` holds a run and `resume` is False, or a run of another command, or of settings that differ in
@@ -71,6 +72,8 @@ def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State |
                 f"{out} holds a run already; add --resume (resume=True) to continue it, or name another folder"
             )
         return None
+    if may_begin(out):
+        return None
     state = load_checkpoint(path)
     before = settings_of(state, path)
     if type(before) is not type(config):
@@ -79,6 +82,11 @@ def state_to_begin_with(config: Settings, out: Path, *, resume: bool) -> State |
     if changed:
         raise ConfigError(f"{out} is a run of other settings ({'; '.join(changed)}); use them, or another folder")
     return state
+
+
+def may_begin(out: Path) -> bool:
+    """Whether `--resume` begins a new run in `out`: `torchrun --max-restarts` repeats one command at every start."""
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0 and not (out / "checkpoint.pt").exists()
 
 
 def settings_of(state: State, path: Path | str = "the checkpoint") -> Settings:

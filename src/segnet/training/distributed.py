@@ -3,24 +3,28 @@
     torchrun --nproc-per-node 2 -m segnet train --recipe segnet-camvid --data CAMVID --out runs/segnet
 
 `train.batch_size` is that of all processes together. Equal to one process, up to rounding: the images of each step
-and their augmentation, the cross entropy, the gradients, and the BN statistics (`sync_batch_norm.py`).
-Different: Dice and Lovasz are averages over each part's own, and dropout draws other numbers. The first process alone
-evaluates, writes and shows progress, while the others wait. A run may be resumed with another number of processes.
+and their augmentation, the cross entropy, the gradients (`parallel.py`), the BN statistics (`sync_batch_norm.py`) and
+those of the statistics pass. Equal exactly: the scores (`split_evaluation.py`). Different: Dice and Lovasz are averages
+over each part's own, and dropout draws other numbers. The first process alone reads checkpoints, writes and shows
+progress. A run may be resumed with another number of processes.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from segnet.errors import SegNetError
 
-PATIENCE = timedelta(days=1)  # the others wait while the first evaluates
+PATIENCE = timedelta(days=1)  # the others wait while the first plans, reads a checkpoint or writes
+_OF_TRANSFERS = ("gloo", "NCCL", "Connection closed", "Connection reset")  # in the messages of PyTorch's errors
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that evaluates, writes and shows progress."""
+        """Whether this is the process that reads checkpoints, writes and shows progress."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
@@ -51,8 +55,27 @@ class Processes:
             try:
                 dist.all_reduce(total)
             except RuntimeError as cause:
-                raise SegNetError(f"another of the {self.count} processes ended; its own message says why") from cause
+                raise self._another_ended() from cause
         return total
+
+    @contextmanager
+    def transferring(self) -> Iterator[None]:
+        """Around what transfers by itself, such as a backward pass.
+
+        Raises:
+            SegNetError: another process ended.
+        """
+        try:
+            yield
+        except RuntimeError as cause:
+            # PyTorch has no error type of its own for gloo
+            lost = isinstance(cause, dist.DistError) or any(word in str(cause) for word in _OF_TRANSFERS)
+            if self.count == 1 or not lost:
+                raise
+            raise self._another_ended() from cause
+
+    def _another_ended(self) -> SegNetError:
+        return SegNetError(f"another of the {self.count} processes ended; its own message says why")
 
     def any(self, value: bool) -> bool:
         """Whether `value` holds in at least one process."""
@@ -68,22 +91,58 @@ class Processes:
         """The names of all processes, by rank."""
         if self.count == 1:
             return own
-        parts: list[tuple[str, ...]] = [()] * self.count
-        dist.all_gather_object(parts, own)
-        return sum(parts, ())
+        return sum(self.each(lambda: own), ())
 
-    def sum_gradients(self, model: nn.Module) -> None:
-        """Replaces every gradient by its sum over all processes, in one transfer."""
+    def each(self, function: Callable[[], T]) -> list[T]:
+        """What a function returns in each process, by rank.
+
+        Raises:
+            SegNetError: the function raised it in one process; all raise that of the lowest rank, so that none waits.
+        """
         if self.count == 1:
-            return
-        # all in one vector: a transfer per parameter would wait for the network each time
-        gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        total = self.sum(torch.cat([g.flatten() for g in gradients]))
-        for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view(gradient.shape))
+            return [function()]
+        outcomes: list[_Outcome | None] = [None] * self.count
+        own = _outcome(function)
+        with self.transferring():
+            dist.all_gather_object(outcomes, own)
+        return [cast(T, _taken(outcome)) for outcome in outcomes]
+
+    def from_first(self, function: Callable[[], T]) -> T:
+        """What a function returns in the first process, which alone calls it: one decision, files of one machine.
+
+        Raises:
+            SegNetError: the function raised it; all processes raise it.
+        """
+        if self.count == 1:
+            return function()
+        told = [_outcome(function) if self.is_first else None]
+        with self.transferring():
+            dist.broadcast_object_list(told)
+        return cast(T, _taken(told[0]))
 
 
 ALONE = Processes()
+
+
+class _Outcome(NamedTuple):
+    """What a function returned, or the error that it raised."""
+
+    value: object = None
+    error: SegNetError | None = None
+
+
+def _outcome(function: Callable[[], object]) -> _Outcome:
+    try:
+        return _Outcome(function())
+    except SegNetError as error:
+        return _Outcome(error=error)
+
+
+def _taken(outcome: _Outcome | None) -> object:
+    assert outcome is not None
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
 
 
 @contextmanager

@@ -54,8 +54,8 @@ def train_from_config(
         KeyboardInterrupt: by Ctrl-C; after the step in hand, whose checkpoint is then written.
     """
     out = Path(out)
-    require_usable(config, processes)
-    state = state_to_begin_with(config, out, resume=resume)
+    require_usable(config)
+    state = processes.from_first(lambda: state_to_begin_with(config, out, resume=resume))
     train_set, val_set = open_sets(config)
     torch.manual_seed(config.train.seed)
     settings, widths = config.model, widths_to_start_with(config) if state is None else state.get("widths", {})

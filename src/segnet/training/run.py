@@ -16,11 +16,10 @@ from segnet.config import Config, FitConfig
 from segnet.data.sample import Batch, Dataset
 from segnet.device import DeviceSpec
 from segnet.errors import ConfigError, LabelError, NonFiniteError, WeightsError
-from segnet.inference.evaluate import evaluate
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
 from segnet.models.widths import widths_of
-from segnet.nn.logits import logits_of
+from segnet.nn.layers import ConvBN
 from segnet.nn.losses import distillation
 from segnet.nn.recompute import recomputing
 from segnet.training.callbacks import Callbacks
@@ -29,6 +28,8 @@ from segnet.training.distributed import Processes
 from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.objective import Objective
 from segnet.training.optimiser import create_optimiser, moving_average
+from segnet.training.parallel import ParallelModel
+from segnet.training.split_evaluation import evaluate_split
 from segnet.training.sync_batch_norm import normalise_over
 from segnet.training.teacher import Teacher
 from segnet.weights.file import WeightsCard, read_card, save_weights
@@ -49,6 +50,7 @@ class Run:
         objective: what is minimised.
         callbacks: of the caller; their state is part of a checkpoint.
         model: that is trained.
+        parallel: the same model as a step calls it: gradients are sums over all processes.
         average: of its weights; None where settings ask for none.
         optimiser: of its parameters.
         scaler: of the loss, for float16.
@@ -66,6 +68,7 @@ class Run:
     objective: Objective
     callbacks: Callbacks
     model: nn.Module
+    parallel: ParallelModel
     average: AveragedModel | None
     optimiser: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
@@ -92,8 +95,14 @@ class Run:
             ConfigError: a checkpoint of other classes, or settings that the model has no parameters for.
             WeightsError: a checkpoint of another model.
         """
-        normalise_over(processes, model)
+        if config.train.low_memory and not any(isinstance(module, ConvBN) for module in model.modules()):
+            raise ConfigError(
+                f"train.low_memory: expected a model built of segnet.nn's ConvBN, whose maps can be recomputed, got "
+                f"{type(model).__name__} without one; leave it out, or use torch.utils.checkpoint inside the model"
+            )
+        normalise_over(processes, model, device_spec.device, low_memory=config.train.low_memory)
         device_spec.ready(model)
+        parallel = ParallelModel(model, processes)  # before the average is copied: it makes all processes begin alike
         run = cls(
             config,
             card,
@@ -103,6 +112,7 @@ class Run:
             objective,
             callbacks,
             model,
+            parallel,
             moving_average(model, config.train.average) if config.train.average else None,
             optimiser=create_optimiser(model, config.train),
             scaler=loss_scaler(device_spec),
@@ -183,29 +193,33 @@ class Run:
         total = self.processes.sum(torch.stack([self.objective.counted(target) for target in targets]).sum())
         value = 0.0
         for batch, target in zip(batches, targets, strict=True):
-            image = batch.image.to(self.device_spec.device, memory_format=torch.channels_last)
-            with self.device_spec.autocast(), recomputing(self.config.train.low_memory):
-                logits = self._logits(image)
-            parts = self.processes.count * len(batches)
-            loss = self.objective(logits.float(), target, total, parts)
-            if self.teacher is not None:
-                settings, guide = self.config.loss, self.teacher.logits(image)
-                loss = loss + settings.distillation * distillation(logits, guide, settings.temperature) / parts
-            del logits  # else kept through the backward pass
-            # checked before backward: a bad batch must not reach the weights
-            value += self.processes.sum(loss.detach()).item()
-            if not math.isfinite(value):
-                raise NonFiniteError(
-                    f"diverged {self._where([batch])}: the loss is {value}; {self._remedy(lr)}, or look at these "
-                    "images with `segnet data check`"
-                )
-            self.scaler.scale(loss).backward()
-        self.processes.sum_gradients(self.model)  # an overflow in one process is then one in all
+            with self.parallel.accumulating(batch is not batches[-1]):
+                loss = self._loss(batch, target, total, parts=self.processes.count * len(batches))
+                # checked before backward: a bad batch must not reach the weights
+                value += self.processes.sum(loss.detach()).item()
+                if not math.isfinite(value):
+                    raise NonFiniteError(
+                        f"diverged {self._where([batch])}: the loss is {value}; {self._remedy(lr)}, or look at these "
+                        "images with `segnet data check`"
+                    )
+                with self.processes.transferring():  # an overflow in one process is then one in all
+                    self.scaler.scale(loss).backward()
         self._clip()
         taken = take_step(self.scaler, self.optimiser, lambda: self._where(batches))
         if taken and self.average is not None:
             self.average.update_parameters(self.model)
         return value
+
+    def _loss(self, batch: Batch, target: Tensor, total: Tensor, parts: int) -> Tensor:
+        """What one batch adds to the loss of a step; arguments as in `Objective`."""
+        image = batch.image.to(self.device_spec.device, memory_format=torch.channels_last)
+        with self.device_spec.autocast(), recomputing(self.config.train.low_memory):
+            logits = self._logits(image)
+        loss = self.objective(logits.float(), target, total, parts)
+        if self.teacher is not None:
+            settings, guide = self.config.loss, self.teacher.logits(image)
+            loss = loss + settings.distillation * distillation(logits, guide, settings.temperature) / parts
+        return loss
 
     def _clip(self) -> None:
         if self.config.train.clip_grad_norm:
@@ -214,7 +228,7 @@ class Run:
 
     def _logits(self, image: Tensor) -> Tensor:
         try:
-            return logits_of(self.model, image, self.label_set.num_classes)
+            return self.parallel.logits(image, self.label_set.num_classes)
         except ValueError as cause:
             if "more than 1 value per channel" not in str(cause):
                 raise
@@ -232,7 +246,7 @@ class Run:
         return f"lower train.lr (it was {lr:g}){clip}"
 
     def evaluate_and_keep(self, val_set: Dataset, path: Path, lr: float) -> tuple[Scores, bool]:
-        """Scores the kept model and writes its weights if they are the best so far.
+        """Scores the kept model, and the first process writes its weights if they are the best so far.
 
         Args:
             val_set: labelled.
@@ -240,7 +254,7 @@ class Run:
             lr: of the last step, for messages.
 
         Returns:
-            The scores, without boundary F1, and whether the weights were written.
+            The scores, without boundary F1, and whether the weights are the best; in every process.
 
         Raises:
             NonFiniteError: a weight is not finite, or too large for any useful model.
@@ -253,13 +267,7 @@ class Run:
                     f"diverged at step {self.step}: {name} has reached {largest:.3g}; {self._remedy(lr)}; the weights "
                     "that were kept before stay"
                 )
-        scores = evaluate(
-            self.kept_model,
-            val_set,
-            self.device_spec,
-            boundaries=False,
-            longest_side_px=self.card.longest_side_px,
-        )
+        scores = self._evaluate(self.kept_model, val_set, boundaries=False)
         keep = self.config.train.keep
         score = float(self.step) if keep == "last" else scores.summary()[keep]
         if math.isnan(score):
@@ -267,21 +275,30 @@ class Run:
         is_best = score >= self.best_score
         if is_best:
             self.best_score = score
+        if is_best and self.processes.is_first:
             card = replace(self.card, scores=scores.summary(), class_iou=scores.class_iou())
             save_weights(path, self.kept_model, card)
         return scores, is_best
+
+    def _evaluate(self, model: nn.Module, val_set: Dataset, *, boundaries: bool) -> Scores:
+        side = self.card.longest_side_px
+        return evaluate_split(
+            self.processes, model, val_set, self.device_spec, boundaries=boundaries, longest_side_px=side
+        )
 
     def complete_card(self, val_set: Dataset, path: Path) -> None:
         """Scores the weights in the file, boundaries too, and writes the scores into their card.
 
         The file's filters are float16, so these are the scores that anybody measures again. A run that is never
-        evaluated keeps its last weights here, without scores.
+        evaluated keeps its last weights here, without scores. The first process alone reads and writes the file.
         """
         if not self.config.train.evaluate_every:
-            save_weights(path, self.kept_model, self.card)
+            if self.processes.is_first:
+                save_weights(path, self.kept_model, self.card)
             return
         stored = copy.deepcopy(self.kept_model)
-        stored.load_state_dict(load_file(path, device=str(self.device_spec.device)))
-        scores = evaluate(stored, val_set, self.device_spec, longest_side_px=self.card.longest_side_px)
-        card = replace(read_card(path), scores=scores.summary(), class_iou=scores.class_iou())
-        save_weights(path, stored, card)
+        stored.load_state_dict(self.processes.from_first(lambda: load_file(path)))
+        scores = self._evaluate(stored, val_set, boundaries=True)
+        if self.processes.is_first:
+            card = replace(read_card(path), scores=scores.summary(), class_iou=scores.class_iou())
+            save_weights(path, stored, card)

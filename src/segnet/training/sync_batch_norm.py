@@ -1,5 +1,15 @@
-"""Batch normalisation over the whole batch, where several processes hold a part of it each."""
+"""Batch normalisation over the whole batch, where several processes hold a part of it each.
 
+On GPUs this is PyTorch's `SyncBatchNorm`. `WholeBatchNorm` is used where that cannot be:
+
+- on a CPU, whose tensors it refuses ("SyncBatchNorm expected input tensor to be on GPU");
+- with `train.low_memory`, which rebuilds normalised maps in the backward pass and must know their statistics, and
+  `SyncBatchNorm` tells nobody.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 import torch
@@ -12,7 +22,7 @@ from segnet.training.distributed import Processes
 class WholeBatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d` whose statistics, in training, are those of all processes together.
 
-    PyTorch's own `SyncBatchNorm` does the same on GPUs only. Parts may differ in size; each pixel counts once.
+    Parts may differ in size; each pixel counts once.
 
     Args:
         norm: taken over with its parameters and statistics, under the same names.
@@ -28,11 +38,15 @@ class WholeBatchNorm(nn.BatchNorm2d):
         """(N, C, H, W) -> normalised, the same shape."""
         if not self.training:
             return super().forward(features)
+        return self.normalise_batch(features)[0]
+
+    def normalise_batch(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, C, H, W) -> normalised, the same shape; mean and biased variance of the whole batch, (C,)."""
         output, mean, variance, count = _Normalise.apply(  # type: ignore[no-untyped-call]
             features, self.weight, self.bias, self.eps, self.processes
         )
         self._update(mean, variance * count / (count - 1))  # running variance is unbiased, as in PyTorch's BN
-        return output  # type: ignore[no-any-return]
+        return output, mean, variance
 
     @torch.no_grad()
     def _update(self, mean: Tensor, unbiased_variance: Tensor) -> None:
@@ -43,14 +57,38 @@ class WholeBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased_variance, factor.to(mean))
 
 
-def normalise_over(processes: Processes, model: nn.Module) -> None:
-    """Makes every `nn.BatchNorm2d` in a model one over all processes; `state_dict` and parameters stay as they are."""
+def normalise_over(
+    processes: Processes, model: nn.Module, device: torch.device | None = None, *, low_memory: bool = False
+) -> None:
+    """Makes every `nn.BatchNorm2d` in a model one over all processes; `state_dict` and parameters stay as they are.
+
+    Args:
+        processes: that hold the parts of a batch.
+        model: changed in place.
+        device: that it is trained on; None is the CPU.
+        low_memory: whether it is trained inside `recomputing()`.
+    """
     if processes.count == 1:
         return
+    on_gpu = device is not None and device.type == "cuda"
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
-                setattr(parent, name, WholeBatchNorm(child, processes))
+                synchronised = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu and not low_memory else None
+                setattr(parent, name, synchronised(child) if synchronised else WholeBatchNorm(child, processes))
+
+
+@contextmanager
+def normalising_alone(model: nn.Module) -> Iterator[None]:
+    """A context in which every BN of `normalise_over` is a plain one: over what this process sees, without meeting."""
+    norms = [module for module in model.modules() if isinstance(module, WholeBatchNorm | nn.SyncBatchNorm)]
+    for norm in norms:
+        norm.forward = MethodType(nn.BatchNorm2d.forward, norm)
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
 
 
 class _Normalise(torch.autograd.Function):

@@ -112,8 +112,8 @@ def fit(
             f"settings: expected a FitConfig, got {type(config).__name__}; train_from_config takes a Config"
         )
     out = Path(out)
-    require_usable(config, processes)
-    state = state_to_begin_with(config, out, resume=resume)
+    require_usable(config)
+    state = processes.from_first(lambda: state_to_begin_with(config, out, resume=resume))
     own = adapt_dataset(train_set, classes)
     val = adapt_dataset(val_set, own.label_set if _has_no_classes(val_set) or classes is not None else None)
     if val.label_set.names != own.label_set.names:
@@ -156,17 +156,12 @@ class Job:
     workers: int = 0
 
 
-def require_usable(config: Config | FitConfig, processes: Processes) -> None:
+def require_usable(config: Config | FitConfig) -> None:
     """Refuses at once what would fail later.
 
     Raises:
-        ConfigError: low memory in several processes, a tracker that is not installed, or a device that is not there.
+        ConfigError: a tracker that is not installed, or a device that is not there.
     """
-    if config.train.low_memory and processes.count > 1:
-        raise ConfigError(
-            f"train.low_memory works in one process, not in {processes.count}, whose BN has statistics in common; "
-            "use --set train.low_memory=false"
-        )
     callbacks_of(config.train)
     choose_device(config.train.device, config.train.precision)
 
@@ -288,11 +283,9 @@ class Loop:
             self.console.print(f"ended after step {run.step} of {self.plan.num_steps}: {run.ended}", soft_wrap=True)
         if job.config.train.statistics_pass == "last":
             self._recompute_statistics()
-            if run.processes.is_first:
-                scores, _ = run.evaluate_and_keep(job.val_set, self.kept, self.plan.lr(max(run.step - 1, 0)))
-                self.console.print(_in_words("after the statistics pass", scores), soft_wrap=True)
-        if run.processes.is_first:
-            run.complete_card(job.val_set, self.kept)
+            scores, _ = run.evaluate_and_keep(job.val_set, self.kept, self.plan.lr(max(run.step - 1, 0)))
+            self.console.print(_in_words("after the statistics pass", scores), soft_wrap=True)
+        run.complete_card(job.val_set, self.kept)
 
     def tell_changes(self, state: State) -> None:
         """Says of a run that is resumed with a later end what becomes of its schedule, and takes back an early end."""
@@ -319,9 +312,9 @@ class Loop:
         run, job = self.run, self.job
         if job.config.train.statistics_pass == "every":
             self._recompute_statistics()
+        scores, is_best = run.evaluate_and_keep(job.val_set, self.kept, lr)
         if not run.processes.is_first:
             return
-        scores, is_best = run.evaluate_and_keep(job.val_set, self.kept, lr)
         epoch = run.step / self.loader.steps_per_epoch
         log.write({"step": run.step, "epoch": epoch, **_rounded(scores)})
         self.console.print(_in_words(f"step {run.step}", scores), soft_wrap=True)
@@ -333,9 +326,9 @@ class Loop:
             self.run.callbacks.checkpoint(CheckpointSaved(self.run.step, self.checkpoint))
 
     def _recompute_statistics(self) -> None:
-        """In every process, since their BN layers meet."""
         run = self.run
-        recompute_statistics(run.kept_model, self.job.train_set, run.device_spec, run.config.train.batch_size)
+        batch_size = run.config.train.batch_size
+        recompute_statistics(run.kept_model, self.job.train_set, run.device_spec, batch_size, run.processes)
 
 
 @dataclass(frozen=True)

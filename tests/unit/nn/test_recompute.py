@@ -1,20 +1,14 @@
 """Less is kept in training, and nothing else changes: see also `tests/reference/test_recompute_reference.py`."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from segnet.benchmark.measure.memory import peak_live_bytes
-from segnet.config import load_config
-from segnet.errors import ConfigError
 from segnet.models import create_model
 from segnet.nn.layers import ConvBN
 from segnet.nn.losses import cross_entropy
 from segnet.nn.recompute import is_recomputing, recomputing
-from segnet.training.distributed import Processes
-from segnet.training.recipe import train_from_config
 
 
 def random_image(*shape: int) -> Tensor:
@@ -87,9 +81,3 @@ def test_evaluation_inside_changes_nothing() -> None:
         inside = layer(random_image(1, 3, 8, 9))
     assert torch.equal(inside, layer(random_image(1, 3, 8, 9)))
     assert layer.norm.num_batches_tracked == 0
-
-
-def test_several_processes_refuse_it(tmp_path: Path) -> None:
-    config = load_config(overrides=["train.low_memory=true"])
-    with pytest.raises(ConfigError, match=r"train\.low_memory works in one process, not in 2"):
-        train_from_config(config, tmp_path, processes=Processes(0, 2))

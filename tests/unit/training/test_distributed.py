@@ -1,11 +1,12 @@
 import socket
+import sys
 
 import pytest
 import torch
 import torch.distributed as dist
-from torch import nn
+from processes import in_processes
 
-from segnet.errors import SegNetError
+from segnet.errors import SegNetError, WeightsError
 from segnet.training.distributed import ALONE, Processes, join_processes
 
 
@@ -20,16 +21,6 @@ def test_alone_everything_is_its_own() -> None:
     assert ALONE.is_first
 
 
-def test_gradients_are_summed_whatever_their_memory_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dist, "all_reduce", lambda total: total.mul_(2))  # the other process has the same
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Linear(4, 5)).to(memory_format=torch.channels_last)
-    for parameter in model.parameters():
-        parameter.grad = torch.rand_like(parameter)
-    before = [p.grad.clone() for p in model.parameters()]
-    Processes(0, 2).sum_gradients(model)
-    assert all(torch.equal(p.grad, 2 * old) for p, old in zip(model.parameters(), before, strict=True))
-
-
 def test_a_process_that_ended_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: torch.Tensor) -> None:
         raise RuntimeError("Connection closed by peer")
@@ -37,6 +28,41 @@ def test_a_process_that_ended_is_one_clear_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(dist, "all_reduce", broken)
     with pytest.raises(SegNetError, match="another of the 3 processes ended; its own message says why"):
         Processes(0, 3).any(False)
+
+
+@pytest.mark.parametrize("message", ["[enforce fail at gloo/pair.cc] timeout", "Connection closed by peer [127.0.0.2]"])
+def test_a_transfer_that_breaks_inside_is_one_clear_line(message: str) -> None:
+    with pytest.raises(SegNetError, match="another of the 3 processes ended"), Processes(0, 3).transferring():
+        raise RuntimeError(message)
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="out of memory"), Processes(0, 3).transferring():
+        raise RuntimeError("out of memory")
+    with pytest.raises(RuntimeError, match="gloo"), ALONE.transferring():
+        raise RuntimeError("gloo")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a safe fork")
+def test_what_one_process_finds_or_fails_at_reaches_all() -> None:
+    def fails_in(rank: int, processes: Processes) -> int:
+        if processes.rank == rank:
+            raise WeightsError(f"broken in {rank}")
+        return 10 * processes.rank
+
+    def ask(processes: Processes) -> list[object]:
+        answers: list[object] = [processes.each(lambda: 10 * processes.rank), processes.names((str(processes.rank),))]
+        answers.append(processes.from_first(lambda: fails_in(1, processes)))
+        for failing in (
+            lambda: processes.each(lambda: fails_in(1, processes)),
+            lambda: processes.from_first(lambda: fails_in(0, processes)),
+        ):
+            with pytest.raises(WeightsError) as found:
+                failing()
+            answers.append(str(found.value))
+        return answers
+
+    assert in_processes(2, ask) == [[[0, 10], ("0", "1"), 0, "broken in 1", "broken in 0"]] * 2
 
 
 def test_without_a_launcher_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

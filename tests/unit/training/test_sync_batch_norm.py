@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segnet.models import create_model
 from segnet.training.distributed import Processes
-from segnet.training.sync_batch_norm import WholeBatchNorm, normalise_over
+from segnet.training.sync_batch_norm import WholeBatchNorm, normalise_over, normalising_alone
 
 BARRIER = Barrier(2, timeout=60)
 TABLE: list[Tensor] = [torch.empty(0), torch.empty(0)]
@@ -101,3 +101,24 @@ def test_one_process_keeps_the_model_as_it_is() -> None:
     model = create_model("segnet-basic", 11)
     normalise_over(Processes(), model)
     assert {type(m) for m in model.modules() if isinstance(m, nn.BatchNorm2d)} == {nn.BatchNorm2d}
+
+
+@pytest.mark.parametrize(("low_memory", "kind"), [(False, nn.SyncBatchNorm), (True, WholeBatchNorm)])
+def test_on_a_gpu_it_is_that_of_pytorch_unless_maps_are_recomputed(low_memory: bool, kind: type) -> None:
+    model = create_model("segnet-basic", 11)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    normalise_over(Processes(0, 2), model, torch.device("cuda"), low_memory=low_memory)
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert {type(norm) for norm in norms} == {kind}
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_alone_inside_a_context_it_is_a_plain_one(device: str) -> None:
+    model = nn.Sequential(batch_norm())
+    plain, image = batch_norm(), torch.randn(2, 3, 4, 5)
+    normalise_over(Processes(0, 2), model, torch.device(device))
+    with normalising_alone(model):
+        assert torch.equal(model(image), plain(image))
+    assert torch.equal(model[0].running_mean, plain.running_mean)
+    assert "forward" not in vars(model[0])
