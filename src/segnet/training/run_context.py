@@ -42,6 +42,7 @@ def chosen_config(
         ConfigError: an override that cannot be.
         DataError, LabelError or ShapeError: what opening or reading the training images raises.
     """
+    overrides = [*_model_of_start(load_config(None, overrides)), *overrides]
     given = load_config(None, overrides)
     dataset = open_dataset(given.data.path, given.data.train_split, given.data.format, reading=reading_of(given.data))
     data = look_at_data(dataset)
@@ -62,6 +63,15 @@ def chosen_config(
     steps = settings.epochs * max(data.num_images // (settings.batch_size * settings.accumulate), 1)
     num_steps = min(int(SHARE_OF_TRIALS * steps / len(candidates)), MOST_TRIAL_STEPS)
     return choose(try_starts(configs, num_steps, SHARE_OF_TRIALS * limit_s))
+
+
+def _model_of_start(given: Config) -> list[str]:
+    """The model that given starting weights are of, as overrides for what was not given itself."""
+    if not given.model.start:
+        return []
+    card = read_card(find_weights(given.model.start))
+    found = {"name": card.model, "normalisation": card.normalisation}
+    return [f"model.{k}={toml_value(v)}" for k, v in found.items() if v and k not in given.model.model_fields_set]
 
 
 def config_of_run(out: Path, overrides: list[str]) -> Config | None:

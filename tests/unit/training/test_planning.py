@@ -126,6 +126,14 @@ def test_a_trial_is_made_where_no_weights_know_a_class(animals: Path, monkeypatc
     assert len(tried) == 1
 
 
+def test_starting_weights_say_their_model(animals: Path) -> None:
+    free = [word for word in words(animals) if not word.startswith("model")]
+    config, _ = chosen_config([*free, "model.start=segnet-basic-camvid"])
+    assert (config.model.name, config.model.normalisation) == ("segnet-basic", "mean_std")
+    given, _ = chosen_config([*free, "model.start=segnet-basic-camvid", "model.normalisation=lcn"])
+    assert (given.model.name, given.model.normalisation) == ("segnet-basic", "lcn")
+
+
 def test_a_trial_and_all_measurements_count_in_the_minutes(
     animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
