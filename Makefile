@@ -6,7 +6,7 @@ DEMO := demo
 # Two test processes of one thread each: two processes of two threads on two cores slow each other down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-long test-load test-all mutants check format docs install clean
+.PHONY: demo test test-long test-load test-all campaign mutants check format docs install clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,13 @@ test-load: install
 	$(BIN)/python -m pytest -m load
 
 test-all: test test-long test-load
+
+# Commands stopped at random moments, faults of the disk, mutated inputs; an hour or more on two cores. What it found last
+# stands in results/reliability.md; its short form is among the long tests.
+CAMPAIGN := OMP_NUM_THREADS=1 $(BIN)/python tests/campaign
+campaign: install
+	$(CAMPAIGN) kills --count 40 --seed 1 --out campaign-kills.json
+	$(CAMPAIGN) mutations --seconds 60 --seed 1 --kept campaign-found --out campaign-mutations.json
 
 # Wrong changes in the parts that everything rests on; which of them no test notices (CONTRIBUTING.md has the score).
 mutants: install

@@ -386,3 +386,23 @@ def test_a_time_that_cannot_be_kept(run: Run, tiny_camvid: Path, tmp_path: Path)
     assert "--minutes 0.001: reading the labels, 10 steps and the scores take" in err
     assert "allow at least 1" in err
     assert not (tmp_path / "x").exists()
+
+
+def test_sigterm_leaves_nothing_half_and_exits_with_143(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import signal
+
+    from segnet.data.street.scenes import Street
+
+    before, draw = signal.getsignal(signal.SIGTERM), Street.__getitem__
+
+    def draw_and_stop(street: Street, index: int) -> object:
+        if index == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return draw(street, index)
+
+    monkeypatch.setattr(Street, "__getitem__", draw_and_stop)
+    assert run("data", "draw", tmp_path / "drawn", "--size", "16x24")[0] == 143
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -38,8 +38,14 @@ def journal(out: Path) -> list[dict[str, Any]]:
     ("arguments", "words"),
     [
         (["a.png", "--again"], "--again belongs to --workers"),
-        (["street.mp4", "--workers", 1], "street.mp4 is a video, which one process predicts; leave out --workers"),
-        (["a.png", "--workers", 1, "--as", "coco"], "--as coco writes one file for all images; leave out --workers"),
+        (
+            ["street.mp4", "--workers", 1],
+            "street.mp4 is a video, which one process predicts by itself; leave out --workers",
+        ),
+        (
+            ["a.png", "--workers", 1, "--as", "coco"],
+            "--as coco writes one file for all images, which needs files of this machine and no --workers",
+        ),
         (["x/1/a.png", "x/2/1/a.png", "--workers", 1], "a.png would overwrite those of another image"),
     ],
 )

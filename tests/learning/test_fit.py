@@ -461,6 +461,11 @@ def test_a_run_that_diverges_says_so(tmp_path: Path) -> None:
         train(tmp_path / "b", config)
 
 
+def test_low_memory_is_refused_where_it_would_do_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.low_memory: .* got Tiny without one; leave it out"):
+        train(tmp_path, settings(low_memory=True))
+
+
 def test_the_number_of_threads_holds_for_the_run_only(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     seen: list[int] = []

@@ -85,7 +85,7 @@ def _parse(tokens: Iterator[str], *, nested: bool) -> Message:
             values = [value for value in iter(lambda: next(tokens, "]"), "]") if value != ","]
             message.values.setdefault(name, []).extend(value.strip("\"'") for value in values)
         elif token == "" or token in _PUNCTUATION:
-            raise WeightsError(f"field {name} has no value")
+            raise WeightsError(f"field {name if name.isprintable() else repr(name)} has no value")
         else:
             message.values.setdefault(name, []).append(token.strip("\"'"))
     if nested:

@@ -1,10 +1,15 @@
 """The command line `segnet`: one file per command or group of commands; this file puts them together.
 
-Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130.
+Errors are one line and exit code 2; `segnet --debug ...` shows the traceback. Ctrl-C exits with 130, SIGTERM with 143.
 """
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -45,7 +50,8 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Se
 def main() -> None:
     """Runs the program; the entry point `segnet`."""
     try:
-        app(prog_name="segnet")  # also for `python -m segnet`: the name in usage lines and completion scripts
+        with _ending_by_sigterm():
+            app(prog_name="segnet")  # also for `python -m segnet`: the name in usage lines and completion scripts
     except (SegNetError, OSError, MemoryError) as error:  # the last two: not caught by the library
         if "--debug" in sys.argv:
             raise
@@ -53,6 +59,27 @@ def main() -> None:
         message = "out of memory; use smaller images, crops or batches" if out_of_memory else str(error)
         complain(f"segnet: {type(error).__name__}", " ".join(message.splitlines()))
         sys.exit(2)
+
+
+@contextmanager
+def _ending_by_sigterm() -> Iterator[None]:
+    """SIGTERM leaves through every `finally`, which removes temporary files, instead of ending the process at once.
+
+    Not under torchrun, which sends it to processes that may wait for one that has ended; nor beside another handler.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or "WORLD_SIZE" in os.environ or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _print_version(asked: bool) -> None:

@@ -33,8 +33,14 @@ if TYPE_CHECKING:
 
 
 def predict(
-    sources: Annotated[list[Path], typer.Argument(help="Images, videos, or folders of images.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; for one video also a file, such as out.mp4.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Images, videos, folders of images, ZIP or TAR files; or addresses, such as s3://bucket."),
+    ],
+    out_text: Annotated[
+        str,
+        typer.Option("--out", help="Folder for the results, also an address; for one video also a file: out.mp4."),
+    ],
     weights: WeightsOption = "segnet-basic-camvid",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the class colours in the overlay.")] = 0.5,
     probabilities: Annotated[bool, typer.Option(help="Also NAME-probability.npz, float16 (K, H, W).")] = False,
@@ -110,15 +116,17 @@ def predict(
     from segnet.data.reading.listing import find_images, output_stems
     from segnet.data.value_range import reading_notes
     from segnet.inference.images import ImageResults, predict_images
-    from segnet.inference.item import local_items
     from segnet.inference.predictor import Predictor
     from segnet.inference.tiles import tile_px_of
     from segnet.io.files import require_apart
     from segnet.video import is_video, overlay_suffix
 
-    videos = [path for path in dict.fromkeys(sources) if is_video(path)]
-    others = [path for path in sources if not is_video(path)]
+    paths, elsewhere, target = _places(sources, out_text)
+    out = Path(out_text)
+    videos = [path for path in dict.fromkeys(paths) if is_video(path)]
+    others = [path for path in paths if not is_video(path)]
     images = find_images(others) if others else []
+    goes_on = bool(workers or elsewhere or target)
     _require_fitting(out, videos, images, form, maps=probabilities or confidence or uncertainty > 0)
     results = ImageResults(
         out,
@@ -132,12 +140,13 @@ def predict(
         cog=cog,
         pixel_limit=round(amount("--max-megapixels", max_megapixels) * 1e6),
     )
-    _require_workers(workers, videos, results, again=again)
+    _require_workers(workers, videos, results, [*elsewhere, target], again=again, goes_on=goes_on)
     stems = output_stems([*videos, *images])
     targets = {path: out if is_video(out) else out / f"{stems[path]}-overlay{overlay_suffix(path)}" for path in videos}
     require_apart((file for path in images for file in results.paths(path, stems[path])), images)
     require_apart(targets.values(), [*videos, *images])
     memory = amount("--memory", memory)
+    given = _given({path: stems[path] for path in images}, elsewhere, form) if goes_on else []
     settings = {
         "weights": weights,
         "backend": backend_name(backend),
@@ -149,9 +158,8 @@ def predict(
         "reading": image_reading(bands, value_range),
     }
     predictor = Predictor(**settings)
-    if workers:
-        given = local_items({path: stems[path] for path in images})
-        _predict_many(predictor, settings, given, results, workers, batch_size, memory, tile, again=again)
+    if goes_on:
+        _predict_many(predictor, settings, given, results, workers, target, batch_size, memory, tile, again=again)
         return
     failed = 0
     for path, target in targets.items():
@@ -191,16 +199,40 @@ def _require_fitting(out: Path, videos: list[Path], images: list[Path], form: st
         raise ConfigError("--as writes polygons; leave out --confidence, --probabilities and --uncertainty")
 
 
-def _require_workers(workers: int, videos: list[Path], results: "ImageResults", *, again: bool) -> None:
-    """Refuses what processes do not do."""
-    from segnet.inference.many_images import require_one_file_each
+def _places(sources: list[str], out: str) -> tuple[list[Path], list[str], str]:
+    """Paths of this machine; addresses and archives; and the address for the results, or an empty text."""
+    from segnet.data.reading.archives import is_archive_name
+    from segnet.io.remote import is_address
 
-    if workers:
+    elsewhere = [text for text in sources if is_address(text) or (is_archive_name(text) and Path(text).is_file())]
+    return [Path(text) for text in sources if text not in elsewhere], elsewhere, out if is_address(out) else ""
+
+
+def _given(stems: dict[Path, str], elsewhere: list[str], form: str) -> "list[Item]":
+    """All images, here and elsewhere."""
+    from segnet.inference.item import items_elsewhere, local_items, require_different
+
+    there = [item for address in elsewhere for item in items_elsewhere(address, flat=bool(form))]
+    items = [*local_items(stems), *there]
+    require_different(items)
+    return items
+
+
+def _require_workers(
+    workers: int, videos: list[Path], results: "ImageResults", places: list[str], *, again: bool, goes_on: bool
+) -> None:
+    """Refuses what cannot be done by processes, or with what is not on this machine."""
+    from segnet.inference.many_images import require_one_file_each
+    from segnet.io.remote import scheme_of
+
+    if goes_on:
         require_one_file_each(results)
-    if workers and videos:
-        raise ConfigError(f"{videos[0]} is a video, which one process predicts; leave out --workers")
-    if again and not workers:
+    if goes_on and videos:
+        raise ConfigError(f"{videos[0]} is a video, which one process predicts by itself; leave out --workers")
+    if again and not goes_on:
         raise ConfigError("--again belongs to --workers; without it every image is predicted anyway")
+    if workers and any(scheme_of(place) == "memory" for place in places):
+        raise ConfigError("memory:// is the memory of one process; leave out --workers")
 
 
 def _predict_many(
@@ -209,21 +241,23 @@ def _predict_many(
     items: "list[Item]",
     results: "ImageResults",
     workers: int,
+    target: str,
     batch_size: int,
     memory_gib: float,
     tile_px: int,
     *,
     again: bool,
 ) -> None:
-    """Predicts images in several processes, and says so."""
+    """Predicts images in several processes, or from or to another place, and says so."""
     from segnet.data.class_files import ids_note
     from segnet.data.value_range import reading_notes
     from segnet.inference.many_images import predict_many
 
-    _warn(reading_notes([Path(item.address) for item in items], predictor.reading))
+    _warn(reading_notes([Path(item.address) for item in items if not item.source], predictor.reading))
+    by, place = f" by {workers} workers" if workers else "", target or results.out
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed("images"))
     with Progress(*columns, TimeRemainingColumn(), console=out_console, transient=True) as progress:
-        task = progress.add_task(f"{workers} workers on {predictor}", total=len(items))
+        task = progress.add_task(f"predicting{by} on {predictor}", total=len(items))
 
         def done(number: int, failed: str) -> None:
             progress.advance(task, number)
@@ -236,6 +270,7 @@ def _predict_many(
             items,
             results,
             workers,
+            target=target,
             batch_size=batch_size,
             memory_gib=memory_gib,
             tile_px=tile_px,
@@ -244,12 +279,12 @@ def _predict_many(
         )
     if outcome.changed:
         changed = ", ".join(outcome.changed)
-        say(f"other settings than those of the last run in {results.out}: {changed}; all are predicted again", "dim")
+        say(f"other settings than those of the last run in {place}: {changed}; all are predicted again", "dim")
     note = "" if results.form else ids_note(predictor.label_set, results.ids)
     before = f", {outcome.num_before} of them before" if outcome.num_before else ""
     say(
-        f"{outcome.num_done} of {outcome.num_images} images in {results.out}{before}, {outcome.images_per_s:.1f} "
-        f"images/s by {workers} workers on {predictor}{note}"
+        f"{outcome.num_done} of {outcome.num_images} images in {place}{before}, {outcome.images_per_s:.1f} "
+        f"images/s{by} on {predictor}{note}"
     )
     if outcome.failed:
         raise typer.Exit(2)

@@ -103,6 +103,8 @@ def _read(lines: Iterable[str]) -> tuple[dict[str, Any] | None, dict[str, tuple[
         try:
             record = json.loads(line)
             if "settings" in record:
+                if settings != record["settings"]:
+                    done = {}
                 settings = dict(record["settings"])
             elif "pixels" in record:
                 done[record["image"]] = (record["stem"], record["version"])

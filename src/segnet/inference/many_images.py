@@ -1,24 +1,29 @@
 """Very many images by several processes: each gets one result, and a second run goes on where the first stopped."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+import torch
+
 from segnet.data.exporters.preannotations import PreAnnotations
 from segnet.errors import ConfigError
-from segnet.inference.image_work import WorkOpener, cores, share
+from segnet.inference.image_work import ImageWork, Outcome, WorkOpener, cores, share
 from segnet.inference.images import ImageResults
-from segnet.inference.item import Item
+from segnet.inference.item import Item, require_different
 from segnet.inference.journal import Journal
 from segnet.inference.predictor import Predictor
+from segnet.inference.published_journal import PublishedJournal
 from segnet.inference.tiles import MEMORY_GIB
 from segnet.inference.worker_pool import Lost, run_in_workers
 from segnet.io.files import remove_left_over, sha256_of
+from segnet.io.remote import RemoteFolder
+from segnet.labels import LabelSet
 from segnet.weights.finding import find_weights
 
 _ONE_FILE_EACH = ("", "labelme", "yolo", "geojson")
@@ -61,6 +66,7 @@ def predict_many(
     results: ImageResults,
     num_workers: int,
     *,
+    target: str = "",
     batch_size: int = 1,
     memory_gib: float = MEMORY_GIB,
     tile_px: int = 0,
@@ -78,7 +84,8 @@ def predict_many(
         settings: arguments of `Predictor`.
         items: the images; their stems differ.
         results: what is written.
-        num_workers: processes, each with its share of the cores.
+        num_workers: processes, each with its share of the cores; 0 predicts in this one.
+        target: address of a folder in a store for the results, instead of `results.out`.
         batch_size: images of one size that are predicted together, at most.
         memory_gib: for each process; larger images are predicted in tiles.
         tile_px: side of the tiles; 0 uses what the memory allows.
@@ -92,35 +99,45 @@ def predict_many(
         DataError: a result cannot be written.
     """
     require_one_file_each(results)
+    require_different(items)
     outcome = ManyResults(len(items))
     begun = perf_counter()
-    with Journal(results.out, run_settings(predictor, settings, results, tile_px)) as journal:
-        outcome.changed = () if journal.is_new else journal.changed
-        left = list(items) if again else list(_left(items, journal, results))
-        outcome.num_before = len(items) - len(left)
-        on_done(outcome.num_before, "")
-        remove_left_over(_paths(left, results))
-        threads = max(1, cores() // num_workers)
-        with _shared(predictor) as shared:
-            opener = WorkOpener(settings, shared, results, memory_gib, tile_px, threads)
-            for item, result in run_in_workers(
-                left,
-                num_workers,
-                opener,
-                batch_size=min(batch_size, _MOST_BATCH),
-                threads=threads,
-                on_death=lambda items: remove_left_over(_paths(items, results)),
-                on_start=on_start,
-            ):
-                failed = str(result) if isinstance(result, Lost) else result.failed
-                if failed:
-                    outcome.failed[item.address] = failed
-                    journal.add(item, failed=failed)
-                else:
-                    journal.add(item, pixels=result.pixels)
-                on_done(1, failed and _with_address(failed, item))
-    if results.form:
-        PreAnnotations(results.out, results.form, predictor.label_set, results.tolerance_px).finish()
+    with TemporaryDirectory(prefix="segnet-") as folder:
+        scratch = Path(folder)
+        place = _Place(replace(results, out=scratch) if target else results, target, items)
+        with place.journal(run_settings(predictor, settings, results, tile_px)) as journal:
+            outcome.changed = () if journal.is_new else journal.changed
+            left = list(items) if again else [item for item in items if not (journal.is_done(item) and place.has(item))]
+            outcome.num_before = len(items) - len(left)
+            on_done(outcome.num_before, "")
+            place.clear(left)
+            threads = max(1, cores() // num_workers) if num_workers else torch.get_num_threads()
+            shared = share(predictor, scratch) if num_workers else None
+            opener = WorkOpener(settings, shared, results, memory_gib, tile_px, threads, target, scratch)
+            batch = min(batch_size, _MOST_BATCH)
+            if num_workers:
+                answers = run_in_workers(
+                    left,
+                    num_workers,
+                    opener,
+                    batch_size=batch,
+                    threads=threads,
+                    on_death=place.clear,
+                    on_start=on_start,
+                )
+            else:
+                answers = _run_here(left, opener.work_of(predictor), batch)
+            with closing(answers):
+                for item, result in answers:
+                    failed = str(result) if isinstance(result, Lost) else result.failed
+                    if failed:
+                        outcome.failed[item.address] = failed
+                        journal.add(item, failed=failed)
+                    else:
+                        journal.add(item, pixels=result.pixels)
+                    on_done(1, failed and _with_address(failed, item))
+        if results.form:
+            place.finish(predictor.label_set)
     outcome.seconds = perf_counter() - begun
     return outcome
 
@@ -132,7 +149,10 @@ def require_one_file_each(results: ImageResults) -> None:
         ConfigError: such a form.
     """
     if results.form not in _ONE_FILE_EACH:
-        raise ConfigError(f"--as {results.form} writes one file for all images; leave out --workers, or take yolo")
+        raise ConfigError(
+            f"--as {results.form} writes one file for all images, which needs files of this machine and no "
+            "--workers; take yolo or labelme"
+        )
 
 
 def run_settings(
@@ -151,28 +171,74 @@ def run_settings(
     }
 
 
-@contextmanager
-def _shared(predictor: Predictor) -> Iterator[Path | None]:
-    with TemporaryDirectory(prefix="segnet-") as folder:
-        yield share(predictor, Path(folder))
+class _Place:
+    """Where results go: a folder of this machine, or one of a store.
+
+    Args:
+        results: what is written; for a store into a folder for a while.
+        target: address of the store, or empty.
+        items: all images.
+
+    Raises:
+        ConfigError: a result would replace an image.
+        DataError: the store cannot be read.
+    """
+
+    def __init__(self, results: ImageResults, target: str, items: Sequence[Item]) -> None:
+        self._results = results
+        self._target = RemoteFolder(target) if target else None
+        self._names: dict[Path, set[str]] = {}
+        self._remote = self._target.names() if self._target else set()
+        if self._target:
+            inputs = {item.address for item in items}
+            for name in map(self._relative, self._paths(items)):
+                if f"{self._target.address}/{name}" in inputs:
+                    raise ConfigError(
+                        f"{self._target.address}/{name} would be overwritten, but is also an input; name another folder"
+                    )
+
+    def journal(self, settings: Mapping[str, Any]) -> Journal:
+        """The journal of this place."""
+        if self._target:
+            return PublishedJournal(self._results.out, settings, self._target, self._remote)
+        return Journal(self._results.out, settings)
+
+    def has(self, item: Item) -> bool:
+        """Whether the files of an image are there; a GeoTIFF may be missing, as not every TIFF is georeferenced."""
+        needed = [path for path in self._paths([item]) if path.suffix != ".tif"]
+        if self._target:
+            return all(self._relative(path) in self._remote for path in needed)
+        for folder in {path.parent for path in needed} - self._names.keys():
+            self._names[folder] = set(os.listdir(folder)) if folder.is_dir() else set()  # noqa: PTH208 (names only)
+        return all(path.name in self._names[path.parent] for path in needed)
+
+    def clear(self, items: Iterable[Item]) -> None:
+        """Removes what killed processes left of these images; a store shows no parts of files."""
+        if not self._target:
+            remove_left_over(self._paths(items))
+
+    def finish(self, label_set: LabelSet) -> None:
+        """Writes what polygons of all images have in common."""
+        PreAnnotations(self._results.out, self._results.form, label_set, self._results.tolerance_px).finish()
+        if self._target and self._results.form == "yolo":
+            self._target.put(self._results.out / "data.yaml", "data.yaml")
+
+    def _paths(self, items: Iterable[Item]) -> Iterator[Path]:
+        for item in items:
+            yield from self._results.paths(Path(item.name or item.address), item.stem)
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._results.out).as_posix()
 
 
-def _left(items: Iterable[Item], journal: Journal, results: ImageResults) -> Iterator[Item]:
-    """Items that are not done, or whose files have gone."""
-    names: dict[Path, set[str]] = {}
-    for item in items:
-        if journal.is_done(item):
-            needed = [p for p in results.paths(Path(item.address), item.stem) if p.suffix != ".tif"]
-            for folder in {path.parent for path in needed} - names.keys():
-                names[folder] = set(os.listdir(folder)) if folder.is_dir() else set()  # noqa: PTH208 (names only)
-            if all(path.name in names[path.parent] for path in needed):
-                continue
-        yield item
-
-
-def _paths(items: Iterable[Item], results: ImageResults) -> Iterator[Path]:
-    for item in items:
-        yield from results.paths(Path(item.address), item.stem)
+def _run_here(items: Sequence[Item], work: ImageWork, batch_size: int) -> Generator[tuple[Item, Outcome]]:
+    """As `run_in_workers`, in this process."""
+    try:
+        for start in range(0, len(items), batch_size):
+            batch = items[start : start + batch_size]
+            yield from zip(batch, work(batch), strict=True)
+    finally:
+        work.close()
 
 
 def _with_address(reason: str, item: Item) -> str:

@@ -9,7 +9,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
@@ -41,7 +41,7 @@ def run_in_workers(
     threads: int = 1,
     on_death: Callable[[list[Any]], None] = lambda items: None,
     on_start: Callable[[int], None] = lambda pid: None,
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any]]:
     """Works on items in several processes.
 
     Args:

@@ -24,7 +24,8 @@ _REMEDIES = {
     errno.EISDIR: "a folder has that name; choose another name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}(\.\w+)?")  # of `whole_file`
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}(\.\w+)?")  # of `whole_file` and `whole_files`
+_left_over: dict[Path, dict[str, list[Path]]] = {}  # by folder and name, of the folders that this process has looked at
 
 
 def cache_folder() -> Path:
@@ -58,7 +59,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The file is flushed to the disk before it is renamed, so a reader finds the old file
     or the new one, even after a power failure. When the block fails, also by Ctrl-C, the temporary file is removed and
-    `path` is not changed. Missing parent folders are created.
+    `path` is not changed. Missing parent folders are created. What a killed process left of `path` is removed, unless
+    another process writes in that folder.
 
     Args:
         path: the file to write; an existing one is replaced.
@@ -77,11 +79,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        if os.name == "posix":
-            _flush(path.parent)
+        _remove_of_killed(path)
+        with _writing_in(path.parent):
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            if os.name == "posix":
+                _flush(path.parent)
     except SegNetError:
         raise
     except OSError as cause:
@@ -112,26 +116,12 @@ def whole_files(path: Path) -> Iterator[Path]:
     path = path.resolve() if path.is_dir() else path  # `.` has no name
     folder = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
     try:
-        folder.mkdir(parents=True)
-        yield folder / path.name
-        for made in folder.rglob("*"):
-            _flush(made)
-        others = sorted(made for made in folder.iterdir() if made.name != path.name)
-        for made in (*others, folder / path.name):
-            _require_same_kind(made, path.with_name(made.name))
-        if others:
-            _remove(path)
-        for made in (*others, folder / path.name):
-            target = path.with_name(made.name)
-            if made.is_dir() and target == Path.cwd():  # the working directory cannot be replaced
-                for part in made.iterdir():
-                    part.replace(target / part.name)
-                continue
-            if made.is_dir():
-                _remove(target)
-            made.replace(target)
-        if os.name == "posix":
-            _flush(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_of_killed(path)
+        with _writing_in(path.parent):
+            folder.mkdir()
+            yield folder / path.name
+            _put_in_place(folder, path)
     except SegNetError:
         raise
     except OSError as cause:
@@ -163,6 +153,80 @@ def remove_left_over(paths: Iterable[Path]) -> None:
                 match = _TEMPORARY.fullmatch(entry.name)
                 if match and match[1] + (match[2] or "") in names:
                     Path(entry.path).unlink(missing_ok=True)
+
+
+def _put_in_place(folder: Path, path: Path) -> None:
+    """Moves what was made in a temporary folder beside `path`; the one of its name last."""
+    for made in folder.rglob("*"):
+        _flush(made)
+    others = sorted(made for made in folder.iterdir() if made.name != path.name)
+    for made in (*others, folder / path.name):
+        _require_same_kind(made, path.with_name(made.name))
+    if others:
+        _remove(path)
+    for made in (*others, folder / path.name):
+        target = path.with_name(made.name)
+        if made.is_dir() and target == Path.cwd():  # the working directory cannot be replaced
+            for part in made.iterdir():
+                part.replace(target / part.name)
+            continue
+        if made.is_dir():
+            _remove(target)
+        made.replace(target)
+    if os.name == "posix":
+        _flush(path.parent)
+
+
+@contextmanager
+def _writing_in(folder: Path) -> Iterator[None]:
+    """Holds a shared lock on the folder: while there is one, no process takes its temporary files for left over."""
+    with _locked(folder, exclusive=False):
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, *, exclusive: bool) -> Iterator[bool]:
+    """Gives whether the lock was had, without waiting: some file systems have none, and Windows locks no folder."""
+    try:
+        import fcntl  # noqa: PLC0415 (not on Windows)
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            had = True
+        except OSError:
+            had = False
+        yield had
+    finally:
+        os.close(descriptor)
+
+
+def _remove_of_killed(path: Path) -> None:
+    """Removes the temporary files of `path` that a process left which was killed.
+
+    The folder is listed once in a process, at a moment when no process writes in it: what is there then is left over.
+    """
+    folder = path.parent.absolute()
+    if folder not in _left_over:
+        with _locked(folder, exclusive=True) as alone:
+            if not alone:
+                return
+            found: dict[str, list[Path]] = {}
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    match = _TEMPORARY.fullmatch(entry.name)
+                    if match:
+                        found.setdefault(match[1] + (match[2] or ""), []).append(folder / entry.name)
+            _left_over[folder] = found
+    for name in {path.name, path.stem}:  # a folder of `whole_files` bears no suffix
+        for left in _left_over[folder].pop(name, ()):
+            if left.is_dir() or name == path.name:
+                with contextlib.suppress(OSError):
+                    _remove(left)
 
 
 def _require_same_kind(made: Path, target: Path) -> None:

@@ -1,6 +1,8 @@
 """From the words of a command to the settings of a run, its folder, and what to say before the first step."""
 
+import math
 import os
+import time
 from pathlib import Path
 
 from segnet.config import Config, load_config
@@ -21,7 +23,7 @@ def plan_run(
         recipe: name or file; None chooses.
         overrides: `section.key=value`; they win.
         out: folder of the run; None is `runs/` and the name of the data.
-        minutes: to plan the schedule for; 0 takes that of the settings.
+        minutes: to plan the schedule for, what is measured before it included; 0 takes that of the settings.
         resume: a resumed run keeps its settings, and nothing is measured. Where `may_begin` says so, it begins.
 
     Returns:
@@ -31,6 +33,7 @@ def plan_run(
         ConfigError: an unknown recipe or setting, a run in the folder already, or a time that cannot be kept.
         SegNetError: what the first step of the run would raise.
     """
+    began = time.perf_counter()
     given = load_config(recipe, overrides)
     out = out or Path("runs") / Path(given.data.path).resolve().name
     resume = resume and not may_begin(out)
@@ -50,11 +53,11 @@ def plan_run(
     if recipe is None:
         low_high = config.data.value_range
         values = [f"data.value_range={toml_value(list(low_high))}"] if low_high else []
-        config, chosen = chosen_config([*values, *overrides], try_out=alone)
+        config, chosen = chosen_config([*values, *overrides], try_out=alone, limit_s=minutes * 60 or math.inf)
         lines = (*chosen, *lines)
     if not alone:
         return config, out, lines
     times = measure_times(config)
     if minutes:
-        config = within_minutes(config, times, minutes)
+        config = within_minutes(config, times, minutes, spent_s=time.perf_counter() - began)
     return config, out, (*lines, times.line(config))

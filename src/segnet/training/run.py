@@ -19,6 +19,7 @@ from segnet.errors import ConfigError, LabelError, NonFiniteError, WeightsError
 from segnet.labels import LabelSet
 from segnet.metrics.scores import Scores
 from segnet.models.widths import widths_of
+from segnet.nn.layers import ConvBN
 from segnet.nn.losses import distillation
 from segnet.nn.recompute import recomputing
 from segnet.training.callbacks import Callbacks
@@ -94,6 +95,11 @@ class Run:
             ConfigError: a checkpoint of other classes, or settings that the model has no parameters for.
             WeightsError: a checkpoint of another model.
         """
+        if config.train.low_memory and not any(isinstance(module, ConvBN) for module in model.modules()):
+            raise ConfigError(
+                f"train.low_memory: expected a model built of segnet.nn's ConvBN, whose maps can be recomputed, got "
+                f"{type(model).__name__} without one; leave it out, or use torch.utils.checkpoint inside the model"
+            )
         normalise_over(processes, model, device_spec.device, low_memory=config.train.low_memory)
         device_spec.ready(model)
         parallel = ParallelModel(model, processes)  # before the average is copied: it makes all processes begin alike

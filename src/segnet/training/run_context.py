@@ -1,5 +1,6 @@
 """What a run finds around it, the data and the machine, and the settings that `auto_config.py` chooses for them."""
 
+import math
 import os
 import tomllib
 from pathlib import Path
@@ -24,12 +25,15 @@ _LOOKED_AT = 16
 _UNKNOWN_BYTES = 8 << 30  # of memory, where the system does not tell
 
 
-def chosen_config(overrides: list[str], *, try_out: bool = False) -> tuple[Config, tuple[str, ...]]:
+def chosen_config(
+    overrides: list[str], *, try_out: bool = False, limit_s: float = math.inf
+) -> tuple[Config, tuple[str, ...]]:
     """Settings of a run without a recipe: what was given, and for the rest what fits data and machine.
 
     Args:
         overrides: `section.key=value`, as in `load_config`.
         try_out: where no weights know a class of the data, find the start by short trainings; else the first is taken.
+        limit_s: for the whole run, of which those trainings take a small share.
 
     Returns:
         The settings, and what was chosen in words.
@@ -38,6 +42,7 @@ def chosen_config(overrides: list[str], *, try_out: bool = False) -> tuple[Confi
         ConfigError: an override that cannot be.
         DataError, LabelError or ShapeError: what opening or reading the training images raises.
     """
+    overrides = [*_model_of_start(load_config(None, overrides)), *overrides]
     given = load_config(None, overrides)
     dataset = open_dataset(given.data.path, given.data.train_split, given.data.format, reading=reading_of(given.data))
     data = look_at_data(dataset)
@@ -50,14 +55,23 @@ def chosen_config(overrides: list[str], *, try_out: bool = False) -> tuple[Confi
 
     if not (try_out and should_try(given, data, starts)):
         return choose(None)
-    from segnet.training.trial import LEAST_TRIAL_STEPS, MOST_TRIAL_STEPS, SHARE_OF_TRIALS, try_starts  # noqa: PLC0415
+    from segnet.training.trial import MOST_TRIAL_STEPS, SHARE_OF_TRIALS, try_starts  # noqa: PLC0415
 
     candidates = [None, *starts]
     configs = [(start, choose(Tried(start, ""))[0]) for start in candidates]
     settings = configs[0][1].train
     steps = settings.epochs * max(data.num_images // (settings.batch_size * settings.accumulate), 1)
     num_steps = min(int(SHARE_OF_TRIALS * steps / len(candidates)), MOST_TRIAL_STEPS)
-    return choose(try_starts(configs, num_steps) if num_steps >= LEAST_TRIAL_STEPS else None)
+    return choose(try_starts(configs, num_steps, SHARE_OF_TRIALS * limit_s))
+
+
+def _model_of_start(given: Config) -> list[str]:
+    """The model that given starting weights are of, as overrides for what was not given itself."""
+    if not given.model.start:
+        return []
+    card = read_card(find_weights(given.model.start))
+    found = {"name": card.model, "normalisation": card.normalisation}
+    return [f"model.{k}={toml_value(v)}" for k, v in found.items() if v and k not in given.model.model_fields_set]
 
 
 def config_of_run(out: Path, overrides: list[str]) -> Config | None:

@@ -121,22 +121,23 @@ def measure_times(config: Config) -> Times:
     return Times(step_s, seconds[False], max(seconds.values()), start_s, loader.steps_per_epoch)
 
 
-def within_minutes(config: Config, times: Times, minutes: float) -> Config:
+def within_minutes(config: Config, times: Times, minutes: float, *, spent_s: float = 0.0) -> Config:
     """The settings with a schedule that fits into a time.
 
     Args:
         config: whose number of steps and of evaluations is replaced.
         times: measured with it.
         minutes: for the whole run and its report.
+        spent_s: of that time, on what was measured before.
 
     Raises:
         ConfigError: the time is too short for ten steps; says how long those take.
     """
-    left_s = minutes * 60 - times.start_s - 2 * times.scoring_s
+    left_s = minutes * 60 - spent_s - times.start_s - 2 * times.scoring_s
     evaluations = min(max(int(_SHARE_OF_EVALUATIONS * left_s / max(times.evaluation_s, 1e-9)), 1), _EVALUATIONS)
     steps = int((left_s - evaluations * times.evaluation_s) / max(times.step_s, 1e-9))
     if steps < _LEAST_STEPS:
-        least_s = times.start_s + 2 * times.scoring_s + times.evaluation_s + _LEAST_STEPS * times.step_s
+        least_s = spent_s + times.start_s + 2 * times.scoring_s + times.evaluation_s + _LEAST_STEPS * times.step_s
         raise ConfigError(
             f"--minutes {minutes:g}: reading the labels, {_LEAST_STEPS} steps and the scores take "
             f"{duration(least_s)} on this machine; allow at least {math.ceil(least_s / 60)}, or use fewer validation "
@@ -148,16 +149,24 @@ def within_minutes(config: Config, times: Times, minutes: float) -> Config:
 
 
 @torch.random.fork_rng(devices=[])
-def try_starts(configs: Sequence[tuple[Start | None, Config]], num_steps: int) -> Tried:
+def try_starts(
+    configs: Sequence[tuple[Start | None, Config]], num_steps: int, limit_s: float = math.inf
+) -> Tried | None:
     """Trains from each start for a few steps, each by a whole schedule of that length, and compares what was learnt.
 
     Args:
         configs: starts, None for no weights, with the settings of a run from each.
-        num_steps: for each.
+        num_steps: for each, at most.
+        limit_s: for all of it; fewer steps are taken where `num_steps` would last longer.
 
     Returns:
-        The start with the lowest cross entropy on some validation images.
+        The start with the lowest cross entropy on some validation images; None if the time allows too few steps.
     """
+    if limit_s < math.inf:
+        step_s = max(measure_times(config).step_s for _, config in configs)
+        num_steps = min(num_steps, int(limit_s / len(configs) / step_s))
+    if num_steps < LEAST_TRIAL_STEPS:
+        return None
     losses = []
     for start, whole in configs:
         changed = {"max_steps": num_steps, "average": 0.0}

@@ -202,3 +202,35 @@ def test_a_file_in_a_closed_folder_is_not_there(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Path, "stat", closed)  # root, who may run the tests, can open any
     assert not is_file(tmp_path / "weights")
+
+
+# ------------------------------------------------------------------------------------------------ killed processes
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are locked on POSIX only")
+def test_what_a_killed_process_left_of_this_file_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = (".scores.0a1b2c3d.txt", ".notes.20260101.json", "scores.0a1b2c3d.json", ".scores.0a1b2c3.json")
+    for name in (*kept, ".scores.0a1b2c3d.json", ".scores.ffffffff.json"):
+        (tmp_path / name).write_text("half")
+    with whole_file(tmp_path / "scores.json") as temporary:
+        temporary.write_text("{}")
+    assert names(tmp_path) == sorted([*kept, "scores.json"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are locked on POSIX only")
+def test_what_a_killed_process_left_of_a_folder_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".data.0a1b2c3d" / "data" / "images").mkdir(parents=True)
+    (tmp_path / ".data.0a1b2c3d" / "data" / "images" / "a.png").write_text("half")
+    with whole_files(tmp_path / "data") as room:
+        room.mkdir()
+    assert names(tmp_path) == ["data"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are locked on POSIX only")
+def test_a_file_that_another_process_is_writing_is_not_taken_for_left_over(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a.json") as first:
+        first.write_text("first")
+        with whole_file(tmp_path / "a.json") as second:  # as another process would: the folder is locked
+            second.write_text("second")
+        assert (tmp_path / "a.json").read_text() == "second" and first.exists()
+    assert (tmp_path / "a.json").read_text() == "first"

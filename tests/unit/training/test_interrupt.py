@@ -51,3 +51,28 @@ def test_another_thread_leaves_ctrl_c_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [(before, False)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
+def test_sigterm_asks_as_ctrl_c_does_and_the_run_then_ends_with_143() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop, Interrupt(Console(quiet=True)) as interrupt:
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.asked
+        interrupt.stop(Path("checkpoint.pt"), 3, 12)
+    assert stop.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_second_sigterm_stops_at_once() -> None:
+    with pytest.raises(SystemExit) as stop, Interrupt(Console(quiet=True)):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.code == 143
+
+
+def test_under_torchrun_sigterm_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupt(Console(quiet=True)):
+        assert signal.getsignal(signal.SIGTERM) == before

@@ -1,6 +1,7 @@
 """What a command's words mean for a run: minutes, resuming, a folder that is taken, scale, and lines in a log file."""
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from segnet.errors import ConfigError
 from segnet.inference.evaluate import evaluate
 from segnet.inference.predictor import Predictor
 from segnet.metrics.scores import Scores
-from segnet.training import progress, run_context
+from segnet.training import planning, progress, run_context
 from segnet.training.auto_config import Start, Tried
 from segnet.training.planning import plan_run
 from segnet.training.recipe import train_from_config
 from segnet.training.run_context import chosen_config
+from segnet.training.trial import Times
 from segnet.weights.file import load_weights
 
 LABELS = 'name = "animals"\nlabels = "ids"\nclass = [{ name = "ground" }, { name = "cat", colour = [9, 99, 9] }]\n'
@@ -105,8 +107,8 @@ def test_a_folder_that_is_taken_is_told_before_anything_is_measured(animals: Pat
 def test_a_trial_is_made_where_no_weights_know_a_class(animals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
-    def try_starts(configs: list[tuple[Start | None, object]], num_steps: int) -> Tried:
-        tried.append(([start.name if start else None for start, _ in configs], num_steps))
+    def try_starts(configs: list[tuple[Start | None, object]], num_steps: int, limit_s: float) -> Tried:
+        tried.append(([start.name if start else None for start, _ in configs], num_steps, limit_s))
         return Tried(None, "start: none was best")
 
     monkeypatch.setattr("segnet.training.trial.try_starts", try_starts)
@@ -114,15 +116,43 @@ def test_a_trial_is_made_where_no_weights_know_a_class(animals: Path, monkeypatc
     monkeypatch.setattr(run_context, "starts_at_hand", lambda: [start])
     free = [word for word in words(animals) if not word.startswith("model")]
     config, lines = chosen_config(free, try_out=True)
-    assert tried == [([None, "segnet-basic-camvid"], 10)]  # a tenth of 200 steps for both
+    assert tried == [([None, "segnet-basic-camvid"], 10, math.inf)]  # a tenth of 200 steps for both
     assert (config.model.start, config.model.init) == ("", "tent")
     assert "start: none was best" in lines
     assert chosen_config(free)[0].model.start == "segnet-basic-camvid"
     chosen_config(words(animals), try_out=True)  # a model was given
     (animals / "labels.toml").write_text(LABELS.replace("cat", "road"))
     chosen_config(free, try_out=True)  # the weights know the road
-    chosen_config([*free, "train.epochs=20"], try_out=True)  # too short for a trial
     assert len(tried) == 1
+
+
+def test_starting_weights_say_their_model(animals: Path) -> None:
+    free = [word for word in words(animals) if not word.startswith("model")]
+    config, _ = chosen_config([*free, "model.start=segnet-basic-camvid"])
+    assert (config.model.name, config.model.normalisation) == ("segnet-basic", "mean_std")
+    given, _ = chosen_config([*free, "model.start=segnet-basic-camvid", "model.normalisation=lcn"])
+    assert (given.model.name, given.model.normalisation) == ("segnet-basic", "lcn")
+
+
+def test_a_trial_and_all_measurements_count_in_the_minutes(
+    animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, times = [], Times(step_s=0.5, evaluation_s=6.0, scoring_s=10.0, start_s=4.0, steps_per_epoch=20)
+    clock = [0.0]
+
+    def try_starts(configs: object, num_steps: int, limit_s: float) -> None:
+        limits.append(limit_s)
+        clock[0] += 100
+
+    monkeypatch.setattr("segnet.training.trial.try_starts", try_starts)
+    monkeypatch.setattr(planning, "measure_times", lambda config: times)
+    monkeypatch.setattr(planning.time, "perf_counter", lambda: clock[0])
+    start = Start("segnet-basic-camvid", "segnet-basic", "mean_std", ("road",))
+    monkeypatch.setattr(run_context, "starts_at_hand", lambda: [start])
+    free = [word for word in words(animals) if not word.startswith("model")]
+    config, _, _ = plan_run(None, free, tmp_path / "run", minutes=5)
+    assert limits == [30]  # a tenth of 5 minutes
+    assert 0.8 * 200 < times.expected_s(config) <= 200
 
 
 def test_16_bit_images_get_one_range_that_the_weights_keep(animals: Path, tmp_path: Path) -> None:

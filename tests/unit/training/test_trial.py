@@ -63,9 +63,19 @@ def test_the_start_with_the_lowest_loss_wins(tiny_camvid: Path) -> None:
     learns = settings(tiny_camvid, "train.optimiser=adamw", "train.lr=0.01")
     stands = settings(tiny_camvid, "train.optimiser=adamw", "train.lr=1e-9")
     tried = try_starts([(None, stands), (known, learns)], 6)
-    assert tried.start == known
+    assert tried is not None and tried.start == known
     assert tried.line.startswith("start: 6 steps from each; cross entropy on validation images: no weights ")
-    assert try_starts([(None, learns), (known, stands)], 6).start is None
+    tried = try_starts([(None, learns), (known, stands)], 20, limit_s=1e4)
+    assert tried is not None and tried.start is None and tried.line.startswith("start: 20 steps")
+
+
+def test_a_trial_takes_no_more_than_its_time(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = [(None, settings(tiny_camvid)), (Start("known", "enet", "mean_std", ("a",)), settings(tiny_camvid))]
+    assert try_starts(starts, 5) is None
+    monkeypatch.setattr(trial, "measure_times", lambda config: TIMES)  # 0.5 s for each step
+    assert try_starts(starts, 20, limit_s=5.9) is None
+    tried = try_starts(starts, 20, limit_s=6.1)
+    assert tried is not None and tried.line.startswith("start: 6 steps from each")
 
 
 def test_a_loss_that_is_no_number_loses(monkeypatch: pytest.MonkeyPatch, tiny_camvid: Path) -> None:

@@ -36,7 +36,7 @@ from segnet.data.reading.label_file import LABELS_TOML, LabelFile, read_labels_t
 from segnet.data.reading.targets import read_colours_target, read_ids_target, require_labels
 from segnet.data.sample import Dataset, Image8
 from segnet.errors import DataError
-from segnet.io.files import whole_file
+from segnet.io.files import whole_files
 from segnet.io.text import read_lines
 from segnet.palette import to_palette_image
 
@@ -85,7 +85,7 @@ def find_pairs(root: Path, split: str, allow_missing: bool = False) -> list[Pair
 
 
 def write_folder(root: Path, dataset: Dataset) -> None:
-    """Writes a dataset in this layout: PNG images, palette PNG labels, and `labels.toml` last.
+    """Writes a dataset in this layout: PNG images, palette PNG labels and `labels.toml`, whole or not at all.
 
     Args:
         root: a new or empty folder.
@@ -97,14 +97,15 @@ def write_folder(root: Path, dataset: Dataset) -> None:
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise DataError(f"{root} is not empty; expected a new or empty folder to write a dataset to")
     label_set = dataset.label_set
-    for index, name in enumerate(dataset.names):
-        sample = dataset[index]
-        with whole_file(root / "images" / f"{name}.png") as temporary:
-            Image.fromarray(sample.image).save(temporary)
-        with whole_file(root / "labels" / f"{name}.png") as temporary:
-            to_palette_image(sample.target, label_set).save(temporary)
     ids = tuple((class_id,) for class_id in range(label_set.num_classes))
-    write_labels_toml(root / LABELS_TOML, LabelFile(label_set, "ids", ids))
+    with whole_files(root) as room:
+        (room / "images").mkdir(parents=True)
+        (room / "labels").mkdir()
+        for index, name in enumerate(dataset.names):
+            sample = dataset[index]
+            Image.fromarray(sample.image).save(room / "images" / f"{name}.png")
+            to_palette_image(sample.target, label_set).save(room / "labels" / f"{name}.png")
+        write_labels_toml(room / LABELS_TOML, LabelFile(label_set, "ids", ids))
 
 
 def _split(root: Path, split: str, allow_missing: bool) -> tuple[dict[str, Path], Path, tuple[str, ...]]:

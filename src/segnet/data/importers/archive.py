@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
+from segnet.data.reading.archives import ARCHIVE_SUFFIXES, is_archive_name
 from segnet.errors import DataError
 
 MAX_FILES = 2_000_000
@@ -19,17 +20,16 @@ MAX_BYTES = 200 * 2**30
 MAX_EXPANSION = 1000  # times the size of the archive; images do not compress, and JSON by 20 times at most
 _FREE_BYTES = 64 * 2**20  # an archive below this size, unpacked, is never suspicious
 _Member = TypeVar("_Member", zipfile.ZipInfo, tarfile.TarInfo)
-_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file is called as a ZIP or TAR file is."""
-    return path.name.lower().endswith(_SUFFIXES) and not path.name.startswith(".") and path.is_file()
+    return is_archive_name(path.name) and not path.name.startswith(".") and path.is_file()
 
 
 def archive_stem(path: Path) -> str:
     """The name of an archive without its suffix."""
-    suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(s)), "")
+    suffix = next((s for s in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(s)), "")
     return path.name[: len(path.name) - len(suffix)] or path.name
 
 

@@ -18,6 +18,7 @@ from segnet.data.importers.parsing import parse_json, parse_record
 from segnet.data.importers.problems import ImportContext
 from segnet.data.importers.source import ImageFinder, split_word
 from segnet.errors import DataError, LabelError
+from segnet.io.files import is_file
 from segnet.labels import Colour
 
 
@@ -90,7 +91,7 @@ def read_coco_panoptic(src: Path, context: ImportContext) -> Annotations:
 def _labels(file_name: str, path: Path, finder: ImageFinder) -> Path:
     """The PNG of the segments: in the folder called like the JSON file, or wherever the file name says."""
     beside = path.with_suffix("") / Path(file_name.replace("\\", "/")).name
-    return beside if beside.is_file() else finder.find(file_name, path)
+    return beside if is_file(beside) else finder.find(file_name, path)
 
 
 def _colour(record: Any) -> Colour | None:

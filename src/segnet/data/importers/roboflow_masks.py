@@ -13,6 +13,7 @@ from segnet.data.importers.listing import Listing
 from segnet.data.importers.problems import ImportContext
 from segnet.data.importers.source import is_image, split_word
 from segnet.errors import DataError, LabelError
+from segnet.io.files import is_file
 from segnet.io.text import read_text
 
 TABLE = "_classes.csv"
@@ -47,7 +48,7 @@ def read_roboflow_masks(src: Path, context: ImportContext) -> Annotations:
         for path in sorted(p for p in folder.iterdir() if is_image(p) and not p.stem.endswith(_ENDING)):
             labels = folder / f"{path.stem}{_ENDING}.png"
             with context.problems.collect():
-                if not labels.is_file():
+                if not is_file(labels):
                     raise DataError(f"{path} has no mask; expected {labels}")
                 images.append(MaskImage(path, labels, ids, split=split_word(folder.name) if folder != src else ""))
     return Annotations(tuple(images), classes)

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from segnet.data.datasets.layout import IMAGE_SUFFIXES
 from segnet.errors import DataError
+from segnet.io.files import is_file
 
 _SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 _SPLIT_WORDS |= dict.fromkeys(("val", "valid", "validation"), "val")
@@ -40,7 +41,7 @@ class ImageFinder:
         folders = self._folders_above(source)
         for folder in folders:
             for path in (folder / relative, folder / "images" / relative):
-                if self._below(path) and path.is_file():
+                if self._below(path) and is_file(path):
                     return Path(os.path.normpath(path))
         found = self._by_file_name.get(relative.name, [])
         if not found and relative.suffix.lower() not in IMAGE_SUFFIXES:  # CVAT names the frames of a video so

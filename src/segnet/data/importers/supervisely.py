@@ -25,6 +25,7 @@ from segnet.data.importers.polygons import Polygons, Region, rectangle
 from segnet.data.importers.problems import ImportContext, Problems
 from segnet.data.importers.source import is_image, split_word
 from segnet.errors import DataError, LabelError
+from segnet.io.files import is_file
 from segnet.labels import Colour
 
 _WITH_AREA = ("polygon", "bitmap", "rectangle")
@@ -100,7 +101,7 @@ def read_supervisely(src: Path, context: ImportContext) -> Annotations:
         for path in sorted(p for p in folder.iterdir() if is_image(p)):
             with context.problems.collect():
                 source = folder.parent / "ann" / f"{path.name}.json"
-                if not source.is_file():
+                if not is_file(source):
                     source = source.with_name(f"{path.stem}.json")
                 file = parse_json(_File, source, "a Supervisely annotation")
                 shapes = _shapes(file, classes, source, context.problems, left_out)

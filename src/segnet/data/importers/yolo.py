@@ -24,6 +24,7 @@ from segnet.data.importers.problems import ImportContext, Problems
 from segnet.data.importers.source import is_image, split_word
 from segnet.data.importers.yaml_file import read_yaml
 from segnet.errors import DataError, LabelError
+from segnet.io.files import is_file
 from segnet.io.text import read_lines, read_text
 
 NAME_FILES = ("classes.txt", "obj.names")
@@ -76,7 +77,7 @@ def read_yolo(src: Path, context: ImportContext) -> Annotations:
     for path in sorted(p for p in root.rglob("*") if is_image(p)):
         labels = _label_file(path, root)
         split = split_word(" ".join(path.relative_to(root).parent.parts))
-        if not labels.is_file():
+        if not is_file(labels):
             without += 1
             images.append(ShapeImage(path, (), labels, None, split))
             continue
@@ -134,7 +135,7 @@ def _label_file(image: Path, root: Path) -> Path:
             return root.joinpath(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
     beside = image.with_suffix(".txt")
     in_labels = root / "labels" / image.relative_to(root).with_suffix(".txt")
-    return in_labels if in_labels.is_file() and not beside.is_file() else beside
+    return in_labels if is_file(in_labels) and not is_file(beside) else beside
 
 
 def _shapes(path: Path, names: Mapping[int, str], problems: Problems, used: set[int]) -> tuple[Shape, ...]:

@@ -34,6 +34,7 @@ from segnet.errors import DataError, LabelError
 from segnet.labels import VOID
 
 PIXEL_LIMIT = 250_000_000
+_NEVER_TOO_LARGE = 10_000_000  # pixels: where decoding these needs too much memory, the file is to blame
 HIGHEST_ID = 65535
 """Of a label image: what 16 bits hold."""
 
@@ -182,6 +183,7 @@ def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> No
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
+    image: Image.Image | None = None
     try:
         # Pillow's own limit, a warning from 89 megapixels on, is global to the process; ours is higher.
         with _pillow_limit:
@@ -197,8 +199,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path}{link} does not exist") from None
     except UnidentifiedImageError:
         raise UnknownImageError(f"{path} is not an image that Pillow can read{count_of_bands(path)}") from None
-    except (DataError, MemoryError):
+    except DataError:
         raise
+    except MemoryError:
+        if image is None or image.height * image.width > _NEVER_TOO_LARGE:
+            raise
+        raise DataError(
+            f"{path} cannot be read as an image: it asks for more memory than {image.width}x{image.height} pixels "
+            "need; save it again"
+        ) from None
     except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"{path} cannot be read as an image: {cause}") from cause
 

@@ -8,6 +8,7 @@ import numpy as np
 from segnet.data.reading.images import ClassIds, is_turned, open_image, read_class_ids, upright
 from segnet.data.sample import Dataset, Image8, Sample
 from segnet.errors import DataError, LabelError, ShapeError
+from segnet.io.files import is_file
 from segnet.labels import VOID, Colour
 from segnet.palette import colours_to_ids
 
@@ -126,7 +127,7 @@ def require_files(pairs: Iterable[tuple[Path, Path]], remedy: str) -> None:
         DataError: names the first missing file.
     """
     for path in (path for pair in pairs for path in pair):
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(f"{path} is missing; {remedy}")
 
 
@@ -136,7 +137,7 @@ def require_labels(pairs: Sequence[tuple[Path, Path]], remedy: str) -> None:
     Raises:
         DataError: names the first missing file, and says how many there are.
     """
-    missing = [target for _, target in pairs if not target.is_file()]
+    missing = [target for _, target in pairs if not is_file(target)]
     if missing:
         raise DataError(f"{missing[0]} is missing ({len(missing)} of {len(pairs)} images have no label); {remedy}")
 

@@ -1,0 +1,80 @@
+"""`python tests/campaign PART`: one part of the campaign, with its counts in results/reliability-PART.json."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+
+def kills(options: argparse.Namespace, room: Path) -> dict[str, object]:
+    import torch
+    from kills import SIGNALS, kind_of, run_jobs
+    from tiny_jobs import tiny_jobs
+
+    import segnet.compression.prune_run
+    import segnet.data.importers
+    import segnet.inference.predictor
+    import segnet.report.evaluation
+    import segnet.report.reconstruction
+    import segnet.training.planning
+    import segnet.training.recipe  # noqa: F401 (what the forks would import each)
+
+    torch.set_num_threads(1)
+    jobs = [job for job in tiny_jobs(room) if not options.only or job.name in options.only]
+    stops = run_jobs(jobs, options.count, options.seed, room / "runs")
+    rows = {
+        f"{job.name} {name}": {
+            "stops": len(own := [s for s in stops if (s.job, s.signal) == (job.name, name)]),
+            "before_the_end": sum(s.stopped for s in own),
+            "with_problems": sum(bool(s.problems) for s in own),
+        }
+        for job in jobs
+        for name in SIGNALS
+    }
+    kinds = Counter(f"{s.job} {s.signal}: {kind_of(p)}" for s in stops for p in s.problems)
+    return {"rows": rows, "kinds": dict(kinds.most_common())}
+
+
+def mutations(options: argparse.Namespace, room: Path) -> dict[str, object]:
+    import torch
+    from mutated_inputs import ALL
+    from mutation_run import run_kind
+
+    torch.set_num_threads(1)
+    rows = {}
+    for kind in options.only or ALL:
+        counts = run_kind(kind, options.seed, room, seconds=options.seconds, most=options.count, kept=options.kept)
+        rows[kind] = {
+            "inputs": counts.inputs,
+            "answers": counts.answers,
+            "refusals": counts.refusals,
+            "findings": {k: {"count": c, "first": f} for k, (c, f) in counts.findings.items()},
+        }
+        print(kind, json.dumps(rows[kind], indent=1), flush=True)
+    return {"rows": rows}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=("kills", "mutations"))
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each kind of mutated input")
+    parser.add_argument("--kept", type=Path, help="folder for mutated inputs that broke something")
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="segnet-campaign-") as room:
+        found = globals()[options.part](options, Path(room))
+    record = {"part": options.part, "count": options.count, "seed": options.seed, **found}
+    print(json.dumps(record, indent=1))
+    if options.out:
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
