@@ -163,3 +163,17 @@ def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "lo')
     assert read_log(path) == [{"step": 10, "loss": 1.0}]
+
+
+def test_a_record_that_the_system_takes_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunLog(tmp_path / "log.jsonl") as log:
+        whole = log._file
+
+        class Halving:
+            def write(self, data: memoryview) -> int:
+                return whole.write(data[: max(1, len(data) // 2)])
+
+        monkeypatch.setattr(log, "_file", Halving())
+        log.write({"step": 1, "loss": 0.5})
+        monkeypatch.setattr(log, "_file", whole)
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 1, "loss": 0.5}]
