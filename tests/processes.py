@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from segnet.training.distributed import Processes
 
-AT_MOST_S = 300.0  # on a machine that does much else; a test that passes needs a second
+AT_MOST_S = 600.0  # of a test that hangs; one that passes needs a second, or more on a busy machine
 
 
 def in_processes(count: int, function: Callable[[Processes], Any]) -> list[Any]:

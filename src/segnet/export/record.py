@@ -54,7 +54,14 @@ class Request:
             "segnet.trained_on": self.card.trained_on,
             "segnet.licence": self.card.licence,
             "segnet.version": self.card.version,
+            **self._preparation(),
         }
+
+    def _preparation(self) -> dict[str, str]:
+        """What the caller of the runtime has to do with an image first, as training did, if anything."""
+        card = self.card
+        done = {"longest_side_px": card.longest_side_px, "value_range": card.value_range, "bands": card.bands or None}
+        return {f"segnet.{name}": json.dumps(value) for name, value in done.items() if value is not None}
 
 
 class Written(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,15 @@ def test_metadata_is_that_of_the_card(weights: Path) -> None:
     assert json.loads(told["segnet.scores"]) == {"mean_iou": 0.5}
     assert told["segnet.model"] == "segnet-basic"
     assert "29x43" in told["segnet.input"]
+
+
+def test_metadata_says_how_training_prepared_its_images(weights: Path) -> None:
+    model, card = load_weights(weights)
+    card = replace(card, longest_side_px=480, value_range=(0.0, 4095.0), bands=(4, 3, 2))
+    told = Request(model, card, SIZE_PX, "logits").metadata()
+    assert {key: json.loads(told[key]) for key in told.keys() - set(KEYS)} == {
+        "segnet.longest_side_px": 480, "segnet.value_range": [0, 4095], "segnet.bands": [4, 3, 2],
+    }  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:.*Implicitly cleaning up:pytest.PytestUnraisableExceptionWarning")  # coremltools
