@@ -39,6 +39,33 @@ def kills(options: argparse.Namespace, room: Path) -> dict[str, object]:
     return {"rows": rows, "kinds": dict(kinds.most_common())}
 
 
+def faults(options: argparse.Namespace, room: Path) -> dict[str, object]:
+    import torch
+    from faults import run_faults
+    from kills import kind_of
+    from tiny_jobs import tiny_jobs
+
+    import segnet.compression.prune_run
+    import segnet.data.importers
+    import segnet.inference.predictor
+    import segnet.report.evaluation
+    import segnet.report.reconstruction
+    import segnet.training.planning
+    import segnet.training.recipe  # noqa: F401 (what the forks would import each)
+
+    torch.set_num_threads(1)
+    jobs = [job for job in tiny_jobs(room) if not options.only or job.name in options.only]
+    found = run_faults(jobs, options.count, options.seed, room / "runs")
+    rows: dict[str, dict[str, int]] = {}
+    for fault in found:
+        row = rows.setdefault(f"{fault.job}, {fault.fault}", {"faults": 0, "failed": 0, "with_problems": 0})
+        row["faults"] += 1
+        row["failed"] += fault.failed
+        row["with_problems"] += bool(fault.problems)
+    kinds = Counter(f"{f.job}, {f.fault}: {kind_of(p)}" for f in found for p in f.problems)
+    return {"rows": rows, "kinds": dict(kinds.most_common())}
+
+
 def mutations(options: argparse.Namespace, room: Path) -> dict[str, object]:
     import torch
     from mutated_inputs import ALL
@@ -60,7 +87,7 @@ def mutations(options: argparse.Namespace, room: Path) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("kills", "mutations"))
+    parser.add_argument("part", choices=("kills", "faults", "mutations"))
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each kind of mutated input")
@@ -68,6 +95,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.part == "faults":
+        from faults import with_failing_disk
+
+        with_failing_disk([str(Path(__file__).parent), *sys.argv[1:]])
     with tempfile.TemporaryDirectory(prefix="segnet-campaign-") as room:
         found = globals()[options.part](options, Path(room))
     record = {"part": options.part, "count": options.count, "seed": options.seed, **found}

@@ -6,6 +6,7 @@ to create, rename or remove a file in its folder. The second kind repeats exactl
 Every command runs in a fork of one process that has imported the library, so that a stop costs a second, not ten.
 """
 
+import ctypes
 import json
 import os
 import random
@@ -180,12 +181,14 @@ def run_in_child(arguments: list[str], room: Path, *, signal_number: int = 0, at
         try:
             cli.main()
             code = 0
-        except KeyboardInterrupt:  # in the lines of this function around the command
-            code = 130
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         sys.stdout.flush(), sys.stderr.flush()
         (room / "changes.txt").write_text(str(count[0]))
+        if hasattr(ctypes.CDLL(None), "disk_calls"):  # under faults.py
+            (room / "disk.txt").write_text(str(ctypes.CDLL(None).disk_calls()))
+    except KeyboardInterrupt:  # in the lines of this function around the command
+        code = 130
     finally:
         os._exit(code)
 
@@ -236,8 +239,8 @@ def stop_once(job: Job, reference: Reference, room: Path, rng: random.Random, na
         time.sleep(delay_s)
         os.kill(process, SIGNALS[name])
     code = wait_for(process, 120)
-    problems = [*_of_the_end(code, name, room, moment), *_of_the_files(job, reference, out)]
-    problems += _of_the_second_run(job, reference, room, had_ended=code == 0)
+    problems = [*_of_the_end(code, name, room, moment), *of_the_files(job, reference, out)]
+    problems += of_the_second_run(job, reference, room, had_ended=code == 0)
     return Stop(job.name, name, moment, code != 0, tuple(problems))
 
 
@@ -258,7 +261,7 @@ def _of_the_end(code: int | None, name: str, room: Path, moment: str) -> list[st
     return problems
 
 
-def _of_the_files(job: Job, reference: Reference, out: Path) -> list[str]:
+def of_the_files(job: Job, reference: Reference, out: Path) -> list[str]:
     """Whether every file that bears its final name is whole, or that of the unbroken run."""
     problems = []
     hidden = {file for path in temporaries(out) for file in (path, *path.rglob("*"))}
@@ -276,7 +279,7 @@ def _of_the_files(job: Job, reference: Reference, out: Path) -> list[str]:
     return problems
 
 
-def _of_the_second_run(job: Job, reference: Reference, room: Path, *, had_ended: bool) -> list[str]:
+def of_the_second_run(job: Job, reference: Reference, room: Path, *, had_ended: bool) -> list[str]:
     """Runs the command again, with --resume where it is to be, and compares everything with the unbroken run."""
     out, problems = room / "out", []
     resume = ["--resume"] if job.is_begun is not None and job.is_begun(out) else []

@@ -247,7 +247,6 @@ def importer_kind(tool: str, room: Path) -> Kind:
 
 def http_kind() -> Kind:
     """Bodies and content types of requests to the service, which answers below 500; see `request_bytes`."""
-    import httpx
     from fastapi.testclient import TestClient
 
     from segnet.serve.app import create_app
@@ -286,12 +285,9 @@ def http_kind() -> Kind:
         headers = [tuple(part.strip() for part in line.partition(b":")[::2]) for line in lines if b":" in line]
         try:
             request = client.build_request(method, target, headers=headers, content=body)
-        except (httpx.InvalidURL, ValueError, TypeError, UnicodeError):
+        except Exception:
             return  # not a request that any client could send
-        try:
-            answer = client.send(request)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, UnicodeError):
-            return
+        answer = client.send(request)
         assert answer.status_code < 500, f"{answer.status_code}: {answer.text[:200]}"
         if answer.status_code >= 400 and method != "HEAD":
             from segnet.errors import SegNetError

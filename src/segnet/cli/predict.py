@@ -162,9 +162,9 @@ def predict(
         _predict_many(predictor, settings, given, results, workers, target, batch_size, memory, tile, again=again)
         return
     failed = 0
-    for path, target in targets.items():
-        frames_folder = target.parent / f"{stems[path]}-frames" if frames else None
-        failed += not _predict_video(predictor, path, target, opacity, smoothing, frames_folder, results.ids)
+    for path, made in targets.items():
+        frames_folder = made.parent / f"{stems[path]}-frames" if frames else None
+        failed += not _predict_video(predictor, path, made, opacity, smoothing, frames_folder, results.ids)
     _warn(reading_notes(images, predictor.reading))
     tile_px = {path: tile_px_of(path, predictor, memory, tile, results.pixel_limit) for path in images}
     for path in [path for path in images if tile_px[path]]:

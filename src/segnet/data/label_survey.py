@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segnet.data.reading.bands import rgb_values
 from segnet.data.reading.images import class_ids_of, open_image
 from segnet.errors import LabelError
 from segnet.labels import VOID, Colour
@@ -135,8 +136,7 @@ def _add(survey: LabelSurvey, path: Path, as_colours: bool) -> bool:
         survey.lossy.append(path)
     mode = "RGB" if as_colours else image.mode
     if mode in ("RGB", "RGBA"):
-        image = image.convert("RGB") if as_colours else image
-        codes = _codes(np.asarray(image)[..., :3])
+        codes = _codes(rgb_values(image, path) if as_colours else np.asarray(image)[..., :3])
         equal = bool((codes % 0x10101 == 0).all())
         survey.of_kind.setdefault("equal" if equal and not as_colours else "colours", path)
     else:
@@ -178,7 +178,7 @@ def _count_between(survey: LabelSurvey, path: Path) -> None:
     """Counts pixels of values without a region whose neighbours' values lie on both sides, in every channel."""
     image = open_image(path)
     if survey.kind == "colours":
-        channels = np.asarray(image.convert("RGB")).astype(np.int32)  # (H, W, 3)
+        channels = rgb_values(image, path).astype(np.int32)  # (H, W, 3)
         codes = _codes(channels.astype(np.uint8))
     else:
         ids = class_ids_of(image, path, equal_channels=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -197,13 +198,11 @@ def clear_errors(address: str, what: str = "read") -> Iterator[None]:
 @lru_cache(maxsize=16)
 def _file_system(address: str) -> tuple[Any, str]:
     """The file system of fsspec and the path in it; errors of fsspec, and ConfigError for an unknown scheme."""
-    from fsspec import available_protocols  # noqa: PLC0415 # the package is not needed without an address
-    from fsspec.core import url_to_fs  # noqa: PLC0415
-
+    known = import_module("fsspec").available_protocols()  # imported here: not needed without an address
     scheme = scheme_of(address)
-    if scheme not in available_protocols():
-        raise ConfigError(f"{address}: unknown kind of address '{scheme}'; {nearest(scheme, available_protocols())}")
-    files, root = url_to_fs(address)
+    if scheme not in known:
+        raise ConfigError(f"{address}: unknown kind of address '{scheme}'; {nearest(scheme, known)}")
+    files, root = import_module("fsspec.core").url_to_fs(address)
     return files, str(root)
 
 

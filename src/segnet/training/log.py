@@ -39,7 +39,9 @@ class RunLog:
             DataError: the disk is full.
         """
         try:
-            self._file.write(f"{json.dumps(record)}\n".encode())
+            left = memoryview(f"{json.dumps(record)}\n".encode())
+            while left:  # the system may take a part only, and without a buffer nobody writes the rest
+                left = left[self._file.write(left) or 0 :]
         except OSError as cause:
             raise DataError(f"{self._path} cannot be written: {cause.strerror}; free some space and resume") from cause
 

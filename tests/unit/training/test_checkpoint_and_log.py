@@ -177,3 +177,17 @@ def test_under_a_launcher_that_restarts_the_first_start_begins(tmp_path: Path, m
     assert state["step"] == 4
     with pytest.raises(ConfigError, match="holds a run already"):
         state_to_begin_with(Config(), tmp_path, resume=False)
+
+
+def test_a_record_that_the_system_takes_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunLog(tmp_path / "log.jsonl") as log:
+        whole = log._file
+
+        class Halving:
+            def write(self, data: memoryview) -> int:
+                return whole.write(data[: max(1, len(data) // 2)])
+
+        monkeypatch.setattr(log, "_file", Halving())
+        log.write({"step": 1, "loss": 0.5})
+        monkeypatch.setattr(log, "_file", whole)
+    assert read_log(tmp_path / "log.jsonl") == [{"step": 1, "loss": 0.5}]

@@ -32,9 +32,8 @@ Source:
 
 from pathlib import Path
 
-import numpy as np
-
 from segnet.data.datasets.paired import Pair, PairedImages
+from segnet.data.reading.bands import colours_in, rgb_values
 from segnet.data.reading.images import open_image
 from segnet.data.reading.targets import read_colours_target, require_files
 from segnet.data.sample import Image8
@@ -140,10 +139,10 @@ def is_painted_in_32_colours(root: Path, split: str) -> bool:
         return False
     path = min(folders[1].glob("[!.]*_L.png"))
     try:
-        rgb = np.asarray(open_image(path).convert("RGB"))
+        rgb = rgb_values(open_image(path), path)
     except DataError:
         return True  # reading the dataset says what is wrong with the file
-    colours, counts = np.unique(rgb.reshape(-1, 3), axis=0, return_counts=True)
+    colours, _, counts = colours_in(rgb)
     known = {tuple(colour): int(count) for colour, count in zip(colours.tolist(), counts, strict=True)}
     shared = sum(count for colour, count in known.items() if colour in IDS_32)
     return shared * 2 > rgb.shape[0] * rgb.shape[1] and any(colour in IDS_32 and any(colour) for colour in known)

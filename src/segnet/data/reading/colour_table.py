@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segnet.data.reading.bands import colours_in, rgb_values
 from segnet.data.reading.class_names import means_void, plain_name
 from segnet.data.reading.images import open_image
 from segnet.errors import DataError, LabelError
@@ -126,8 +127,7 @@ def with_near_colours(colours: Mapping[Colour, str], path: Path, tolerance: int)
     """
     if not tolerance:
         return colours
-    rgb = np.asarray(open_image(path).convert("RGB")).reshape(-1, 3)
-    present = np.unique(rgb, axis=0).astype(np.int64)
+    present, _, _ = colours_in(rgb_values(open_image(path), path))
     known = np.array(list(colours), np.int64)
     names = list(colours.values())
     near = dict(colours)

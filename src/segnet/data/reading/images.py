@@ -183,7 +183,7 @@ def require_pixels(path: Path, size_px: tuple[int, int], pixel_limit: int) -> No
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    image: Image.Image | None = None
+    image = None
     try:
         # Pillow's own limit, a warning from 89 megapixels on, is global to the process; ours is higher.
         with _pillow_limit:
@@ -204,10 +204,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except MemoryError:
         if image is None or image.height * image.width > _NEVER_TOO_LARGE:
             raise
-        raise DataError(
-            f"{path} cannot be read as an image: it asks for more memory than {image.width}x{image.height} pixels "
-            "need; save it again"
-        ) from None
+        too_much = f"it asks for more memory than {image.width}x{image.height} pixels need; save it again"
+        raise DataError(f"{path} cannot be read as an image: {too_much}") from None
     except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"{path} cannot be read as an image: {cause}") from cause
 
@@ -302,8 +300,8 @@ def _pillow_values(path: Path, pixel_limit: int) -> np.ndarray:
             raise DataError(_16_BITS.format(path))
         image.load()
         decoded = upright(image)
-    if decoded.mode in ("P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB"):
-        decoded = decoded.convert("L" if decoded.mode == "1" else "RGB")
+        if decoded.mode in ("P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB"):
+            decoded = decoded.convert("L" if decoded.mode == "1" else "RGB")
     stored = np.asarray(decoded)
     return stored[..., None] if stored.ndim == 2 else stored
 

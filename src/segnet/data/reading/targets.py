@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from segnet.data.reading.bands import colours_in, rgb_values
 from segnet.data.reading.images import ClassIds, is_turned, open_image, read_class_ids, upright
 from segnet.data.sample import Dataset, Image8, Sample
 from segnet.errors import DataError, LabelError, ShapeError
 from segnet.io.files import is_file
 from segnet.labels import VOID, Colour
 from segnet.palette import colours_to_ids
+
+_COLOURS_AT_ONCE = 1 << 15  # of a label image: a photograph has millions, times as many distances
 
 
 def ids_to_target(class_ids: ClassIds, ids: Mapping[int, int], path: Path, *, snap: bool = False) -> Image8:
@@ -63,9 +66,12 @@ def colours_to_target(rgb: Image8, ids: Mapping[Colour, int], path: Path, *, sna
     """
     if snap and ids:
         colours = np.array(list(ids), np.int64)  # (number of colours, 3)
-        found, places = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
-        distances = ((found[:, None].astype(np.int64) - colours) ** 2).sum(axis=2)
-        nearest = np.array(list(ids.values()), np.uint8)[distances.argmin(axis=1)]
+        found, places, _ = colours_in(rgb)
+        nearest = np.empty(len(found), np.uint8)
+        for start in range(0, len(found), _COLOURS_AT_ONCE):
+            few = found[start : start + _COLOURS_AT_ONCE, None]  # (few, 1, 3)
+            closest = ((few - colours) ** 2).sum(axis=2).argmin(axis=1)
+            nearest[start : start + _COLOURS_AT_ONCE] = np.array(list(ids.values()), np.uint8)[closest]
         snapped: Image8 = nearest[places].reshape(rgb.shape[:2])
         return snapped
     try:
@@ -93,7 +99,7 @@ def read_colours_target(path: Path, ids: Mapping[Colour, int], *, snap: bool = F
         DataError: missing or broken.
         LabelError: a colour that `ids` does not have.
     """
-    return colours_to_target(np.asarray(upright(open_image(path)).convert("RGB")), ids, path, snap=snap)
+    return colours_to_target(rgb_values(upright(open_image(path)), path), ids, path, snap=snap)
 
 
 def sample_of(image: Image8, target: Image8, name: str, image_path: Path, target_path: Path) -> Sample:

@@ -1,0 +1,75 @@
+"""Writes constraints.txt: the exact version of everything that `make` installs, from the environment that runs this.
+
+    .venv/bin/python tools/lock_versions.py           # after an installation that passed the tests
+    .venv/bin/python tools/lock_versions.py --check   # exit code 1 where something else is installed than pinned
+
+It follows the requirements of this package with the extra `dev`, and theirs. What cannot be followed (another system's
+requirements) is not installed by `make` here either.
+"""
+
+import re
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[1]
+CONSTRAINTS = ROOT / "constraints.txt"
+EXTRAS = ("dev",)
+HEADER = (
+    "# What `make` installs on a fresh machine; pyproject.toml keeps the honest range. "
+    "Written by tools/lock_versions.py.\n"
+)
+
+
+def canonical(name: str) -> str:
+    """The one spelling of a package's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def closure(name: str, extras: Iterable[str]) -> dict[str, str]:
+    """Versions by name of everything that a package needs, itself left out; what is not installed is left out too."""
+    found: dict[str, str] = {}
+    waiting, seen = [(name, tuple(extras))], set[tuple[str, tuple[str, ...]]]()
+    while waiting:
+        package, wanted = waiting.pop()
+        if (canonical(package), wanted) in seen:
+            continue
+        seen.add((canonical(package), wanted))
+        try:
+            installed = distribution(package)
+        except PackageNotFoundError:
+            continue
+        if canonical(package) != canonical(name):
+            found[canonical(package)] = installed.version.partition("+")[0]  # without the build, such as +cpu
+        for text in installed.requires or ():
+            need = Requirement(text)
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*wanted, "")):
+                waiting.append((need.name, tuple(sorted(need.extras))))
+    return dict(sorted(found.items()))
+
+
+def pinned(text: str) -> dict[str, str]:
+    """Versions by name of a constraints file."""
+    return {canonical(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, flags=re.MULTILINE)}
+
+
+def main() -> int:
+    """Writes the file, or with --check compares it."""
+    versions = closure("segnet", EXTRAS)
+    if "--check" not in sys.argv[1:]:
+        CONSTRAINTS.write_text(HEADER + "".join(f"{name}=={version}\n" for name, version in versions.items()))
+        print(f"{CONSTRAINTS.name}: {len(versions)} packages")
+        return 0
+    stored = pinned(CONSTRAINTS.read_text(encoding="utf-8"))
+    wrong = [
+        f"{n}: {v} is installed, {stored.get(n, 'nothing')} pinned" for n, v in versions.items() if stored.get(n) != v
+    ]
+    print("\n".join(wrong) or f"{len(versions)} packages, all as pinned")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
