@@ -71,7 +71,7 @@ class ParallelModel:
             yield
 
 
-def _sum(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+def _sum(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
     """The sum of a bucket over all processes.
 
     `DistributedDataParallel` averages. Here each process's loss is its share of the whole already (`objective.py`), so

@@ -74,7 +74,7 @@ def normalise_over(
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
-                synchronised = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu and not low_memory else None
+                synchronised: Any = nn.SyncBatchNorm.convert_sync_batchnorm if on_gpu and not low_memory else None
                 setattr(parent, name, synchronised(child) if synchronised else WholeBatchNorm(child, processes))
 
 
@@ -83,7 +83,7 @@ def normalising_alone(model: nn.Module) -> Iterator[None]:
     """A context in which every BN of `normalise_over` is a plain one: over what this process sees, without meeting."""
     norms = [module for module in model.modules() if isinstance(module, WholeBatchNorm | nn.SyncBatchNorm)]
     for norm in norms:
-        norm.forward = MethodType(nn.BatchNorm2d.forward, norm)
+        norm.forward = MethodType(nn.BatchNorm2d.forward, norm)  # type: ignore[method-assign]
     try:
         yield
     finally:
