@@ -84,7 +84,7 @@ def _sum(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
 
 
 class _Logits(nn.Module):
-    """A model with its result checked, as the module that `DistributedDataParallel` wants."""
+    """A model with its result checked, as the module that `DistributedDataParallel` wraps."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ On GPUs this is PyTorch's `SyncBatchNorm`. `WholeBatchNorm` is used where that c
 
 - on a CPU, whose tensors it refuses ("SyncBatchNorm expected input tensor to be on GPU");
 - with `train.low_memory`, which rebuilds normalised maps in the backward pass and must know their statistics, and
-  `SyncBatchNorm` tells nobody.
+  `SyncBatchNorm` does not return them.
 """
 
 from collections.abc import Iterator

@@ -165,6 +165,20 @@ def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     assert read_log(path) == [{"step": 10, "loss": 1.0}]
 
 
+def test_under_a_launcher_that_restarts_the_first_start_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "0")  # as torchrun sets it without --max-restarts
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        state_to_begin_with(Config(), tmp_path, resume=True)
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    assert state_to_begin_with(Config(), tmp_path, resume=True) is None
+    save_checkpoint(tmp_path / "checkpoint.pt", state_at(4))
+    state = state_to_begin_with(Config(), tmp_path, resume=True)
+    assert state is not None
+    assert state["step"] == 4
+    with pytest.raises(ConfigError, match="holds a run already"):
+        state_to_begin_with(Config(), tmp_path, resume=False)
+
+
 def test_a_record_that_the_system_takes_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunLog(tmp_path / "log.jsonl") as log:
         whole = log._file
