@@ -9,6 +9,7 @@ requirements) is not installed by `make` here either.
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -17,7 +18,6 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
-EXTRAS = ("dev",)
 HEADER = (
     "# What `make` installs on a fresh machine; pyproject.toml keeps the honest range. "
     "Written by tools/lock_versions.py.\n"
@@ -29,25 +29,32 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def closure(name: str, extras: Iterable[str]) -> dict[str, str]:
-    """Versions by name of everything that a package needs, itself left out; what is not installed is left out too."""
+def closure(requirements: Iterable[str], extras: dict[str, list[str]]) -> dict[str, str]:
+    """Versions by name of requirements and everything that they need; what is not installed is left out.
+
+    Args:
+        requirements: such as `torch>=2.13`, or `segnet[serve]` for an extra of this package.
+        extras: of this package.
+    """
     found: dict[str, str] = {}
-    waiting, seen = [(name, tuple(extras))], set[tuple[str, tuple[str, ...]]]()
+    waiting, seen = [Requirement(text) for text in requirements], set[str]()
     while waiting:
-        package, wanted = waiting.pop()
-        if (canonical(package), wanted) in seen:
+        need = waiting.pop()
+        if str(need) in seen:
             continue
-        seen.add((canonical(package), wanted))
+        seen.add(str(need))
+        if need.name == "segnet":
+            waiting += [Requirement(text) for extra in need.extras for text in extras[extra]]
+            continue
         try:
-            installed = distribution(package)
+            installed = distribution(need.name)
         except PackageNotFoundError:
             continue
-        if canonical(package) != canonical(name):
-            found[canonical(package)] = installed.version.partition("+")[0]  # without the build, such as +cpu
-        for text in installed.requires or ():
-            need = Requirement(text)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*wanted, "")):
-                waiting.append((need.name, tuple(sorted(need.extras))))
+        found[canonical(need.name)] = installed.version.partition("+")[0]  # without the build, such as +cpu
+        for inner in map(Requirement, installed.requires or ()):
+            if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in (*need.extras, "")):
+                inner.marker = None
+                waiting.append(inner)
     return dict(sorted(found.items()))
 
 
@@ -58,7 +65,9 @@ def pinned(text: str) -> dict[str, str]:
 
 def main() -> int:
     """Writes the file, or with --check compares it."""
-    versions = closure("segnet", EXTRAS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    versions = closure([*project["dependencies"], *extras["dev"]], extras)
     if "--check" not in sys.argv[1:]:
         CONSTRAINTS.write_text(HEADER + "".join(f"{name}=={version}\n" for name, version in versions.items()))
         print(f"{CONSTRAINTS.name}: {len(versions)} packages")

@@ -203,7 +203,7 @@ def colours_in(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
         pixels have each, (M,).
     """
     red, green, blue = np.moveaxis(rgb.reshape(-1, 3).astype(np.uint32), -1, 0)
-    # one number a pixel: NumPy sorts rows of three by comparing bytes, 20 times more slowly
+    # one number a pixel: NumPy sorts rows of three by comparing bytes, far more slowly
     codes, places, counts = np.unique(red << 16 | green << 8 | blue, return_inverse=True, return_counts=True)
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.int64)
     return colours, places, counts
