@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segnet.data.reading.bands import rgb_values
-from segnet.data.reading.images import class_ids_of, open_image
+from segnet.data.reading.class_ids import class_ids_of
+from segnet.data.reading.images import open_image
 from segnet.errors import LabelError
 from segnet.labels import VOID, Colour
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from segnet.data.datasets.layout import images_in
 from segnet.data.datasets.paired import Pair, PairedImages
-from segnet.data.reading.images import ClassIds, read_class_ids
+from segnet.data.reading.class_ids import ClassIds, read_class_ids
 from segnet.data.reading.targets import ids_to_target, require_files
 from segnet.data.sample import Image8
 from segnet.errors import DataError

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from segnet.data.reading.images import HIGHEST_ID
+from segnet.data.reading.class_ids import HIGHEST_ID
 from segnet.errors import DataError, LabelError, nearest
 from segnet.io.files import whole_file
 from segnet.io.text import read_text, toml_value

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from segnet.data.reading.bands import colours_in, rgb_values
-from segnet.data.reading.images import ClassIds, is_turned, open_image, read_class_ids, upright
+from segnet.data.reading.class_ids import ClassIds, read_class_ids
+from segnet.data.reading.images import is_turned, open_image, upright
 from segnet.data.sample import Dataset, Image8, Sample
 from segnet.errors import DataError, LabelError, ShapeError
 from segnet.io.files import is_file

@@ -8,7 +8,8 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from segnet.data.reading.bands import ImageReading
-from segnet.data.reading.images import header_of, header_size_px, is_more_than_8_bits, read_class_ids, read_image
+from segnet.data.reading.class_ids import read_class_ids
+from segnet.data.reading.images import header_of, header_size_px, is_more_than_8_bits, read_image
 from segnet.data.reading.windows import open_windows
 from segnet.data.value_range import measure_values
 from segnet.errors import DataError, LabelError
