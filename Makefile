@@ -38,7 +38,8 @@ test: install
 test-long: install
 	$(PYTEST) -m "slow or browser"
 
-# The service under load and attack, one test at a time: what it answers depends on what else the machine does.
+# The service under load and attack, and a training whose processes are killed, one test at a time: what they do depends
+# on what else the machine does.
 test-load: install
 	$(BIN)/python -m pytest -m load
 

@@ -1,13 +1,13 @@
 """The journal of predictions that are written to a store, where nothing can be appended to a file: in parts.
 
-predictions-20261126T204500-9f3a-0000.jsonl     settings, and what was done until it was written
-predictions-20261126T204500-9f3a-0001.jsonl     what was done in the half minute after
+predictions-20261126T204500123456-9f3a-0000.jsonl     settings, and what was done until it was written
+predictions-20261126T204500123456-9f3a-0001.jsonl     what was done in the half minute after
 """
 
 import json
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from segnet.errors import DataError
 from segnet.inference.journal import JOURNAL_FILE, Journal
 from segnet.io.remote import RemoteFolder
 
-_PART = re.compile(r"predictions-\w+-\w+-\d+\.jsonl")
+_PART = re.compile(r"predictions-(\w+)-\w+-\d+\.jsonl")
 _EVERY_S = 30.0
 
 
@@ -39,10 +39,11 @@ class PublishedJournal(Journal):
     def __init__(self, folder: Path, settings: Mapping[str, Any], target: RemoteFolder, names: Collection[str]) -> None:
         self._target, self._folder = target, folder
         self._unpublished: list[str] = []
-        self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+        parts = sorted(filter(_PART.fullmatch, names))
+        self._run = f"{_moment_after(parts)}-{secrets.token_hex(2)}"
         self._number, self._published = 0, monotonic()
         with (folder / JOURNAL_FILE).open("wb") as whole:
-            for name in sorted(filter(_PART.fullmatch, names)):
+            for name in parts:
                 target.fetch(name, folder / "part")
                 whole.write((folder / "part").read_bytes())
         super().__init__(folder, settings)
@@ -75,6 +76,13 @@ class PublishedJournal(Journal):
         self._unpublished.append(_line(record))
         if monotonic() - self._published > _EVERY_S:
             self.publish()
+
+
+def _moment_after(parts: Sequence[str]) -> str:
+    """The time now, as text that sorts after that of all parts, also where another machine's clock was ahead."""
+    now = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    latest = max((found[1] for name in parts if (found := _PART.fullmatch(name))), default="")
+    return now if now > latest else f"{latest}1"
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """The journal of a long prediction: what counts as done, and what a crash may leave."""
 
 import json
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 
 from segnet.errors import DataError
+from segnet.inference import published_journal
 from segnet.inference.item import Item, local_items
 from segnet.inference.journal import JOURNAL_FILE, Journal
 
@@ -66,3 +68,25 @@ def test_the_version_of_a_file_is_its_size_and_time(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(DataError, match="has gone since the folder was listed"):
         local_items({path: "a"})
+
+
+@pytest.mark.parametrize(
+    ("latest", "now"),
+    [
+        ("20261126T204500123456", "20261126T204500123456"),  # two runs at one moment
+        ("20261126T204500123456", "20261126T203000000000"),  # the clock of another machine was ahead
+        ("20261126T204500", "20261126T204500000000"),
+        ("20261126T204500123456", "20261126T204500123457"),
+    ],
+)
+def test_parts_of_a_later_run_sort_after_those_before(latest: str, now: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls.strptime(now, "%Y%m%dT%H%M%S%f")
+
+    monkeypatch.setattr(published_journal, "datetime", Clock)
+    before = [f"predictions-{latest}-ffff-{number:04}.jsonl" for number in (0, 1)]
+    after = f"predictions-{published_journal._moment_after(before)}-0000-0000.jsonl"
+    assert sorted([after, *before]) == [*before, after]
+    assert published_journal._PART.fullmatch(after)

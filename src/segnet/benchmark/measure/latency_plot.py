@@ -20,8 +20,8 @@ def known_mean_iou() -> dict[str, float]:
         try:
             card = read_card(find_weights(name))
         except WeightsError:
-            continue  # known by name, but not installed
-        if "mean_iou" in card.scores:
+            continue  # known by name, but not installed, or int8
+        if not card.widths and "mean_iou" in card.scores:
             best[card.model] = max(best.get(card.model, 0.0), card.scores["mean_iou"])
     return best
 
