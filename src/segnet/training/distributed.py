@@ -22,6 +22,7 @@ from torch import Tensor
 
 from segnet.errors import SegNetError
 
+MEETING = timedelta(minutes=5)  # more than that is a fault, such as a start that another start overtook
 PATIENCE = timedelta(days=1)  # the others wait while the first plans, reads a checkpoint or writes
 _OF_TRANSFERS = ("gloo", "NCCL", "Connection closed", "Connection reset")  # in the messages of PyTorch's errors
 T = TypeVar("T")
@@ -163,7 +164,8 @@ def join_processes() -> Iterator[Processes]:
     if torch.cuda.is_available():
         torch.cuda.set_device(dist.get_node_local_rank())
     try:
-        dist.init_process_group(timeout=PATIENCE)  # gloo for tensors in memory, nccl for those on a GPU
+        dist.init_process_group(timeout=MEETING)  # gloo for tensors in memory, nccl for those on a GPU
+        dist.distributed_c10d._set_pg_timeout(PATIENCE)  # has no public name; `new_group` would be a second group
     except (RuntimeError, ValueError) as cause:
         reason = str(cause).splitlines()[0]
         raise SegNetError(f"the processes did not meet ({reason:.120}); see whether another one ended first") from cause
