@@ -7,18 +7,21 @@ written and while it is.
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
-from segnet.data.reading.archives import ARCHIVE_SUFFIXES, is_archive_name
+from segnet.data.reading.archives import (
+    ARCHIVE_SUFFIXES,
+    archive_errors,
+    is_archive_name,
+    is_clutter,
+    most_unfolded,
+)
 from segnet.errors import DataError
 
 MAX_FILES = 2_000_000
 MAX_BYTES = 200 * 2**30
-MAX_EXPANSION = 1000  # times the size of the archive; images do not compress, and JSON by 20 times at most
-_FREE_BYTES = 64 * 2**20  # an archive below this size, unpacked, is never suspicious
 _Member = TypeVar("_Member", zipfile.ZipInfo, tarfile.TarInfo)
 
 
@@ -44,7 +47,7 @@ def unpack(path: Path, folder: Path) -> None:
         DataError: not an archive, or broken; a member that leads out of the folder, is a link or is encrypted; or more
             than `MAX_FILES` files, or more bytes than the archive can honestly hold.
     """
-    try:
+    with archive_errors(path, "unpacked", "export it again"):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 _unpack_zip(archive, path, folder)
@@ -53,16 +56,10 @@ def unpack(path: Path, folder: Path) -> None:
                 _unpack_tar(archive_tar, path, folder)
         else:
             raise DataError(f"{path} is not a ZIP or TAR file; export it again, or unpack it and give the folder")
-    except DataError:
-        raise
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as cause:
-        raise DataError(f"{path} cannot be unpacked: {cause}; export it again") from None
-    except (OSError, ValueError) as cause:
-        raise DataError(f"{path} cannot be unpacked: {cause}; unpack it and give the folder") from None
 
 
 def _unpack_zip(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
-    members = [member for member in archive.infolist() if not member.is_dir() and not _is_clutter(member.filename)]
+    members = [member for member in archive.infolist() if not member.is_dir() and not is_clutter(member.filename)]
     _require_size(path, len(members), sum(member.file_size for member in members))
     for member in members:
         kind = member.external_attr >> 28  # the upper four bits of the Unix mode: 8 is a file, 0 is not said
@@ -78,7 +75,7 @@ def _unpack_zip(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
 
 
 def _unpack_tar(archive: tarfile.TarFile, path: Path, folder: Path) -> None:
-    members = [member for member in archive if not member.isdir() and not _is_clutter(member.name)]
+    members = [member for member in archive if not member.isdir() and not is_clutter(member.name)]
     _require_size(path, len(members), sum(member.size for member in members))
     for member in members:
         if not member.isreg():
@@ -109,12 +106,7 @@ def _require_size(path: Path, count: int, size_bytes: int) -> None:
     """The sizes that an archive states; both modules stop reading a member at its stated size."""
     if count > MAX_FILES:
         raise DataError(f"{path} holds {count} files, the limit is {MAX_FILES}; unpack it and give the folder")
-    if size_bytes > min(MAX_BYTES, max(_FREE_BYTES, MAX_EXPANSION * path.stat().st_size)):
+    if size_bytes > min(MAX_BYTES, most_unfolded(path.stat().st_size)):
         raise DataError(
             f"{path} would unfold to {size_bytes / 2**30:.1f} GiB; if you trust it, unpack it and give the folder"
         )
-
-
-def _is_clutter(name: str) -> bool:
-    parts = name.replace("\\", "/").split("/")
-    return "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] == ".DS_Store"

@@ -5,8 +5,8 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
@@ -21,8 +21,8 @@ from segnet.io.remote import (
 )
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-_MOST_EXPANSION = 1000  # times the size of the archive; images hardly shrink
-_FREE_BYTES = 64 * 2**20  # a member below this size is never suspicious
+MOST_EXPANSION = 1000  # times the size of the archive; images do not compress, and JSON by 20 times at most
+FREE_BYTES = 64 * 2**20  # what is below this size, unpacked, is never suspicious
 
 
 class Archive:
@@ -81,10 +81,10 @@ class Archive:
                     for member in self._archive
                     if member.isreg()
                 ]
-        files = [file for file in found if not _is_clutter(file.name)]
+        files = [file for file in found if not is_clutter(file.name)]
         for file in files:
             require_inside(file.name, self.address)
-        return files
+        return [file for file in files if not PurePosixPath(file.name).name.startswith(".")]
 
     def address_of(self, name: str) -> str:
         """For messages: `photos.zip!/a.png`."""
@@ -97,7 +97,7 @@ class Archive:
             DataError: it is broken, encrypted, or would unfold too far.
         """
         with self._errors(), self._opened(name) as (source, size_bytes):
-            if size_bytes > max(_FREE_BYTES, _MOST_EXPANSION * self._size_bytes):
+            if size_bytes > most_unfolded(self._size_bytes):
                 gib = size_bytes / 2**30
                 raise DataError(f"{self.address_of(name)} would unfold to {gib:.1f} GiB; unpack it if you trust it")
             with path.open("wb") as file:
@@ -117,16 +117,8 @@ class Archive:
         with opened:
             yield opened, member.size
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DataError:
-            raise
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as cause:
-            raise DataError(f"{self.address} cannot be read: {cause}; pack it again, or give a folder") from None
-        except (OSError, ValueError) as cause:
-            raise DataError(f"{self.address} cannot be read: {cause}; unpack it and give the folder") from None
+    def _errors(self) -> AbstractContextManager[None]:
+        return archive_errors(self.address, "read", "pack it again, or give a folder")
 
 
 def _opened_elsewhere(address: str) -> Any:
@@ -153,6 +145,34 @@ def is_archive_name(name: str) -> bool:
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def _is_clutter(name: str) -> bool:
+def is_clutter(name: str) -> bool:
+    """Whether a member is what macOS and its Finder add."""
     parts = name.replace("\\", "/").split("/")
-    return "__MACOSX" in parts or parts[-1].startswith(".")
+    return "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] == ".DS_Store"
+
+
+def most_unfolded(size_bytes: int) -> int:
+    """The most bytes that an archive of `size_bytes` can honestly hold."""
+    return max(FREE_BYTES, MOST_EXPANSION * size_bytes)
+
+
+@contextmanager
+def archive_errors(address: Path | str, what: str, if_broken: str) -> Iterator[None]:
+    """Within the block, what `zipfile` and `tarfile` raise becomes one line.
+
+    Args:
+        address: of the archive, for the line.
+        what: could not be done: `read`, `unpacked`.
+        if_broken: what to do with an archive that is broken; one that only cannot be opened can be unpacked by hand.
+
+    Raises:
+        DataError: instead of those errors.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as cause:
+        raise DataError(f"{address} cannot be {what}: {cause}; {if_broken}") from None
+    except (OSError, ValueError) as cause:
+        raise DataError(f"{address} cannot be {what}: {cause}; unpack it and give the folder") from None

@@ -8,14 +8,9 @@ from PIL import Image
 
 from segnet.data.reading.archives import Archive, is_archive_name
 from segnet.errors import ConfigError, DataError
-from segnet.io.remote import RemoteFile, RemoteFolder, is_address
+from segnet.io.remote import RemoteFile, RemoteFolder
 
 Source = RemoteFolder | Archive
-
-
-def is_elsewhere(text: str) -> bool:
-    """Whether it is an address or an archive, not a file or folder of images."""
-    return is_address(text) or is_archive_name(text)
 
 
 def open_source(address: str) -> Source:

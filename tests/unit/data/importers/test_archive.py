@@ -73,8 +73,8 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
 
 
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "_FREE_BYTES", 1000)
-    monkeypatch.setattr(archive, "MAX_EXPANSION", 10)
+    monkeypatch.setattr("segnet.data.reading.archives.FREE_BYTES", 1000)
+    monkeypatch.setattr("segnet.data.reading.archives.MOST_EXPANSION", 10)
     path = zip_of(tmp_path / "x.zip", {"x": bytes(1_000_000)})
     with pytest.raises(DataError, match=r"x\.zip would unfold to 0\.0 GiB; if you trust it, unpack it"):
         unpack(path, tmp_path / "out")

@@ -3,15 +3,14 @@
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
 from PIL import Image
 
-from segnet.data.reading.archives import Archive
-from segnet.data.reading.elsewhere import images_of, is_elsewhere, open_source, tree_stems
+from segnet.data.reading.archives import Archive, is_archive_name
+from segnet.data.reading.elsewhere import images_of, open_source, tree_stems
 from segnet.errors import ConfigError, DataError
 from segnet.io import remote
 from segnet.io.remote import RemoteFolder, copy_bounded, is_address
@@ -37,14 +36,6 @@ def write_tar(path: Path, members: dict[str, bytes], mode: str = "w:gz") -> Path
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return path
-
-
-@pytest.fixture
-def memory() -> Iterator[fsspec.AbstractFileSystem]:
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-    yield files
-    files.store.clear()
 
 
 @pytest.mark.parametrize("write", [write_zip, write_tar])
@@ -93,8 +84,8 @@ def test_links_are_left_out_and_broken_archives_named(tmp_path: Path) -> None:
 
 def test_what_unfolds_too_far_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = Archive(str(write_zip(tmp_path / "x.zip", {"a.png": bytes(2_000_000)})))
-    monkeypatch.setattr("segnet.data.reading.archives._FREE_BYTES", 1000)
-    monkeypatch.setattr("segnet.data.reading.archives._MOST_EXPANSION", 100)
+    monkeypatch.setattr("segnet.data.reading.archives.FREE_BYTES", 1000)
+    monkeypatch.setattr("segnet.data.reading.archives.MOST_EXPANSION", 100)
     with pytest.raises(DataError, match=r"a\.png would unfold to 0\.0 GiB; unpack it if you trust it"):
         archive.fetch("a.png", tmp_path / "got")
     archive.close()
@@ -138,7 +129,8 @@ def test_what_is_an_address() -> None:
     assert is_address("s3://b/x")
     assert not is_address("photos")
     assert not is_address("C:\\photos")
-    assert is_elsewhere("photos.tar.gz")
+    assert is_archive_name("photos.tar.gz")
+    assert not is_archive_name("photos")
     with pytest.raises(ConfigError, match=r"s4://b/x: unknown kind of address 's4'; did you mean"):
         RemoteFolder("s4://b/x")
 
