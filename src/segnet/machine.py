@@ -12,6 +12,11 @@ import torch
 from segnet.version import __version__
 
 
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine_facts() -> dict[str, str]:
     """Returns today's date, software versions and hardware, by name."""
     facts = {

@@ -1,6 +1,5 @@
 """What a process does with the images it is given: read, predict, whole or in tiles, and write the results."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -241,11 +240,6 @@ def share(predictor: Predictor, folder: Path) -> Path | None:
     path = folder / "predictor.pt"
     torch.save(predictor, path)
     return path
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pixels(counts: Counter[str], prediction: Prediction, label_set: LabelSet) -> dict[str, int]:

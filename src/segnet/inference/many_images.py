@@ -13,7 +13,7 @@ import torch
 
 from segnet.data.exporters.preannotations import PreAnnotations
 from segnet.errors import ConfigError
-from segnet.inference.image_work import ImageWork, Outcome, WorkOpener, cores, share
+from segnet.inference.image_work import ImageWork, Outcome, WorkOpener, share
 from segnet.inference.images import ImageResults
 from segnet.inference.item import Item, require_different
 from segnet.inference.journal import Journal
@@ -24,6 +24,7 @@ from segnet.inference.worker_pool import Lost, run_in_workers
 from segnet.io.files import remove_left_over, sha256_of
 from segnet.io.remote import RemoteFolder
 from segnet.labels import LabelSet
+from segnet.machine import usable_cores
 from segnet.weights.finding import find_weights
 
 _ONE_FILE_EACH = ("", "labelme", "yolo", "geojson")
@@ -111,7 +112,7 @@ def predict_many(
             outcome.num_before = len(items) - len(left)
             on_done(outcome.num_before, "")
             place.clear(left)
-            threads = max(1, cores() // num_workers) if num_workers else torch.get_num_threads()
+            threads = max(1, usable_cores() // num_workers) if num_workers else torch.get_num_threads()
             shared = share(predictor, scratch) if num_workers else None
             opener = WorkOpener(settings, shared, results, memory_gib, tile_px, threads, target, scratch)
             batch = min(batch_size, _MOST_BATCH)

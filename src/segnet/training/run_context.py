@@ -17,6 +17,7 @@ from segnet.data.sample import Dataset
 from segnet.device import choose_device
 from segnet.errors import DataError, WeightsError
 from segnet.io.text import read_text, toml_value
+from segnet.machine import usable_cores
 from segnet.training.auto_config import DataFacts, MachineFacts, Start, Tried, choose_settings, should_try
 from segnet.training.start import reading_of
 from segnet.weights.file import WEIGHTS, find_weights, read_card
@@ -110,9 +111,8 @@ def look_at_machine(device: torch.device) -> MachineFacts:
     else:
         told = hasattr(os, "sysconf")
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if told else _UNKNOWN_BYTES
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     told = hasattr(os, "getloadavg") and "OMP_NUM_THREADS" not in os.environ  # who sets it has chosen
-    return MachineFacts(device.type, cores, memory / 2**30, os.getloadavg()[0] if told else 0.0)
+    return MachineFacts(device.type, usable_cores(), memory / 2**30, os.getloadavg()[0] if told else 0.0)
 
 
 def starts_at_hand() -> list[Start]:
