@@ -88,27 +88,14 @@ def measure_times(config: Config) -> Times:
         SegNetError: what the run itself would raise at its first step.
     """
     train_set, val_set = open_sets(config)
-    model = build_model(config, train_set, widths_to_start_with(config), with_weights=False)
-    run = _throwaway(config, model, train_set)
-    loader = _loader(config, train_set)
-    batches, read_s, learn_s = loader.batches(0, _TIMED_STEPS), list[float](), list[float]()
-    for step in range(min(_TIMED_STEPS, loader.steps_per_epoch)):
-        began = time.perf_counter()
-        given = [next(batches) for _ in range(config.train.accumulate)]
-        read = time.perf_counter()
-        run.learn(given, Plan(config.train, loader.steps_per_epoch).lr(step))
-        read_s.append(read - began)
-        learn_s.append(time.perf_counter() - read)
+    run, loader = _unlearnt(config, train_set), _loader(config, train_set)
+    reading, step_s = _time_steps(config, run, loader)
     images_per_step = config.train.batch_size * config.train.accumulate
-    # Readers work ahead of the step, which the slower of the two then sets. The first step warms up; a mean of the
-    # others, as a busy machine stays busy.
-    reading, learning = mean(read_s[1:] or read_s), mean(learn_s[1:] or learn_s)
-    step_s = max(learning, reading / config.data.workers) if config.data.workers else learning + reading
     seconds = {}
     for boundaries in (False, True):
         began = time.perf_counter()
         evaluate(
-            model,
+            run.model,
             _First(val_set, 2),
             run.device_spec,
             boundaries=boundaries,
@@ -119,6 +106,28 @@ def measure_times(config: Config) -> Times:
     if config.loss.class_weights != "none":
         start_s = reading / images_per_step * len(train_set)
     return Times(step_s, seconds[False], max(seconds.values()), start_s, loader.steps_per_epoch)
+
+
+def _unlearnt(config: Config, train_set: Dataset) -> Run:
+    return _throwaway(
+        config, build_model(config, train_set, widths_to_start_with(config), with_weights=False), train_set
+    )
+
+
+def _time_steps(config: Config, run: Run, loader: TrainLoader) -> tuple[float, float]:
+    """Seconds to read the images of a step, and of the whole step."""
+    batches, read_s, learn_s = loader.batches(0, _TIMED_STEPS), list[float](), list[float]()
+    for step in range(min(_TIMED_STEPS, loader.steps_per_epoch)):
+        began = time.perf_counter()
+        given = [next(batches) for _ in range(config.train.accumulate)]
+        read = time.perf_counter()
+        run.learn(given, Plan(config.train, loader.steps_per_epoch).lr(step))
+        read_s.append(read - began)
+        learn_s.append(time.perf_counter() - read)
+    # Readers work ahead of the step, which the slower of the two then sets. The first step warms up; a mean of the
+    # others, as a busy machine stays busy.
+    reading, learning = mean(read_s[1:] or read_s), mean(learn_s[1:] or learn_s)
+    return reading, max(learning, reading / config.data.workers) if config.data.workers else learning + reading
 
 
 def within_minutes(config: Config, times: Times, minutes: float, *, spent_s: float = 0.0) -> Config:
@@ -163,7 +172,7 @@ def try_starts(
         The start with the lowest cross entropy on some validation images; None if the time allows too few steps.
     """
     if limit_s < math.inf:
-        step_s = max(measure_times(config).step_s for _, config in configs)
+        step_s = max(_step_s(config) for _, config in configs)
         num_steps = min(num_steps, int(limit_s / len(configs) / step_s))
     if num_steps < LEAST_TRIAL_STEPS:
         return None
@@ -184,6 +193,12 @@ def try_starts(
     winner = min(losses, key=lambda pair: pair[0])[1]
     told = ", ".join(f"{start.name if start else 'no weights'} {loss:.3f}" for loss, start in losses)
     return Tried(winner, f"start: {num_steps} steps from each; cross entropy on validation images: {told}")
+
+
+@torch.random.fork_rng(devices=[])
+def _step_s(config: Config) -> float:
+    train_set, _ = open_sets(config)
+    return _time_steps(config, _unlearnt(config, train_set), _loader(config, train_set))[1]
 
 
 def _evaluations(plan: Plan) -> int:

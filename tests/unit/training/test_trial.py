@@ -72,7 +72,7 @@ def test_the_start_with_the_lowest_loss_wins(tiny_camvid: Path) -> None:
 def test_a_trial_takes_no_more_than_its_time(tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = [(None, settings(tiny_camvid)), (Start("known", "enet", "mean_std", ("a",)), settings(tiny_camvid))]
     assert try_starts(starts, 5) is None
-    monkeypatch.setattr(trial, "measure_times", lambda config: TIMES)  # 0.5 s for each step
+    monkeypatch.setattr(trial, "_step_s", lambda config: 0.5)
     assert try_starts(starts, 20, limit_s=5.9) is None
     tried = try_starts(starts, 20, limit_s=6.1)
     assert tried is not None and tried.line.startswith("start: 6 steps from each")
