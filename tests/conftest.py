@@ -1,7 +1,9 @@
 """Fixtures that several rooms share: the real data beside the checkout, and a tiny CamVid written on the spot."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,6 +44,15 @@ def write_camvid(root: Path, *, train: int, val: int, size_px: tuple[int, int], 
             lines.append(f"/SegNet/CamVid/{split}/{name} /SegNet/CamVid/{split}annot/{name}\n")
         (root / f"{split}.txt").write_text("".join(lines))
     return root
+
+
+@pytest.fixture
+def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    """The store of `memory://`, empty before and after."""
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
 
 
 @pytest.fixture(scope="session")

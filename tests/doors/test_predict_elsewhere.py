@@ -3,7 +3,7 @@
 import json
 import random
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,14 +19,6 @@ from segnet.inference.predictor import Predictor
 
 Run = Callable[..., tuple[int, str, str]]
 ON_CPU = ("--backend", "eager", "--device", "cpu", "--precision", "float32")
-
-
-@pytest.fixture
-def memory() -> Iterator[fsspec.AbstractFileSystem]:
-    files = fsspec.filesystem("memory")
-    files.store.clear()
-    yield files
-    files.store.clear()
 
 
 @pytest.fixture

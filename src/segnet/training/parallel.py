@@ -38,7 +38,7 @@ class ParallelModel:
                     forward_sync_buffers=False,  # BN statistics are the same in every process: `sync_batch_norm.py`
                     gradient_as_bucket_view=True,  # else each gradient is in memory twice
                     # For two reasons. Anybody's model may have parameters that it does not use, or not in every
-                    # step. And without it PyTorch orders the buckets anew after the first step: sums of more than two
+                    # step. And without it PyTorch orders the buckets again after the first step: sums of more than two
                     # processes would round otherwise, and a resumed run would differ from an unbroken one.
                     find_unused_parameters=True,
                 )

@@ -37,9 +37,8 @@ def plan_run(
     given = load_config(recipe, overrides)
     out = out or Path("runs") / Path(given.data.path).resolve().name
     resume = resume and not may_begin(out)
-    alone = (
-        "WORLD_SIZE" not in os.environ
-    )  # the first of several plans for all, and cannot measure what they do together
+    # the first of several plans for all, and cannot measure what they do together
+    alone = "WORLD_SIZE" not in os.environ
     if minutes and (resume or not alone):
         why = "a resumed run has its schedule" if resume else "is measured in one process"
         raise ConfigError(f"--minutes: {why}; leave it out, and set train.epochs or train.max_steps instead")
