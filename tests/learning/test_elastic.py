@@ -17,8 +17,8 @@ from segnet.training.log import read_log
 from segnet.training.recipe import train_from_config
 
 pytestmark = [
-    # Not among the long tests: PyTorch 2.13 was seen to wait without end where gloo forms its group again after a
-    # restart (both processes in `init_process_group`, on a busy machine), and nothing of ours can hurry it.
+    # Not among the long tests: on a busy machine PyTorch 2.13 was seen to wait where gloo forms its group again after a
+    # restart. It then starts once more after `MEETING`, five minutes.
     pytest.mark.load,
     pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2 and a safe fork"),
 ]
