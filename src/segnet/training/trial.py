@@ -191,7 +191,7 @@ def try_starts(
         recompute_statistics(run.model, _First(train_set, 2 * _VAL_IMAGES), run.device_spec, batch_size=1)
         losses.append((_val_loss(run.model, val_set, run.device_spec), start))
     winner = min(losses, key=lambda pair: pair[0])[1]
-    told = ", ".join(f"{start.name if start else 'no weights'} {loss:.3f}" for loss, start in losses)
+    told = ", ".join(f"{start.title if start else 'no weights'} {loss:.3f}" for loss, start in losses)
     return Tried(winner, f"start: {num_steps} steps from each; cross entropy on validation images: {told}")
 
 
