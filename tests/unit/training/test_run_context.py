@@ -42,7 +42,7 @@ def test_starts_are_the_weights_whose_files_are_here(monkeypatch: pytest.MonkeyP
     assert "elsewhere" not in found
 
 
-def test_lean_weights_and_imagenet_are_tried_and_are_no_start_of_their_own_accord(
+def test_lean_weights_and_imagenet_are_tried_and_not_taken_unasked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, card = load_weights("segnet-basic-camvid")
