@@ -51,7 +51,7 @@ CAMPAIGN := OMP_NUM_THREADS=1 $(BIN)/python tests/campaign
 campaign: install
 	$(CAMPAIGN) kills --count 40 --seed 1 --out campaign-kills.json
 	$(CAMPAIGN) faults --count 10 --seed 1 --out campaign-faults.json
-	$(CAMPAIGN) mutations --seconds 60 --seed 1 --kept campaign-found --out campaign-mutations.json
+	$(CAMPAIGN) mutations --count 1000000 --seconds 60 --seed 1 --kept campaign-found --out campaign-mutations.json
 
 # Wrong changes in the parts that everything rests on; which of them no test notices (CONTRIBUTING.md has the score).
 mutants: install

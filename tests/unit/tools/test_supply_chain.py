@@ -1,6 +1,7 @@
 """What is pinned, under which licences, and what is known of it."""
 
 import importlib.util
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -68,3 +69,11 @@ def test_a_package_that_could_not_be_asked_for_is_not_taken_for_a_safe_one(monke
     code, lines = verdict([safe, skipped, bad])
     assert code == 1 and lines[:2] == ["c 2: CVE-1; mended in 3", "2 of 3 packages asked for, 1 known vulnerabilities"]
     assert verdict([])[0] == 3
+
+
+@pytest.mark.slow
+def test_two_builds_give_the_same_wheel() -> None:
+    done = subprocess.run([sys.executable, TOOLS / "wheel_twice.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (line.split() for line in done.stdout.splitlines())
+    assert first == second and first[1].startswith("segnet-") and int(first[2]) > 1_000_000
