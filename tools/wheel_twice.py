@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/wheel_twice.py
 
-Each copy holds what git tracks. The exit code is 1 where the wheels differ. The build system is the one that is installed
-and pinned, so it needs no network.
+Each copy holds what git tracks. The exit code is 1 where the wheels differ. The build system is the one that is
+installed and pinned, so it needs no network.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Commands on a disk that fails: one clear line, exit code 2, earlier results whole, nothing temporary left.
 
 It fails below the program: `failing_disk.c` stands before libc's write, fsync and rename (Linux, a C compiler); and
-a small file system in memory is really full (Linux, root). Memory that runs out and a clock that goes back are here too.
+a small file system in memory is really full (Linux, root). Memory that runs out and a clock that goes back stand here
+too.
 """
 
 import ctypes
