@@ -126,7 +126,11 @@ class _Writer:
         """A convolution, its BN in inference form where it has one, and a ReLU, in place as the authors write them."""
         module, name = self._model.get_submodule(layer.module), layer.names[0]
         convolution = module.conv if isinstance(module, ConvBN) else module
-        assert isinstance(convolution, nn.Conv2d)
+        if not isinstance(convolution, nn.Conv2d):
+            raise ConfigError(
+                f"{layer.module} is in two factors, which no layout of the authors' Caffe has; export weights that "
+                "segnet prune --by rank has not changed"
+            )
         weight = _array32(convolution.weight)
         bias = np.zeros(weight.shape[0], np.float32) if convolution.bias is None else _array32(convolution.bias)
         parameters: dict[str, str | int | float] = {"num_output": weight.shape[0], "pad": weight.shape[2] // 2}

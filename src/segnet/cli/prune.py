@@ -7,7 +7,7 @@ import typer
 
 from segnet.cli.console import out_console, say
 from segnet.cli.options import DataOption, WeightsOption, amount, size_px
-from segnet.errors import ConfigError
+from segnet.errors import ConfigError, nearest
 from segnet.io.text import toml_value
 
 
@@ -19,7 +19,10 @@ def prune(
     macs: Annotated[float, typer.Option(help="Share of the multiplications that stays, such as 0.1.")] = 0.0,
     parameters: Annotated[float, typer.Option(help="Share of the parameters that stays.")] = 0.0,
     latency_ms: Annotated[float, typer.Option(help="Time that one image of --size may take on this machine.")] = 0.0,
-    rounds: Annotated[int, typer.Option(help="Removals, each followed by training.")] = 4,
+    by: Annotated[
+        str, typer.Option(help="channels: remove them; rank: put convolutions in two factors, k x 1 and 1 x k.")
+    ] = "channels",
+    rounds: Annotated[int, typer.Option(help="Removals of channels, each followed by training.")] = 0,
     steps: Annotated[int, typer.Option(help="Training steps after each removal; 0 does not train.")] = 100,
     images: Annotated[int, typer.Option(help="Training images that channels are judged on, in each round.")] = 64,
     multiple: Annotated[int, typer.Option(help="Widths stay multiples of this.")] = 8,
@@ -31,7 +34,7 @@ def prune(
     run: Annotated[Path | None, typer.Option(help="Folder of the run; none is OUT with -run.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in that folder.")] = False,
 ) -> None:
-    """Remove the channels that do least, and train what stays, with the model itself as its teacher.
+    """Remove the channels that do least, or lower the rank of filters, and train what stays with the model as teacher.
 
     One of --keep, --macs, --parameters and --latency-ms says how lean. Then train the file on: docs/lean.md.
     """
@@ -45,7 +48,11 @@ def prune(
     asked = [kind for kind, value in given.items() if value]
     if len(asked) != 1:
         raise ConfigError("how lean? give one of --keep, --macs, --parameters and --latency-ms, for example --macs 0.1")
+    if by not in (ways := ("channels", "rank")):
+        raise ConfigError(f"--by {by}; {nearest(by, ways)}")
     kind, size_of_image = asked[0], size_px(size)
+    if by == "rank" and kind not in ("macs", "parameters"):
+        raise ConfigError("--by rank counts multiplications or parameters; give --macs or --parameters")
     share = given[kind]
     if kind == "latency":
         model, card = load_weights(weights)
@@ -58,7 +65,15 @@ def prune(
         weights,
         config,
         out,
-        PruneSettings(Budget(kind, share), rounds, steps, images, multiple, size_of_image),  # type: ignore[arg-type] # one of its kinds
+        PruneSettings(
+            Budget(kind, share),  # type: ignore[arg-type] # one of its kinds
+            rounds or (4 if by == "channels" else 1),
+            steps,
+            images,
+            multiple,
+            size_of_image,
+            by,  # type: ignore[arg-type] # one of the two
+        ),
         run=run,
         resume=resume,
         console=out_console,

@@ -1,5 +1,7 @@
 """Iterative pruning: remove a part, train a part, until the budget is met. The training is that of `segnet train`.
 
+Channels go in several rounds; by rank all convolutions are put in factors at once.
+
 A run is a folder, one subfolder per round, so that it can be stopped anywhere and go on with the same result:
 
     round-1/pruned.safetensors    the model after the removal, float32
@@ -8,6 +10,7 @@ A run is a folder, one subfolder per round, so that it can be stopped anywhere a
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -17,6 +20,7 @@ from segnet.compression.allocate import Budget, BudgetKind, shares_by_round
 from segnet.compression.channels import ChannelGroups, find_groups
 from segnet.compression.class_layers import class_layers
 from segnet.compression.importance import group_scores
+from segnet.compression.low_rank import low_rank
 from segnet.compression.prune import Size, pruned, size_of
 from segnet.config import Config
 from segnet.config.sections import ModelSettings
@@ -24,7 +28,8 @@ from segnet.data import open_dataset
 from segnet.data.class_weights import count_frequencies, median_frequency
 from segnet.data.loader import TrainLoader
 from segnet.data.reading.targets import require_labelled
-from segnet.data.sample import Dataset
+from segnet.data.sample import Dataset, spread
+from segnet.data.transforms import image_to_tensor
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import ConfigError, WeightsError
 from segnet.io.files import require_apart, sha256_of, whole_file
@@ -43,6 +48,8 @@ class PruneSettings:
         images: training images that the importance of channels is measured on, in each round.
         multiple: widths stay multiples of this where they were at least as large.
         size_px: (height, width) of the image that multiplications are counted for.
+        by: what is removed: `channels`, or by `rank` the freedom of filters, whose convolutions become two factors, in
+            one round.
     """
 
     budget: Budget
@@ -51,11 +58,14 @@ class PruneSettings:
     images: int = 64
     multiple: int = 8
     size_px: tuple[int, int] = (360, 480)
+    by: Literal["channels", "rank"] = "channels"
 
     def __post_init__(self) -> None:
         for name, least in (("rounds", 1), ("steps", 0), ("images", 1), ("multiple", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"pruning: {name} {getattr(self, name)}: expected at least {least}")
+        if self.by == "rank" and self.rounds != 1:
+            raise ConfigError(f"pruning by rank takes one round, got {self.rounds}; give --rounds 1")
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,12 @@ def _remove_part(
     groups: ChannelGroups = find_groups(model, class_layers(card))
     kind: BudgetKind = settings.budget.kind
     result = model
-    if size_of(model, settings.size_px, groups).amount(kind) > amount:
+    if size_of(model, settings.size_px, groups).amount(kind) <= amount:
+        pass
+    elif settings.by == "rank":
+        images = (image_to_tensor(train_set[i].image)[None] for i in spread(len(train_set), settings.images))
+        result = low_rank(model, groups, images, kind, amount, size_px=settings.size_px, multiple=settings.multiple)
+    else:
         device_spec = choose_device(config.train.device, config.train.precision)
         device_spec.ready(model)
         scores = _scores(model, groups, config, train_set, settings, device_spec, number)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segnet.data.sample import Dataset
+from segnet.data.sample import Dataset, spread
 from segnet.errors import DataError, WeightsError
 from segnet.io.files import require_apart, sha256_of
 from segnet.metrics.scores import Scores
@@ -70,8 +70,8 @@ def quantise(
                 f"the weights have the classes of {card.label_set.name}, the dataset those of "
                 f"{dataset.label_set.name}; calibrate with a dataset of the classes that the model was trained on"
             )
-    images = [_image(calibration, i) for i in _spread(len(calibration), num_images)]
-    chosen = _spread(len(scored), num_scored or len(scored))
+    images = [_image(calibration, i) for i in spread(len(calibration), num_images)]
+    chosen = spread(len(scored), num_scored or len(scored))
     before = _scores(EagerBackend(model, torch.device("cpu"), "float32").classes, scored, chosen)
     floating = convert(model, "logits")
     names = [op.get_friendly_name() for op in floating.get_ordered_ops() if op.get_type_name() in _CONVOLUTIONS]
@@ -113,9 +113,3 @@ def _scores(classes: Callable[[Tensor], Tensor], dataset: Dataset, indices: Iter
 def _image(dataset: Dataset, index: int) -> Tensor:
     """uint8 (1, 3, H, W)."""
     return torch.from_numpy(dataset[index].image.copy()).permute(2, 0, 1)[None].contiguous()
-
-
-def _spread(total: int, limit: int) -> list[int]:
-    """At most `limit` indices, spread evenly over `range(total)`."""
-    count = min(total, limit)
-    return [i * total // count for i in range(count)]

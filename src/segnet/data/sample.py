@@ -57,3 +57,9 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+def spread(total: int, limit: int) -> list[int]:
+    """At most `limit` indices, spread evenly over `range(total)`."""
+    count = min(total, limit)
+    return [i * total // count for i in range(count)]

@@ -10,7 +10,7 @@ Source:
 from torch import nn
 
 from segnet.errors import ConfigError
-from segnet.nn.layers import ConvBN
+from segnet.nn.layers import ConvBN, FactorisedConv2d
 
 
 def set_released_form(
@@ -32,9 +32,9 @@ def set_released_form(
         raise ConfigError(f"model.conv_bias: {type(model).__name__} has no convolution followed by BN; set it to false")
     if conv_bias:
         for unit in units:
-            weight = unit.conv.weight
+            last = unit.conv.row if isinstance(unit.conv, FactorisedConv2d) else unit.conv
             # zeros use no random numbers, so all other weights equal those of the same seed without biases
-            unit.conv.bias = nn.Parameter(weight.new_zeros(weight.shape[0]))
+            last.bias = nn.Parameter(last.weight.new_zeros(last.out_channels))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = module.eps if bn_eps is None else bn_eps

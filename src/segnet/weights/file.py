@@ -22,7 +22,7 @@ from segnet.io.files import whole_file
 from segnet.labels import LabelSet
 from segnet.models import MODELS, Widths, create_model
 from segnet.models.released_form import set_released_form
-from segnet.models.widths import widths_of
+from segnet.models.widths import Width, widths_of
 from segnet.nn.normalisation import ChannelStatistics, Normalisation, normalisation_of, statistics_of
 from segnet.weights.class_rows import carry_classes, class_axes
 from segnet.weights.finding import PICKLES
@@ -56,7 +56,8 @@ class WeightsCard:
         bands: of a file that are the model's channels, in their order, from 1; empty for the first C.
         value_range: stored values that become 0 and 255; None takes the bit depth.
         longest_side_px: to which larger images are resized before the model sees them; None leaves them.
-        widths: (input, output) channels of the layers of a lean model that have fewer than the paper's; empty for that.
+        widths: (input, output) channels of the layers of a lean model that have fewer than the paper's, and of those in
+            two factors the channels between them; empty for the paper's model.
     """
 
     model: str
@@ -75,7 +76,7 @@ class WeightsCard:
     bands: tuple[int, ...] = ()
     value_range: tuple[float, float] | None = None
     longest_side_px: int | None = None
-    widths: dict[str, tuple[int, int]] = field(default_factory=dict)
+    widths: dict[str, Width] = field(default_factory=dict)
     data_terms: str = ""
 
     @property

@@ -113,7 +113,8 @@ def load_vgg16(model: nn.Module, path: Path) -> None:
     encoder = getattr(model, "encoder", None)
     units = _units(encoder) if isinstance(encoder, nn.Module) else []
     expected = [w for widths in VGG16_STAGES for w in widths]
-    if [u.conv.out_channels for u in units] != expected or any(u.conv.kernel_size != (3, 3) for u in units):
+    whole = [u.conv for u in units if isinstance(u.conv, nn.Conv2d) and u.conv.kernel_size == (3, 3)]
+    if len(whole) != len(units) or [convolution.out_channels for convolution in whole] != expected:
         raise WeightsError(
             f"{type(model).__name__} has no VGG16 encoder; VGG16 weights fit 'segnet' or 'deeplab-largefov'"
         )
