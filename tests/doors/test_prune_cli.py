@@ -31,9 +31,27 @@ def test_lean_weights_without_training(run: Run, tiny_camvid: Path, tmp_path: Pa
     assert "holds a run already; add --resume to continue it" in err
 
 
+def test_factors_and_training(run: Run, tiny_camvid: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rank.safetensors"
+    quick = ("--steps", 1, "--images", 2, "--set", "train.batch_size=2", "--set", "augment.crop_px=[24,32]")
+    code, text, err = run(
+        "prune", "--weights", NAME, "--data", tiny_camvid, "--by", "rank", "--macs", 0.4, *quick, "--out", out
+    )
+    assert (code, err) == (0, "")
+    assert "mean IoU: " in text
+    card = read_card(out)
+    assert card.scores["mean_iou"] > 0
+    assert all(len(width) == 3 for width in card.widths.values())
+    assert "to 0.4 of the macs, by rank, in 1 round" in card.recipe
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--by", "size", "--macs", "0.5"], "--by size; known: channels, rank"),
+        (["--by", "rank", "--keep", "0.5"], "give --macs or --parameters"),
+        (["--by", "rank", "--macs", "0.5", "--rounds", "2"], "by rank takes one round, got 2"),
+        (["--by", "rank", "--macs", "0.01", "--images", "1"], "with every rank at its least"),
         ([], "how lean? give one of --keep, --macs, --parameters and --latency-ms"),
         (["--keep", "0.5", "--macs", "0.5"], "how lean? give one of"),
         (["--macs", "1.5"], "expected above 0, at most 1"),

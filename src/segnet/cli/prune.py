@@ -22,7 +22,9 @@ def prune(
     by: Annotated[
         str, typer.Option(help="channels: remove them; rank: put convolutions in two factors, k x 1 and 1 x k.")
     ] = "channels",
-    rounds: Annotated[int, typer.Option(help="Removals of channels, each followed by training.")] = 0,
+    rounds: Annotated[
+        int | None, typer.Option(help="Removals, each followed by training; default: 4 of channels, 1 by rank.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Training steps after each removal; 0 does not train.")] = 100,
     images: Annotated[int, typer.Option(help="Training images that channels are judged on, in each round.")] = 64,
     multiple: Annotated[int, typer.Option(help="Widths stay multiples of this.")] = 8,
@@ -67,7 +69,7 @@ def prune(
         out,
         PruneSettings(
             Budget(kind, share),  # type: ignore[arg-type] # one of its kinds
-            rounds or (4 if by == "channels" else 1),
+            (4 if by == "channels" else 1) if rounds is None else rounds,
             steps,
             images,
             multiple,

@@ -142,7 +142,8 @@ def prune_weights(
     made, made_card = load_weights(current)
     note = (
         f"\n# pruned from weights with sha256 {sha256_of(path)[:16]} to {settings.budget.share:g} of the "
-        f"{settings.budget.kind}, in {settings.rounds} rounds of {settings.steps} steps, by the settings above\n"
+        f"{settings.budget.kind}, by {settings.by}, in {settings.rounds} round{'s' * (settings.rounds > 1)} of "
+        f"{settings.steps} steps, by the settings above\n"
     )
     scores = (made_card.scores, made_card.class_iou) if settings.steps else ({}, {})
     made_card = replace(made_card, recipe=made_card.recipe + note, scores=scores[0], class_iou=scores[1])
