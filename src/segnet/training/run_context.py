@@ -16,7 +16,7 @@ from segnet.data.object_size import object_sizes_px
 from segnet.data.sample import Dataset
 from segnet.device import choose_device
 from segnet.errors import DataError, WeightsError
-from segnet.io.text import read_text, toml_value
+from segnet.io.text import parse_toml, read_text, toml_value
 from segnet.machine import usable_cores
 from segnet.training.auto_config import DataFacts, MachineFacts, Start, Tried, choose_settings, should_try
 from segnet.training.start import reading_of
@@ -87,7 +87,7 @@ def config_of_run(out: Path, overrides: list[str]) -> Config | None:
     """
     path = out / "config.toml"
     try:
-        Config.model_validate(tomllib.loads(read_text(path)))
+        Config.model_validate(parse_toml(read_text(path)))
     except (DataError, tomllib.TOMLDecodeError, ValidationError):
         return None
     return load_config(str(path), overrides)
