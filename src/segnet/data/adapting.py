@@ -124,7 +124,9 @@ def as_sample(item: Any, name: str, label_set: LabelSet | None = None) -> Sample
     if isinstance(item, Mapping):
         key = next((k for k in _TARGET_KEYS if k in item), None)
         if "image" not in item or key is None:
-            raise DataError(f"{name}: expected the keys image and target (or mask), got {', '.join(map(str, item)) or 'none'}")
+            raise DataError(
+                f"{name}: expected the keys image and target (or mask), got {', '.join(map(str, item)) or 'none'}"
+            )
         image, target = item["image"], item[key]
         name = str(item.get("name", name))
     elif isinstance(item, tuple | list) and len(item) == 2:

@@ -54,7 +54,9 @@ class Prediction:
     def __repr__(self) -> str:
         """Size and shares of the classes, instead of all pixels."""
         height, width = self.classes.shape
-        return f"Prediction({height}x{width}: {', '.join(f'{name} {share:.1%}' for name, share in self.shares().items())})"
+        return (
+            f"Prediction({height}x{width}: {', '.join(f'{name} {share:.1%}' for name, share in self.shares().items())})"
+        )
 
     def _repr_png_(self) -> bytes:
         """The overlay with its legend, which notebooks show."""

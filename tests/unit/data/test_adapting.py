@@ -78,7 +78,11 @@ def test_classes_and_names() -> None:
 @pytest.mark.parametrize(
     ("item", "error", "words"),
     [
-        ({"img": RGB, "target": TARGET}, DataError, r"sample 0: expected the keys image and target \(or mask\), got img, target"),
+        (
+            {"img": RGB, "target": TARGET},
+            DataError,
+            r"sample 0: expected the keys image and target \(or mask\), got img, target",
+        ),
         ((RGB, TARGET, 1), DataError, r"expected a dict .* got 3 values"),
         (RGB, DataError, "got ndarray"),
         ((RGB, TARGET[:3]), ShapeError, r"image \(4, 6, 3\) and target \(3, 6\) differ"),

@@ -228,7 +228,9 @@ def test_a_prediction_and_scores_print_as_one_line(image: np.ndarray) -> None:
     classes[0] = 1
     assert repr(Prediction(image, classes, label_set_of(["road", "car"]))) == "Prediction(8x10: road 87.5%, car 12.5%)"
     scores = Scores.of(label_set_of(2), [("a", classes, np.zeros_like(classes))], boundaries=False)
-    assert repr(scores).startswith("Scores(1 images: global_accuracy 0.8750, class_average_accuracy 0.8750, mean_iou 0.4")
+    assert repr(scores).startswith(
+        "Scores(1 images: global_accuracy 0.8750, class_average_accuracy 0.8750, mean_iou 0.4"
+    )
     assert repr(Scores(label_set_of(2))) == "Scores(0 images: no labelled pixel)"
 
 
