@@ -6,7 +6,7 @@ DEMO := demo
 # Two test processes of one thread each: two processes of two threads on two cores slow each other down.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-long test-load test-all campaign mutants check format docs install clean
+.PHONY: demo test test-long test-load test-all campaign mutants check audit format docs install clean
 
 install: $(VENV)/.installed
 
@@ -51,7 +51,7 @@ CAMPAIGN := OMP_NUM_THREADS=1 $(BIN)/python tests/campaign
 campaign: install
 	$(CAMPAIGN) kills --count 40 --seed 1 --out campaign-kills.json
 	$(CAMPAIGN) faults --count 10 --seed 1 --out campaign-faults.json
-	$(CAMPAIGN) mutations --seconds 60 --seed 1 --kept campaign-found --out campaign-mutations.json
+	$(CAMPAIGN) mutations --count 1000000 --seconds 60 --seed 1 --kept campaign-found --out campaign-mutations.json
 
 # Wrong changes in the parts that everything rests on; which of them no test notices (CONTRIBUTING.md has the score).
 mutants: install
@@ -63,6 +63,15 @@ check: install
 	$(BIN)/ruff format --check src tests tools
 	$(BIN)/ruff check src tests tools
 	$(BIN)/mypy
+	$(BIN)/python tools/licences.py
+
+# Known vulnerabilities of what is pinned, and sbom.json (CycloneDX) of what is installed. It needs the network: exit code 3
+# where the service does not answer for every package.
+AUDIT := .venv-audit/bin
+audit: install
+	test -x $(AUDIT)/pip-audit || { $(PYTHON) -m venv .venv-audit && $(AUDIT)/python -m pip install --quiet \
+	  --disable-pip-version-check pip-audit cyclonedx-bom; }
+	$(BIN)/python tools/audit.py $(AUDIT)
 
 format: install
 	$(BIN)/ruff format src tests tools
@@ -75,4 +84,4 @@ docs: install
 	@echo "Open site/index.html."
 
 clean:
-	rm -rf $(VENV) $(DEMO) site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-audit sbom.json $(DEMO) site .pytest_cache .mypy_cache .ruff_cache

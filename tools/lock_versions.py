@@ -3,8 +3,8 @@
     .venv/bin/python tools/lock_versions.py           # after an installation that passed the tests
     .venv/bin/python tools/lock_versions.py --check   # exit code 1 where something else is installed than pinned
 
-It follows the requirements of this package with the extra `dev`, and theirs. What cannot be followed (another system's
-requirements) is not installed by `make` here either.
+It follows the requirements of this package with the extra `dev`, and theirs, as far as this system has them. What a
+build of PyTorch for GPUs needs besides is pinned by that build itself, version by version.
 """
 
 import re
@@ -30,11 +30,14 @@ def canonical(name: str) -> str:
 
 
 def closure(requirements: Iterable[str], extras: dict[str, list[str]]) -> dict[str, str]:
-    """Versions by name of requirements and everything that they need; what is not installed is left out.
+    """Versions by name of requirements and everything that they need.
 
     Args:
         requirements: such as `torch>=2.13`, or `segnet[serve]` for an extra of this package.
         extras: of this package.
+
+    Raises:
+        SystemExit: one of them is not installed here, so that the list would have a gap.
     """
     found: dict[str, str] = {}
     waiting, seen = [Requirement(text) for text in requirements], set[str]()
@@ -49,7 +52,7 @@ def closure(requirements: Iterable[str], extras: dict[str, list[str]]) -> dict[s
         try:
             installed = distribution(need.name)
         except PackageNotFoundError:
-            continue
+            sys.exit(f"{need} is required, and is not installed; run `make install` first")
         found[canonical(need.name)] = installed.version.partition("+")[0]  # without the build, such as +cpu
         for inner in map(Requirement, installed.requires or ()):
             if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in (*need.extras, "")):

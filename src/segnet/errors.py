@@ -16,6 +16,8 @@ A message says what was expected, what it got, and what to do. The command line 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "Cannot allocate memory", "bad_alloc")
+
 
 class SegNetError(Exception):
     """Root of the tree: catch this to catch everything the package raises on purpose."""
@@ -51,6 +53,11 @@ class ExportError(SegNetError, ArithmeticError):
 
 class CallbackError(SegNetError, RuntimeError):
     """A callback of the caller that raised; the run was saved first."""
+
+
+def lacks_memory(cause: BaseException) -> bool:
+    """Whether an error means that memory ran out, on a CPU or on a GPU: PyTorch raises a RuntimeError of its own."""
+    return isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,9 +5,34 @@ import json
 import sys
 import tempfile
 from collections import Counter
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+
+def import_what_forks_need() -> None:
+    """Once, so that a stop costs a second, not ten; what is not installed is not needed."""
+    for name in (
+        "segnet.benchmark.paper_tables.quick",
+        "segnet.compression.prune_run",
+        "segnet.compression.quantise",
+        "segnet.data.importers",
+        "segnet.export",
+        "segnet.inference.predictor",
+        "segnet.report.evaluation",
+        "segnet.report.reconstruction",
+        "segnet.training.planning",
+        "segnet.training.recipe",
+        "torch.onnx",
+        "torch.export",
+        "onnxscript",
+        "openvino",
+        "nncf",
+    ):
+        with suppress(ImportError):
+            import_module(name)
 
 
 def kills(options: argparse.Namespace, room: Path) -> dict[str, object]:
@@ -15,14 +40,7 @@ def kills(options: argparse.Namespace, room: Path) -> dict[str, object]:
     from kills import SIGNALS, kind_of, run_jobs
     from tiny_jobs import tiny_jobs
 
-    import segnet.compression.prune_run
-    import segnet.data.importers
-    import segnet.inference.predictor
-    import segnet.report.evaluation
-    import segnet.report.reconstruction
-    import segnet.training.planning
-    import segnet.training.recipe  # noqa: F401 (what the forks would import each)
-
+    import_what_forks_need()
     torch.set_num_threads(1)
     jobs = [job for job in tiny_jobs(room) if not options.only or job.name in options.only]
     stops = run_jobs(jobs, options.count, options.seed, room / "runs")
@@ -45,14 +63,7 @@ def faults(options: argparse.Namespace, room: Path) -> dict[str, object]:
     from kills import kind_of
     from tiny_jobs import tiny_jobs
 
-    import segnet.compression.prune_run
-    import segnet.data.importers
-    import segnet.inference.predictor
-    import segnet.report.evaluation
-    import segnet.report.reconstruction
-    import segnet.training.planning
-    import segnet.training.recipe  # noqa: F401 (what the forks would import each)
-
+    import_what_forks_need()
     torch.set_num_threads(1)
     jobs = [job for job in tiny_jobs(room) if not options.only or job.name in options.only]
     found = run_faults(jobs, options.count, options.seed, room / "runs")

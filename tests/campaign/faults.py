@@ -1,7 +1,8 @@
 """Commands on a disk that fails: one clear line, exit code 2, earlier results whole, nothing temporary left.
 
 It fails below the program: `failing_disk.c` stands before libc's write, fsync and rename (Linux, a C compiler); and
-a small file system in memory is really full (Linux, root).
+a small file system in memory is really full (Linux, root). Memory that runs out and a clock that goes back stand here
+too.
 """
 
 import ctypes
@@ -14,7 +15,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from kills import Job, Reference, of_the_files, of_the_second_run, run_in_child, temporaries, unbroken, wait_for
+from kills import (
+    Job,
+    Reference,
+    digests,
+    of_the_files,
+    of_the_second_run,
+    run_in_child,
+    temporaries,
+    unbroken,
+    wait_for,
+)
 
 FAULTS = {
     "ENOSPC from the n-th call on": (errno.ENOSPC, False),
@@ -78,6 +89,32 @@ def fill_once(job: Job, reference: Reference, room: Path, rng: random.Random) ->
     return Fault(job.name, "full tmpfs", f"{pages * 4} KiB", exit_code != 0, tuple(problems))
 
 
+def starve_once(job: Job, reference: Reference, room: Path, rng: random.Random) -> Fault:
+    """Runs a command with little more address space than it begins with, then with all."""
+    shutil.rmtree(room, ignore_errors=True)
+    (room / "out").mkdir(parents=True)
+    spare_mib = int(2 ** rng.uniform(0, 9))
+    exit_code = wait_for(run_in_child(job.arguments(room / "out"), room, spare_mib=spare_mib), 120)
+    problems = _after(exit_code, room, must_fail=False)
+    problems += of_the_files(job, reference, room / "out")
+    problems += of_the_second_run(job, reference, room, had_ended=exit_code == 0)
+    return Fault(job.name, "ulimit -v", f"{spare_mib} MiB to spare", exit_code != 0, tuple(problems))
+
+
+def turn_back_once(job: Job, reference: Reference, room: Path, rng: random.Random) -> Fault:
+    """Runs a command while the clock of the day goes back; nothing of its results may depend on that."""
+    shutil.rmtree(room, ignore_errors=True)
+    (room / "out").mkdir(parents=True)
+    step_s = rng.choice((0.5, 60.0, 86_400.0))
+    exit_code = wait_for(run_in_child(job.arguments(room / "out"), room, step_back_s=step_s), 120)
+    problems = _after(exit_code, room, must_fail=False)
+    if exit_code != 0:
+        problems.append(f"exit code {exit_code} because of a clock that goes back")
+    found = digests(room / "out")
+    problems += [f"{n} differs" for n in sorted(reference.stable) if found.get(n) != reference.digests[n]]
+    return Fault(job.name, "a clock that goes back", f"{step_s:g} s a time", exit_code != 0, tuple(problems))
+
+
 def _after(exit_code: int | None, room: Path, *, must_fail: bool) -> list[str]:
     said = (room / "said.txt").read_text()
     problems = [f"exit code {exit_code}: {said.strip()[-200:]}"] if exit_code not in (0, 2) else []
@@ -101,6 +138,9 @@ def run_faults(jobs: list[Job], count: int, seed: int, room: Path) -> list[Fault
             for number in range(count):
                 rng = random.Random(f"{seed}:{job.name}:{fault}:{number}")
                 found.append(fail_once(job, reference, room / job.name, rng, fault, calls))
+        for name, once in (("memory", starve_once), ("clock", turn_back_once)):
+            for number in range(count):
+                found.append(once(job, reference, room / job.name, random.Random(f"{seed}:{job.name}:{name}:{number}")))
         if os.geteuid() == 0 and shutil.which("mount"):
             for number in range(count):
                 rng = random.Random(f"{seed}:{job.name}:tmpfs:{number}")

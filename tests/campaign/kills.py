@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -136,7 +137,9 @@ def whole(path: Path) -> str:
     return ""
 
 
-def run_in_child(arguments: list[str], room: Path, *, signal_number: int = 0, at: int = 0) -> int:
+def run_in_child(
+    arguments: list[str], room: Path, *, signal_number: int = 0, at: int = 0, spare_mib: int = 0, step_back_s: float = 0
+) -> int:
     """Starts `segnet ARGUMENTS` in a fork; its output goes to `room/said.txt`. Returns the process id.
 
     Args:
@@ -144,6 +147,8 @@ def run_in_child(arguments: list[str], room: Path, *, signal_number: int = 0, at
         room: folder that holds everything of this run; changes of files below it count.
         signal_number: sent to itself before change `at`; 0 for none.
         at: 1 is the first change.
+        spare_mib: address space that it may take beyond what it begins with; 0 for any.
+        step_back_s: the clock of the day goes back by this each time that it is read; 0 for the true one.
     """
     process = os.fork()
     if process:
@@ -178,11 +183,18 @@ def run_in_child(arguments: list[str], room: Path, *, signal_number: int = 0, at
         from segnet import cli
 
         sys.argv = ["segnet", *arguments]
+        if step_back_s:
+            _let_the_clock_go_back(step_back_s)
+        if spare_mib:
+            most = (int(Path("/proc/self/statm").read_text().split()[0]) * 4096) + spare_mib * 2**20
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
         try:
             cli.main()
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if spare_mib:
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         sys.stdout.flush(), sys.stderr.flush()
         (room / "changes.txt").write_text(str(count[0]))
         if hasattr(ctypes.CDLL(None), "disk_calls"):  # under faults.py
@@ -191,6 +203,16 @@ def run_in_child(arguments: list[str], room: Path, *, signal_number: int = 0, at
         code = 130
     finally:
         os._exit(code)
+
+
+def _let_the_clock_go_back(by_s: float) -> None:
+    true, reads = time.time, [0]
+
+    def earlier() -> float:
+        reads[0] += 1
+        return true() - by_s * reads[0]
+
+    time.time, time.time_ns = earlier, lambda: int(earlier() * 1e9)
 
 
 def wait_for(process: int, limit_s: float) -> int | None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from frames import xml
+from further_inputs import FURTHER, further
 from mutators import Mutator, blind, either, jpeg, json_text, png, protobuf, riff, safetensors, tiff, tokens
 from PIL import Image
 
@@ -206,7 +208,7 @@ def read_any_image(path: Path) -> None:
 
 
 def importer_kind(tool: str, room: Path) -> Kind:
-    """The text files of a tool's export; the images beside them stay."""
+    """The text files of a tool's export, or its label images where it has no text; the images beside them stay."""
     from export_samples import SAMPLES
 
     from segnet.data.importers import import_dataset
@@ -218,9 +220,14 @@ def importer_kind(tool: str, room: Path) -> Kind:
         path.relative_to(src).as_posix(): path.read_bytes()
         for path in sorted(src.rglob("*"))
         if path.suffix in (".json", ".xml", ".txt", ".csv", ".yaml", ".toml", ".parquet")
+        or (tool in LABEL_IMAGES and path.suffix == ".png")
     }
 
     def mutate(data: bytes, rng: random.Random) -> bytes:
+        if data[:4] == b"\x89PNG":
+            return either(png, png, blind)(data, rng)
+        if data[:1] == b"<":
+            return either(xml, xml, tokens, blind)(data, rng)
         return json_text(data, rng) if data[:1] in (b"{", b"[") else rng.choice((tokens, tokens, blind))(data, rng)
 
     def read(path: Path) -> None:
@@ -342,7 +349,9 @@ def read_weights(path: Path) -> None:
     assert card.label_set.num_classes >= 1 and not model.training
 
 
+LABEL_IMAGES = ("masks", "cityscapes", "kitti", "ade20k")
 IMPORTERS = (
+    *LABEL_IMAGES,
     "coco",
     "yolo",
     "cvat",
@@ -401,6 +410,9 @@ def kinds_of(names: tuple[str, ...], room: Path) -> dict[str, Kind]:
         kinds["prototxt"] = Kind(
             {"a.prototxt": prototxt_text("a", (8, 8), layers).encode()}, either(tokens, blind), read_prototxt
         )
+    for name in FURTHER:
+        if name in names:
+            kinds[name] = Kind(*further(name, room / name))
     if "http" in names:
         kinds["http"] = http_kind()
     return {name: kinds[name] for name in names}
@@ -420,5 +432,6 @@ ALL = (
     "caffemodel",
     "prototxt",
     *IMPORTERS,
+    *FURTHER,
     "http",
 )

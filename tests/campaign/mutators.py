@@ -161,8 +161,14 @@ def jpeg(data: bytes, rng: random.Random) -> bytes:
 
 
 def riff(data: bytes, rng: random.Random) -> bytes:
-    """Chunks of a WebP changed, with lengths that are right."""
-    chunks, at = [], 12
+    """A chunk of a WebP or AVI, or of a list within it, changed or repeated; the lengths around it stay right."""
+    name, form = data[:4], data[8:12]
+    body = form + _chunks(data[12:], rng)
+    return name + struct.pack("<I", len(body)) + body
+
+
+def _chunks(data: bytes, rng: random.Random) -> bytes:
+    chunks, at = [], 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         chunks.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
@@ -170,12 +176,14 @@ def riff(data: bytes, rng: random.Random) -> bytes:
     if not chunks:
         return blind(data, rng)
     number = rng.randrange(len(chunks))
+    name, content = chunks[number]
     if rng.random() < 0.3:
         chunks.insert(rng.randrange(len(chunks) + 1), chunks[number])
+    elif name == b"LIST":
+        chunks[number] = (name, content[:4] + _chunks(content[4:], rng))
     else:
-        chunks[number] = (chunks[number][0], blind(chunks[number][1], rng))
-    body = b"WEBP" + b"".join(n + struct.pack("<I", len(c)) + c + b"\0" * (len(c) % 2) for n, c in chunks)
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+        chunks[number] = (name, blind(content, rng))
+    return b"".join(n + struct.pack("<I", len(c)) + c + b"\0" * (len(c) % 2) for n, c in chunks)
 
 
 def tiff(data: bytes, rng: random.Random) -> bytes:

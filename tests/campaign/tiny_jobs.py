@@ -1,5 +1,6 @@
 """Commands on drawn streets of 16x24 pixels and a model of 16 channels, each of which takes about a second."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -101,8 +102,20 @@ def tiny_jobs(inputs: Path) -> list[Job]:
     def draw(out: Path) -> list[str]:
         return ["data", "draw", str(out / "drawn"), "--count", "6", "--size", "16x24"]
 
-    def export(out: Path) -> list[str]:
-        return ["export", "caffe", "--weights", str(weights), "--size", "16x24", "--out", str(out / "model.caffemodel")]
+    def quantise(out: Path) -> list[str]:
+        counts = ["--images", "2", "--score-images", "2", "--max-loss", "100"]
+        data = ["--data", str(inputs / "street"), "--split", "train", "--score-split", "val"]
+        return ["quantise", "--weights", str(weights), *data, "--out", str(out / "tiny-int8.safetensors"), *counts]
+
+    def export(target: str, suffix: str) -> Callable[[Path], list[str]]:
+        def arguments(out: Path) -> list[str]:
+            file = str(out / f"model{suffix}")
+            return ["export", "--to", target, "--weights", str(weights), "--size", "16x32", "--out", file]
+
+        return arguments
+
+    def tables(out: Path) -> list[str]:
+        return ["benchmark", "quick", "--smallest", "--models", "bilinear-interpolation", "--out", str(out)]
 
     return [
         Job("train", train, has_checkpoint, all_equal=False),
@@ -111,4 +124,8 @@ def tiny_jobs(inputs: Path) -> list[Job]:
         Job("predict", predict),
         Job("data-import", import_),
         Job("data-draw", draw),
+        Job("quantise", quantise),
+        Job("export-torch", export("torch-export", ".pt2")),
+        Job("export-onnx", export("onnx", ".onnx")),
+        Job("tables", tables, all_equal=False),
     ]

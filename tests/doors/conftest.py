@@ -11,7 +11,12 @@ import pytest
 from segnet import cli
 from segnet.cli import console
 
-BROWSER_OPTIONS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+BROWSER_OPTIONS = [
+    "--no-sandbox",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--enable-unsafe-webgpu",  # a graphics processor in software, which the page uses only where it is told to
+]
 
 
 @pytest.fixture

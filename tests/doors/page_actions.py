@@ -1,5 +1,10 @@
 """What a visitor does on the web page, and what is seen of it, for the tests of the page."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -122,3 +127,22 @@ def downloaded(page: Any, button: str) -> bytes:
     with page.expect_download() as waited:
         page.click(button)
     return Path(waited.value.path()).read_bytes()
+
+
+@contextmanager
+def static_files(folder: Path) -> Iterator[str]:
+    """The address of a plain web server for a folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    files = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=files.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{files.server_port}/"
+    finally:
+        files.shutdown()
+        thread.join()
+        files.server_close()

@@ -15,6 +15,7 @@ from segnet.inference.predictor import Predictor
 from segnet.labels import CAMVID_11
 from segnet.metrics.confusion import confusion_counts, mean_iou
 from segnet.serve.assets import Offer, site_assets
+from segnet.serve.browser_runtime import RUNTIME_FILES
 from segnet.weights.file import WeightsCard
 
 CARD = WeightsCard(
@@ -34,6 +35,8 @@ def site_of(samples: Path | None = None, runtime: Path | None = None) -> tuple[d
 
 
 def test_site_json_has_the_card_and_no_path_of_this_machine(tmp_path: Path) -> None:
+    for name in RUNTIME_FILES:
+        (tmp_path / name).write_bytes(b"")
     assets, site = site_of(runtime=tmp_path)
     (model,) = site["models"]
     assert model["card"] == {
@@ -42,7 +45,8 @@ def test_site_json_has_the_card_and_no_path_of_this_machine(tmp_path: Path) -> N
         "scores": {"mean_iou": 0.5},
         "class_iou": {"road": 0.9},
     }
-    assert site["runtime"] == {"module": "ort/ort.wasm.min.mjs", "wasm": "ort/ort-wasm-simd-threaded.wasm"}
+    wasm = {"module": "ort/ort.wasm.min.mjs", "binary": "ort/ort-wasm-simd-threaded.wasm"}
+    assert site["runtime"] == {"wasm": wasm}  # WebGPU only where its files are there, too
     assert model["onnx"] == "models/0.onnx"
     text = assets["site.json"].read().decode()
     assert str(tmp_path) not in text

@@ -1,9 +1,6 @@
 """The web page in headless Chromium, with one image: what it shows, and every control of how it shows it."""
 
 import json
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from page_actions import (
     png,
     run_in,
     seen,
+    static_files,
     view,
     wait_for_told,
 )
@@ -329,15 +327,8 @@ def test_the_stage_does_not_jump(page: Any, web_server: str) -> None:
 
 
 def test_static_files_are_enough(page: Any, web_site: Path, predictor: Predictor) -> None:
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    files = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(web_site)))
-    thread = threading.Thread(target=files.serve_forever)
-    thread.start()
-    try:
-        page.goto(f"http://127.0.0.1:{files.server_port}/")
+    with static_files(web_site) as address:
+        page.goto(address)
         page.wait_for_selector("body[data-ready]")
         page.uncheck("#compare")
         assert page.is_disabled("input[name=where][value=server]")
@@ -351,7 +342,3 @@ def test_static_files_are_enough(page: Any, web_site: Path, predictor: Predictor
         assert message(page) == "Cancelled."
         page.click("#retry")
         wait_for_told(page, "in this browser")
-    finally:
-        files.shutdown()
-        thread.join()
-        files.server_close()

@@ -41,7 +41,7 @@ from segnet.cli.quantise import quantise
 from segnet.cli.serve import benchmark_serve, serve
 from segnet.cli.train import pretrain, train
 from segnet.cli.tune import tune
-from segnet.errors import ConfigError, SegNetError
+from segnet.errors import ConfigError, SegNetError, lacks_memory
 from segnet.version import __version__
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="SegNet: every pixel a class.")
@@ -52,12 +52,13 @@ def main() -> None:
     try:
         with _ending_by_sigterm():
             app(prog_name="segnet")  # also for `python -m segnet`: the name in usage lines and completion scripts
-    except (SegNetError, OSError, MemoryError) as error:  # the last two: not caught by the library
-        if "--debug" in sys.argv:
+    except (SegNetError, OSError, MemoryError, RuntimeError) as error:  # all but the first: not caught by the library
+        out_of_memory = lacks_memory(error) and not isinstance(error, SegNetError)
+        if "--debug" in sys.argv or not (out_of_memory or isinstance(error, SegNetError | OSError)):
             raise
-        out_of_memory = isinstance(error, MemoryError) and not str(error)  # Python's own has no text
-        message = "out of memory; use smaller images, crops or batches" if out_of_memory else str(error)
-        complain(f"segnet: {type(error).__name__}", " ".join(message.splitlines()))
+        says_more = str(error) and not (out_of_memory and isinstance(error, RuntimeError))  # Python's own has no text
+        message = str(error) if says_more else "out of memory; use smaller images, crops or batches"
+        complain(f"segnet: {'MemoryError' if out_of_memory else type(error).__name__}", " ".join(message.splitlines()))
         sys.exit(2)
 
 

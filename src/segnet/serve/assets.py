@@ -23,7 +23,7 @@ from segnet.data.reading.listing import find_images
 from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError
 from segnet.export import export_weights
-from segnet.serve.browser_runtime import RUNTIME_FILES
+from segnet.serve.browser_runtime import runtimes
 from segnet.weights.file import WeightsCard
 
 _TYPES = {
@@ -125,12 +125,15 @@ def site_assets(
         if here:
             assets[url] = _asset(url, _once(partial(_exported, offer.weights)))
         records.append(_record(offer, url if here else None))
-    for name in RUNTIME_FILES if runtime else ():
+    ways = runtimes(runtime) if runtime else {}
+    for name in sum(ways.values(), ()):
         assets[f"ort/{name}"] = _asset(name, (runtime / name).read_bytes)  # type: ignore[operator]
     site = {
         "models": records,
         "samples": [{"url": f"{s.url}.jpg", "thumb": f"{s.url}-small.jpg", "name": s.name} for s in shown],
-        "runtime": {"module": f"ort/{RUNTIME_FILES[0]}", "wasm": f"ort/{RUNTIME_FILES[-1]}"} if runtime else None,
+        "runtime": {way: {"module": f"ort/{names[0]}", "binary": f"ort/{names[-1]}"} for way, names in ways.items()}
+        if runtime
+        else None,
         "why_no_browser": why_no_browser,
         "max_pixels": max_pixels,
     }

@@ -76,13 +76,20 @@ class Start:
         name: of the weights.
         model: their model.
         normalisation: of its input.
-        class_names: of its label set.
+        class_names: of its label set; none for ImageNet's.
+        is_vgg16: whether they are ImageNet's VGG16, for the encoder alone.
     """
 
     name: str
     model: str
     normalisation: Normalisation | None
     class_names: tuple[str, ...]
+    is_vgg16: bool = False
+
+    @property
+    def title(self) -> str:
+        """The weights in words."""
+        return f"ImageNet's VGG16 ({self.name})" if self.is_vgg16 else self.name
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,8 @@ def choose_settings(
     chosen: dict[str, object] = {
         "model.name": model,
         "model.normalisation": start.normalisation if start else "mean_std",
-        "model.start": start.name if start else "",
+        "model.start": start.name if start and not start.is_vgg16 else "",
+        "model.vgg16": start.name if start and start.is_vgg16 else "",
         "augment.flip": True,
         "augment.scale": [0.75, 1.33],
         "augment.crop_px": list(crop),
@@ -170,7 +178,7 @@ def choose_settings(
         chosen["train.threads"] = threads
     if longest_side_px is not None:
         chosen["data.longest_side_px"] = longest_side_px
-    if model in TENT_MODELS and start is None:  # `start` fills the decoder
+    if model in TENT_MODELS and (start is None or start.is_vgg16):  # other weights fill the decoder
         chosen["model.init"] = "tent"
     if given.model.model_fields_set:
         # a given model is kept; the initialisation of its filters is not part of the model
@@ -266,7 +274,7 @@ def _lines(
     if start:
         same = [name for name in data.class_names if name in start.class_names]
         known = f"keeps what it learnt of {', '.join(same)}" if same else "with a new classifier"
-        model += f", started from the weights {start.name}; {known} ({len(same)} of {len(data.class_names)} classes)"
+        model += f", started from the weights {start.title}; {known} ({len(same)} of {len(data.class_names)} classes)"
     resized = value("data.longest_side_px")
     large = resized is None and max(height, width) > _LARGE_SIDE_PX and not _has(given, "augment.crop_px")
     threads = settings.get("train.threads")

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from segnet.config import Config, FitConfig, PretrainConfig, Settings
-from segnet.errors import ConfigError, WeightsError
+from segnet.errors import ConfigError, WeightsError, lacks_memory
 from segnet.io.files import whole_file
 
 State = dict[str, Any]
@@ -35,13 +35,19 @@ def load_checkpoint(path: Path) -> State:
     """Reads what `save_checkpoint` wrote: tensors and plain values only, never code.
 
     Raises:
-        WeightsError: missing, truncated, a pickle that holds more than tensors and plain values, or of another program.
+        WeightsError: missing, not readable, truncated, a pickle that holds more than tensors and plain values, or of
+            another program.
+        MemoryError: or PyTorch's RuntimeError, where memory runs out.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"no checkpoint at {path}; start without --resume") from None
+    except OSError as cause:  # no reason to delete it
+        raise WeightsError(f"{path} cannot be read: {cause.strerror or cause}") from None
     except Exception as cause:  # torch raises many types for a broken or refused file
+        if lacks_memory(cause):
+            raise
         reason = (str(cause).splitlines() or [type(cause).__name__])[0].partition(". ")[0]  # without torch's advice
         raise WeightsError(f"{path} is not a checkpoint of this program ({reason}); delete it to start again") from None
     missing = [part for part in _PARTS if not isinstance(state, dict) or part not in state]

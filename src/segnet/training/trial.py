@@ -30,8 +30,8 @@ from segnet.training.start import widths_to_start_with
 from segnet.training.train import Plan
 from segnet.weights.file import WeightsCard
 
-_TIMED_STEPS = 5
-ROUGH_STEPS = 2
+_TIMED_STEPS, _TIMED_IMAGES = 5, 2
+_ROUGH_STEPS, _ROUGH_IMAGES = 2, 1
 _EVALUATIONS = 5
 _SHARE_OF_EVALUATIONS = 0.3
 _LEAST_STEPS = 10
@@ -81,18 +81,19 @@ class Times:
 
 
 @torch.random.fork_rng(devices=[])
-def measure_times(config: Config, num_steps: int = _TIMED_STEPS) -> Times:
+def measure_times(config: Config, *, roughly: bool = False) -> Times:
     """Takes a few steps and predicts a few validation images; nothing is written.
 
     Args:
         config: resolved settings.
-        num_steps: that are timed; the first only warms up.
+        roughly: by as little as possible.
 
     Raises:
         SegNetError: what the run itself would raise at its first step.
     """
     train_set, val_set = open_sets(config)
     run, loader = _unlearnt(config, train_set), _loader(config, train_set)
+    num_steps, num_images = (_ROUGH_STEPS, _ROUGH_IMAGES) if roughly else (_TIMED_STEPS, _TIMED_IMAGES)
     reading, step_s = _time_steps(config, run, loader, num_steps)
     images_per_step = config.train.batch_size * config.train.accumulate
     seconds = {}
@@ -100,12 +101,12 @@ def measure_times(config: Config, num_steps: int = _TIMED_STEPS) -> Times:
         began = time.perf_counter()
         evaluate(
             run.model,
-            _First(val_set, 2),
+            _First(val_set, num_images),
             run.device_spec,
             boundaries=boundaries,
             longest_side_px=config.data.longest_side_px,
         )
-        seconds[boundaries] = (time.perf_counter() - began) / min(2, len(val_set)) * len(val_set)
+        seconds[boundaries] = (time.perf_counter() - began) / min(num_images, len(val_set)) * len(val_set)
     start_s = 0.0
     if config.loss.class_weights != "none":
         start_s = reading / images_per_step * len(train_set)
@@ -215,7 +216,7 @@ def try_starts(
         recompute_statistics(run.model, _First(train_set, 2 * _VAL_IMAGES), run.device_spec, batch_size=1)
         losses.append((_val_loss(run.model, val_set, run.device_spec), start))
     winner = min(losses, key=lambda pair: pair[0])[1]
-    told = ", ".join(f"{start.name if start else 'no weights'} {loss:.3f}" for loss, start in losses)
+    told = ", ".join(f"{start.title if start else 'no weights'} {loss:.3f}" for loss, start in losses)
     return Tried(winner, f"start: {num_steps} steps from each; cross entropy on validation images: {told}")
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from segnet.config import Config, load_config
-from segnet.training.auto_config import Choice, DataFacts, MachineFacts, Start, choose_settings
+from segnet.training.auto_config import Choice, DataFacts, MachineFacts, Start, Tried, choose_settings
 
 DATA = DataFacts(30, (120, 160), ("background", "road", "boat"))
 LAPTOP = MachineFacts("cpu", 2, 16.0)
@@ -67,6 +67,16 @@ def test_a_short_time_makes_images_small_and_the_rate_high() -> None:
 def test_without_weights_it_learns_from_nothing_and_faster() -> None:
     chosen = choose(starts=()).settings
     assert (chosen["model.name"], chosen["model.start"], chosen["train.lr"]) == ("segnet-basic", "", 3e-3)
+
+
+def test_imagenet_fills_the_encoder_of_the_full_model_alone() -> None:
+    tried = Tried(Start("torchvision", "segnet", "mean_std", (), is_vgg16=True), "start: six steps")
+    choice = choose_settings(load_config(), DATA, LAPTOP, (BASIC,), tried)
+    chosen = choice.settings
+    assert (chosen["model.name"], chosen["model.vgg16"], chosen["model.start"]) == ("segnet", "torchvision", "")
+    assert (chosen["model.init"], chosen["train.encoder_lr_factor"], chosen["train.lr"]) == ("tent", 0.3, 1e-3)
+    assert "started from the weights ImageNet's VGG16 (torchvision); with a new classifier" in " ".join(choice.lines)
+    assert resolved(choice).model.vgg16 == "torchvision"
 
 
 def test_a_decoder_that_no_weights_fill_begins_as_a_tent() -> None:

@@ -191,3 +191,19 @@ def test_a_record_that_the_system_takes_in_parts_is_whole(tmp_path: Path, monkey
         log.write({"step": 1, "loss": 0.5})
         monkeypatch.setattr(log, "_file", whole)
     assert read_log(tmp_path / "log.jsonl") == [{"step": 1, "loss": 0.5}]
+
+
+@pytest.mark.parametrize(
+    "raised", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")], ids=repr
+)
+def test_a_lack_of_memory_is_no_reason_to_delete_a_checkpoint(
+    raised: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, state_at(1))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: (_ for _ in ()).throw(raised))
+    with pytest.raises(type(raised)):
+        load_checkpoint(path)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(WeightsError, match=r"checkpoint\.pt cannot be read: Input/output error$"):
+        load_checkpoint(path)

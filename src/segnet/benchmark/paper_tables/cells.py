@@ -18,12 +18,12 @@ from typing import Any
 
 from rich.console import Console
 
-from segnet.benchmark.paper_tables.cost import lacks_memory, out_of_memory
+from segnet.benchmark.paper_tables.cost import out_of_memory
 from segnet.config import Config
 from segnet.crf.dense_crf import CRFParameters
 from segnet.data import open_dataset
 from segnet.device import DeviceSpec, choose_device
-from segnet.errors import ConfigError, DataError, NonFiniteError, WeightsError
+from segnet.errors import ConfigError, DataError, NonFiniteError, WeightsError, lacks_memory
 from segnet.inference.evaluate import evaluate
 from segnet.io.files import whole_file
 from segnet.training.checkpoint import load_checkpoint, save_checkpoint

@@ -26,11 +26,11 @@ from segnet.benchmark.measure.timing import Timing, measure
 from segnet.benchmark.measure.training_step import process_mib
 from segnet.benchmark.paper_tables.storage import meta_model, require_size
 from segnet.device import DeviceSpec
+from segnet.errors import lacks_memory
 from segnet.models import create_model
 from segnet.nn.losses import cross_entropy
 
 TRAINING_BATCH = 4
-_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "Cannot allocate memory")
 
 
 @dataclass(frozen=True)
@@ -186,11 +186,6 @@ def out_of_memory(model_name: str, part: str, batch_size: int) -> str:
     """The line that says which model ran out of memory, at which batch, and what to try."""
     remedy = "a smaller --size" if batch_size == 1 else f"a smaller --size, or a batch below {batch_size}"
     return f"{model_name}, {part} at batch {batch_size}: out of memory; try {remedy}, or another --device"
-
-
-def lacks_memory(cause: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a CPU or on a GPU."""
-    return isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY)
 
 
 # ------------------------------------------------------------------------------------------------ parts

@@ -11,6 +11,7 @@ from segnet.data.reading.label_file import LABELS_TOML
 from segnet.errors import ConfigError, DataError, nearest
 
 _CLUTTER = (".", "__MACOSX")
+_MOST_NESTED = 3  # a project's archive of batches, each an archive; a file can be an archive that holds itself
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,20 @@ def open_exports(sources: Sequence[Path], data_format: str | None, scratch: Path
     return exports
 
 
-def _open(src: Path, shown: Path, data_format: str | None, scratch: Path) -> list[Export]:
-    """The exports in one source; `shown` is the path of it, or of its archive, for messages."""
+def _open(src: Path, shown: Path, data_format: str | None, scratch: Path, within: int = 0) -> list[Export]:
+    """The exports in one source.
+
+    Args:
+        src: folder, file or archive.
+        shown: the path of it, or of its archive, for messages.
+        data_format: a key of `FORMATS`; None recognises it.
+        scratch: gets the content of archives.
+        within: how many archives the source lies in.
+    """
     if is_archive(src):
+        if within == _MOST_NESTED:
+            raise DataError(f"{src.name} lies in {within} archives, one in the other; unpack them, and give the folder")
+        within += 1
         folder = scratch / f"{len(list(scratch.iterdir()))}" / archive_stem(src)
         folder.mkdir(parents=True)
         unpack(src, folder)
@@ -74,7 +86,7 @@ def _open(src: Path, shown: Path, data_format: str | None, scratch: Path) -> lis
         others += f"; {', '.join(unread)} in it is not read" if unread else ""
         title = FORMATS[found.name].title
         return [Export(src, found.name, name, f"{shown} is {title} ({found.name}): {found.reason}{others}")]
-    exports = [export for path in inner for export in _inner(path, scratch)]
+    exports = [export for path in inner for export in _inner(path, scratch, within)]
     if exports:
         return exports
     if (src / LABELS_TOML).is_file():
@@ -110,10 +122,10 @@ def _is_remark(path: Path) -> bool:
     return path.name.lower().startswith(("readme", "license", "notes.")) or path.name.startswith(".")
 
 
-def _inner(path: Path, scratch: Path) -> list[Export]:
+def _inner(path: Path, scratch: Path, within: int) -> list[Export]:
     """A folder or archive inside the source, where it is an export by itself."""
     if is_archive(path):
-        return _open(path, path, None, scratch)
+        return _open(path, path, None, scratch, within)
     src = _without_wrapping(path)
     found = recognise(Listing(src))
     if found is None:

@@ -188,6 +188,8 @@ def rgb_values(image: Image.Image, path: Path) -> np.ndarray:
     """
     try:
         return np.asarray(image.convert("RGB"))
+    except MemoryError:
+        raise
     except Exception as cause:  # Pillow raises many types, AssertionError among them
         raise DataError(f"{path} cannot be read as an image: {cause or type(cause).__name__}; save it again") from cause
 

@@ -4,32 +4,48 @@ import { Passing, reason } from "./server.js";
 
 const kept = new Map(); // address -> its bytes: a worker that was cancelled costs no second download
 let worker = null;
+let graphics; // whether WebGPU is used; asked once
 let opened = null; // address of the model that the worker holds
 let last = Promise.resolve(); // images come one after the other
 
 /**
  * @param {object} model an entry of site.json with `onnx`
- * @param {{module: string, wasm: string}} runtime addresses of onnxruntime-web
+ * @param {object} runtimes of site.json: onnxruntime-web's module and binary, as `wasm` and perhaps as `webgpu`
  * @param {ImageData} pixels the image
  * @param {{signal: AbortSignal, progress: (text: string, share?: number) => void}} options
  * @returns {Promise<object>} as segmentOnServer, without entropy
  */
-export function segmentInBrowser(model, runtime, pixels, options) {
-  last = last.catch(() => null).then(() => run(model, runtime, pixels, options));
+export function segmentInBrowser(model, runtimes, pixels, options) {
+  last = last.catch(() => null).then(() => run(model, runtimes, pixels, options));
   return last;
 }
 
-async function run(model, runtime, pixels, { signal, progress }) {
+async function run(model, runtimes, pixels, { signal, progress }) {
+  graphics ??= Boolean(runtimes.webgpu) && (await hasGraphics());
   signal.throwIfAborted();
+  const runtime = graphics ? runtimes.webgpu : runtimes.wasm;
   const at = (path) => new URL(path, document.baseURI).href;
-  const message = { model: at(model.onnx), runtime: at(runtime.module), pixels, numClasses: model.class_names.length };
-  if (!worker) message.wasm = await downloaded(at(runtime.wasm), "the runtime", { signal, progress });
+  const message = { model: at(model.onnx), runtime: at(runtime.module), graphics, pixels, numClasses: model.class_names.length };
+  if (!worker) message.binary = await downloaded(at(runtime.binary), "the runtime", { signal, progress });
   if (!worker || opened !== message.model) message.bytes = await downloaded(message.model, "the model", { signal, progress });
   progress(message.bytes ? "The browser opens the model" : "The browser runs the model");
-  const { classes, confidence, ms, threads } = await answer(message, signal, progress);
+  const { classes, confidence, ms, by } = await answer(message, signal, progress);
   opened = message.model;
-  return { classes, confidence, entropy: null, ms, where: `in this browser (WebAssembly, ${threads} thread${threads === 1 ? "" : "s"})` };
+  return { classes, confidence, entropy: null, ms, where: `in this browser (${by})` };
 }
+
+/**
+ * Whether the browser lets pages compute on a graphics processor. A software stand-in for one is slower than WebAssembly
+ * and does not count, unless the address of the page ends in ?webgpu=any; ?webgpu=no leaves WebGPU alone.
+ */
+async function hasGraphics() {
+  const asked = new URLSearchParams(location.search).get("webgpu");
+  if (asked === "no") return false;
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  return Boolean(adapter) && (asked === "any" || !isSoftware(adapter.info ?? {}));
+}
+
+const isSoftware = ({ isFallbackAdapter, architecture }) => Boolean(isFallbackAdapter) || architecture === "swiftshader";
 
 /** Sends the image to the worker; a cancelled worker ends, and the next image begins another one. */
 function answer(message, signal, progress) {

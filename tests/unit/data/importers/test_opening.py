@@ -53,6 +53,18 @@ def test_an_archive_that_was_unpacked_beside_itself_or_lies_in_an_export_is_not_
     assert export.note.endswith("; images.zip in it is not read")
 
 
+def test_archives_in_archives_are_opened_to_a_depth(tmp_path: Path) -> None:
+    sample(tmp_path / "0")
+    for depth in range(4):
+        (tmp_path / f"{depth + 1}").mkdir()
+        shutil.make_archive(str(tmp_path / f"{depth + 1}" / "a"), "zip", tmp_path / f"{depth}")
+    (tmp_path / "room").mkdir()
+    (export,) = open_exports([tmp_path / "3"], None, tmp_path / "room")
+    assert export.data_format == "coco"
+    with pytest.raises(DataError, match=r"a\.zip lies in 3 archives, one in the other"):
+        open_exports([tmp_path / "4"], None, tmp_path / "room")
+
+
 def test_several_sources_with_images_of_one_name_get_the_name_of_their_source(tmp_path: Path) -> None:
     sources = [sample(tmp_path / "one", "via"), sample(tmp_path / "two", "labelme")]
     import_dataset(sources, tmp_path / "out")
