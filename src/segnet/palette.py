@@ -12,6 +12,7 @@ from segnet.labels import VOID, VOID_COLOUR, Colour, LabelSet
 Image8 = NDArray[np.uint8]
 
 _WHITE, _INK = (255, 255, 255), (32, 32, 32)
+_NEAR = 8  # of an unknown colour, in each channel: likely a slip of the tool that painted it
 
 
 def to_rgb(prediction: np.ndarray, label_set: LabelSet) -> Image8:
@@ -74,10 +75,25 @@ def colours_to_ids(rgb: np.ndarray, ids: Mapping[Colour, int]) -> Image8:
     strange = known[positions] != codes
     if strange.any():
         found, counts = np.unique(codes[strange], return_counts=True)
-        names = [f"({c >> 16}, {c >> 8 & 255}, {c & 255})" for c in found.tolist()]
-        raise LabelError(f"unknown colour {_counted(names, counts)}; expected one of {len(known)} known colours")
+        names = list(map(_colour_text, found.tolist()))
+        hint = _near_hint(int(found[counts.argmax()]), known)
+        raise LabelError(f"unknown colour {_counted(names, counts)}; expected one of {len(known)} known colours{hint}")
     mapped: Image8 = np.array([class_id for _, class_id in table], np.uint8)[positions]
     return mapped
+
+
+def _colour_text(code: int) -> str:
+    return f"({code >> 16}, {code >> 8 & 255}, {code & 255})"
+
+
+def _near_hint(code: int, known: np.ndarray) -> str:
+    """Says which known colour an unknown one nearly is; empty where none is near."""
+    channels = [abs((known.astype(np.int64) >> shift & 255) - (code >> shift & 255)) for shift in (16, 8, 0)]
+    distances = np.max(channels, axis=0)
+    if distances.min() > _NEAR:
+        return ""
+    near = _colour_text(int(known[distances.argmin()]))
+    return f"; {_colour_text(code)} differs from {near} by {distances.min()} (--colour-tolerance of segnet data import)"
 
 
 def displayed(image: np.ndarray) -> Image8:

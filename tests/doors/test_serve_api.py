@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -283,6 +284,27 @@ def refusal(answer: Response, status: int, error: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ shapes and batches
+
+
+def test_ids_are_those_of_the_label_files_unless_others_are_asked_for(
+    client: Client, models: dict[str, Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = models["segnet-basic-camvid"].predictor
+    classes, numbers = predictor(IMAGE).classes, [10 * i + 38 for i in range(11)]
+    numbered = predictor.label_set.with_file_ids(numbers)
+    monkeypatch.setattr(predictor, "card", replace(predictor.card, label_set=numbered))
+    assert client.get("/v1/models").json()[0]["class_ids"] == numbers
+    for query, known in (("", numbers), ("&ids=files", numbers), ("&ids=classes", list(range(11)))):
+        image = Image.open(BytesIO(post(client, f"?answer=classes{query}").content))
+        np.testing.assert_array_equal(np.array(image), np.array(known)[classes])
+        assert json.loads(image.text["classes"])[str(known[3])] == CAMVID_11.names[3]  # type: ignore[attr-defined]
+        names = {CAMVID_11.names[i]: known[i] for i in range(11)}
+        for answer, key in (("summary", "classes"), ("polygons", "polygons"), ("rle", "masks")):
+            records = post(client, f"?answer={answer}{query}").json()[key]
+            assert records and all(names[record["name"]] == record["id"] for record in records)
+        features = post(client, f"?answer=geojson{query}").json()["features"]
+        assert all(names[f["properties"]["name"]] == f["properties"]["id"] for f in features)
+    assert post(client, "?ids=mine").status_code == 422
 
 
 def test_shapes_give_the_classes_back(client: Client, models: dict[str, Loaded]) -> None:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 import segnet
 from segnet.config import Augmentation, FitConfig, LossSettings, TrainSettings
+from segnet.device import choose_device
 from segnet.errors import (
     CallbackError,
     ConfigError,
@@ -150,7 +151,7 @@ def test_a_model_of_this_package_is_opened_by_its_file(tiny_camvid: Path, tmp_pa
     weights = fit(own, *sets, settings(epochs=1), out=tmp_path)
     loaded, card = load_weights(weights)
     assert card.model == "enet" and card.label_set.name == "camvid-11"
-    scores = segnet.evaluate(loaded, sets[1], "cpu")
+    scores = segnet.evaluate(loaded, sets[1], choose_device("cpu", "float32"))  # as `settings` has it
     assert card.scores["boundary_f1"] == scores.boundary_f1  # the file's own scores, not those before rounding
     assert card.scores["mean_iou"] == scores.mean_iou
 

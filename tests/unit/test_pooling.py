@@ -246,7 +246,7 @@ def compiled_and_eager(backend: str) -> list[tuple[Tensor, ...]]:
 @pytest.mark.parametrize(
     "backend",
     [
-        "aot_eager",
+        pytest.param("aot_eager", marks=pytest.mark.slow),
         pytest.param(
             "inductor",
             marks=[pytest.mark.slow, pytest.mark.skipif(not has_compiler(), reason="no C++ compiler with Python.h")],

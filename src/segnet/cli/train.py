@@ -70,10 +70,13 @@ def pretrain(
     """
     from segnet.config import load_pretrain_config
     from segnet.report.reconstruction import report_run
+    from segnet.training.data_look import with_range_of_values
     from segnet.training.pretrain import pretrain as learn_to_rebuild
 
     overrides = [f"data.path={toml_value(data)}", f"train.layerwise={toml_value(layerwise)}"]
-    config = load_pretrain_config(overrides + (settings or []))
+    config, lines = with_range_of_values(load_pretrain_config(overrides + (settings or [])))
+    for line in lines:
+        say(line)
     say(config.to_toml())
     weights = learn_to_rebuild(config, out, resume=resume, console=out_console)
     report_run(config, out)

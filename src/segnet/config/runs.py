@@ -109,3 +109,9 @@ class PretrainConfig(Settings):
     augment: Augmentation = Augmentation()
     model: AutoencoderSettings = AutoencoderSettings()
     train: ReconstructionSettings = ReconstructionSettings()
+
+    @model_validator(mode="after")
+    def _three_channels(self) -> Self:
+        if self.data.bands is not None and len(self.data.bands) != 3:
+            raise ValueError(f"data.bands: the autoencoder rebuilds three channels, got {len(self.data.bands)} bands")
+        return self

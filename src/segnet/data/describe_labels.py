@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segnet.data.datasets.layout import all_folders, find_labels, images_in
-from segnet.data.label_survey import NOT_A_LABEL, LabelSurvey, survey_labels
+from segnet.data.label_doubts import doubts_of
+from segnet.data.label_survey import NOT_A_LABEL, LabelSurvey, colour_of, survey_labels, value_text
 from segnet.data.names_file import Named, find_names
+from segnet.data.reading.class_ids import HIGHEST_ID
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_toml
 from segnet.errors import ConfigError, DataError, LabelError
 from segnet.io.text import whole_number
@@ -25,8 +27,6 @@ Ids under void_ids, and colours under void_colours, are ignored in training and 
 _SPACED = 16  # least distance of values that were chosen to be told apart by eye, such as 0, 128, 255
 _NEAR = 8  # a stray value is at most so far from the value that it stands for,
 _RARE = 1e-3  # and no larger a share of all pixels
-_FEW = 1e-4  # of all pixels: so few, without a region anywhere, may be a slip of the tool
-_SHOWN_DOUBTS = 5
 _LOSSY_NEAR = 24  # how far JPEG moves a value
 _VOC_BORDER = (224, 224, 192)
 _SHOWN = 40  # values that are printed one by one
@@ -126,7 +126,7 @@ def _void_values(texts: Iterable[str], survey: LabelSurvey) -> set[int]:
             raise ConfigError(f"--void {text}: these labels hold {survey.kind}; expected {example}")
         value = numbers[0] if expected == 1 else numbers[0] << 16 | numbers[1] << 8 | numbers[2]
         if value not in survey.values:
-            held = ", ".join(_text(v, survey) for v in sorted(survey.values)[:12])
+            held = ", ".join(value_text(v, survey) for v in sorted(survey.values)[:12])
             raise ConfigError(f"--void {text}: no label image holds it; they hold {held}")
         values.add(value)
     return values
@@ -135,7 +135,7 @@ def _void_values(texts: Iterable[str], survey: LabelSurvey) -> set[int]:
 def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], snap: bool) -> _Decision:
     values = sorted(survey.values)
     smoothed = survey.smoothed_values(1) if snap else survey.smoothed_values()
-    if smoothed:
+    if smoothed or (snap and survey.lossy):
         values = _without_smoothed(survey, smoothed, names, snap)
     decision = _Decision([], {}, {}, [], snap)
     if not smoothed:
@@ -145,7 +145,9 @@ def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], sn
         if value in decision.joined:
             continue
         why = (
-            "--void" if value in user_void else _void_by_name(value, names) or _void_by_convention(value, survey, names)
+            "--void"
+            if value in user_void
+            else _void_by_name(value, names) or _void_by_tag(value, survey) or _void_by_convention(value, survey, names)
         )
         if why:
             decision.void[value] = why
@@ -153,7 +155,7 @@ def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], sn
             decision.classes.append(value)
     for stray, target in list(decision.joined.items()):
         if target in decision.void:
-            decision.void[stray] = f"next to {_text(target, survey)}, which is ignored"
+            decision.void[stray] = f"next to {value_text(target, survey)}, which is ignored"
             del decision.joined[stray]
     if not decision.classes:
         reasons = ", ".join(dict.fromkeys(decision.void.values()))
@@ -164,15 +166,27 @@ def _decide(survey: LabelSurvey, names: Sequence[Named], user_void: set[int], sn
             f"classes can be trained. {NOT_A_LABEL} If they are ids of instances, "
             "write the ids of their classes instead"
         )
-    # A mask of two values raises no doubt: both are classes.
-    if VOID in decision.classes and survey.kind == "ids" and len(decision.classes) > 2:
-        decision.doubts.append(
-            f"{VOID} is taken for a class: the other ids are not small and consecutive. If it marks ignored pixels: "
-            f"segnet data init --void {VOID} --overwrite"
-        )
-    if not smoothed:
-        decision.doubts += _doubtful_classes(survey, decision.classes, names)
+    if survey.lossy:
+        _require_far_apart(survey, decision.classes, snap)
+    decision.doubts += doubts_of(survey, decision.classes, names, smoothed=bool(smoothed))
     return decision
+
+
+def _require_far_apart(survey: LabelSurvey, classes: Sequence[int], snap: bool) -> None:
+    """Refuses classes that a lossy format may have turned into each other: ids 0, 1, 2 in a JPEG.
+
+    Raises:
+        LabelError: two classes are nearer than the changes of such a format.
+    """
+    pairs = ((a, b) for i, a in enumerate(classes) for b in classes[:i])
+    near = next((pair for pair in pairs if _distance(*pair, survey) <= _LOSSY_NEAR), None)
+    if near is not None:
+        snapping = "" if snap else ", or use `segnet data init --snap`, which keeps values that lie further apart"
+        raise LabelError(
+            f"{survey.lossy[0]}: {len(survey.lossy)} label images are in a format that changes values, such as JPEG, "
+            f"and {value_text(min(near), survey)} and {value_text(max(near), survey)} lie too near to be told apart. "
+            f"Write them again as PNG from the originals{snapping}"
+        )
 
 
 def _without_smoothed(survey: LabelSurvey, smoothed: Sequence[int], names: Sequence[Named], snap: bool) -> list[int]:
@@ -180,31 +194,10 @@ def _without_smoothed(survey: LabelSurvey, smoothed: Sequence[int], names: Seque
     listed = sorted(entry.value for entry in names if entry.value in survey.values)
     if snap and listed:
         return listed
-    _require_snap(survey, smoothed, snap)
+    if smoothed:
+        _require_snap(survey, smoothed, snap)
     values = [value for value in sorted(survey.values) if value not in set(smoothed)]
     return _apart(values, survey) if survey.lossy else values
-
-
-def _doubtful_classes(survey: LabelSurvey, classes: Sequence[int], names: Sequence[Named]) -> list[str]:
-    """Values that became classes, and that may be slips: few pixels, or only along the boundaries of others."""
-    doubts = []
-    unnamed = [value for value in classes if value not in {entry.value for entry in names}]
-    between = set(survey.smoothed_values(1))
-    for value in unnamed if len(classes) > 2 else []:
-        of, text = survey.values[value], _text(value, survey)
-        where = f"{of.pixels} pixel{'s' * (of.pixels != 1)}, most in {of.example}"
-        if value in between and of.pixels > _FEW * survey.num_pixels:
-            doubts.append(
-                f"{text} lies only along boundaries, between two others ({where}), and is taken for a class: thin "
-                "things, or smoothing? --snap reads it as the nearest class"
-            )
-        elif not of.has_region and of.pixels <= _FEW * survey.num_pixels:
-            doubts.append(
-                f"{text} has {where}, and is taken for a class. If it is a slip, correct the file; or ignore it: "
-                f"--void {text}"
-            )
-    shown = doubts[:_SHOWN_DOUBTS]
-    return shown + ([f"and {len(doubts) - len(shown)} more such values"] if len(doubts) > len(shown) else [])
 
 
 def _require_snap(survey: LabelSurvey, smoothed: Sequence[int], snap: bool) -> None:
@@ -216,7 +209,7 @@ def _require_snap(survey: LabelSurvey, smoothed: Sequence[int], snap: bool) -> N
         return
     files = list(dict.fromkeys(survey.values[value].example for value in smoothed))
     named = ", ".join(str(path) for path in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    shown = ", ".join(_text(value, survey) for value in smoothed[:4])
+    shown = ", ".join(value_text(value, survey) for value in smoothed[:4])
     cause = "saved as JPEG" if survey.lossy else "resized with smoothing, or saved as JPEG"
     raise LabelError(
         f"{named}: {len(smoothed)} values ({shown}, ...) lie between two others and only along boundaries: these "
@@ -248,11 +241,17 @@ def _strays(survey: LabelSurvey, values: Sequence[int], user_void: set[int]) -> 
 def _distance(a: int, b: int, survey: LabelSurvey) -> int:
     if survey.kind == "ids":
         return abs(a - b)
-    return max(abs(x - y) for x, y in zip(_colour(a), _colour(b), strict=True))
+    return max(abs(x - y) for x, y in zip(colour_of(a), colour_of(b), strict=True))
 
 
 def _void_by_name(value: int, names: Sequence[Named]) -> str:
     return next((f"'{named.name}' in {named.source}" for named in names if named.value == value and named.is_void), "")
+
+
+def _void_by_tag(value: int, survey: LabelSurvey) -> str:
+    """Values that are no ids, such as NaN and -9999, where a tag says that they are no data (see `class_ids.py`)."""
+    file = survey.no_data.get(value) if value == HIGHEST_ID else None
+    return f"no data, as the tag of {file.name} says" if file else ""
 
 
 def _void_by_convention(value: int, survey: LabelSurvey, names: Sequence[Named]) -> str:
@@ -280,7 +279,7 @@ def _label_file(root_name: str, survey: LabelSurvey, names: Sequence[Named], dec
     void_values = sorted({*decision.void, *(entry.value for entry in names if entry.is_void)})
     if survey.kind == "colours":
         places = tuple((place,) for place in range(len(values)))
-        return LabelFile(label_set, "colours", places, (), tuple(map(_colour, void_values)), decision.snap)
+        return LabelFile(label_set, "colours", places, (), tuple(map(colour_of, void_values)), decision.snap)
     ids = tuple((value, *sorted(v for v, to in decision.joined.items() if to == value)) for value in values)
     return LabelFile(label_set, "ids", ids, tuple(void_values), (), decision.snap)
 
@@ -288,7 +287,7 @@ def _label_file(root_name: str, survey: LabelSurvey, names: Sequence[Named], dec
 def _class_colours(values: Sequence[int], survey: LabelSurvey, named: Mapping[int, Named]) -> tuple[Colour, ...]:
     """Those of the files or of the table, where every class has one of its own; else made up."""
     if survey.kind == "colours":
-        return tuple(_colour(value) for value in values)
+        return tuple(colour_of(value) for value in values)
     found = [named[v].colour if v in named and named[v].colour else survey.palette.get(v) for v in values]
     chosen = tuple(colour for colour in found if colour is not None)
     return chosen if len(set(chosen)) == len(values) else distinct_colours(len(values))
@@ -298,7 +297,7 @@ def _report(survey: LabelSurvey, labels: LabelFile, names: Sequence[Named], deci
     """A line for each value, then what is in doubt."""
     table = labels.id_table if labels.kind == "ids" else {_code(c): i for c, i in labels.colour_table.items()}
     shown = sorted({*decision.classes, *decision.void, *decision.joined}, key=lambda v: -survey.values[v].pixels)
-    words = {v: _text(v, survey) for v in shown[:_SHOWN]}
+    words = {v: value_text(v, survey) for v in shown[:_SHOWN]}
     wide = max(map(len, words.values()))
     lines = [f"{survey.num_files} label images of {survey.kind}, {labels.label_set.num_classes} classes:"]
     for value, text in words.items():
@@ -316,8 +315,8 @@ def _report(survey: LabelSurvey, labels: LabelFile, names: Sequence[Named], deci
         pixels = "1 pixel has" if of.pixels == 1 else f"{of.pixels} pixels have"
         remedy = f"Edit ids in {LABELS_TOML}" if survey.kind == "ids" else f"Delete snap in {LABELS_TOML}"
         lines.append(
-            f"warning: {pixels} the value {_text(value, survey)}, most in {of.example}; it is read as "
-            f"{_text(target, survey)}, which is next to it. {remedy} if it is a class of its own"
+            f"warning: {pixels} the value {value_text(value, survey)}, most in {of.example}; it is read as "
+            f"{value_text(target, survey)}, which is next to it. {remedy} if it is a class of its own"
         )
     smoothed = survey.smoothed_values(1) if decision.snap and not decision.joined else []
     if smoothed:
@@ -327,7 +326,7 @@ def _report(survey: LabelSurvey, labels: LabelFile, names: Sequence[Named], deci
     if unnamed:
         first = survey.values[unnamed[0]]
         lines.append(
-            f"warning: {names[0].source} does not name {', '.join(_text(v, survey) for v in unnamed[:5])} "
+            f"warning: {names[0].source} does not name {', '.join(value_text(v, survey) for v in unnamed[:5])} "
             f"(such as in {first.example})"
         )
     lines += [f"warning: {doubt}" for doubt in decision.doubts]
@@ -336,13 +335,5 @@ def _report(survey: LabelSurvey, labels: LabelFile, names: Sequence[Named], deci
     return lines
 
 
-def _colour(code: int) -> Colour:
-    return (code >> 16, code >> 8 & 255, code & 255)
-
-
 def _code(colour: Colour) -> int:
     return colour[0] << 16 | colour[1] << 8 | colour[2]
-
-
-def _text(value: int, survey: LabelSurvey) -> str:
-    return str(value) if survey.kind == "ids" else ",".join(map(str, _colour(value)))

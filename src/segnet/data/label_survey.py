@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segnet.data.reading.bands import rgb_values
-from segnet.data.reading.class_ids import class_ids_of
+from segnet.data.reading.class_ids import HIGHEST_ID, class_ids_of, no_data_value
 from segnet.data.reading.images import open_image
 from segnet.errors import LabelError
 from segnet.labels import VOID, Colour
@@ -18,7 +19,9 @@ Kind = Literal["ids", "colours"]
 
 _SMALL_PX = 8  # below this side a label image is too small to tell regions from boundaries
 _MOST_VALUES = 20_000  # different values in a whole dataset, above which it cannot be one of labels
-_LOSSY = ("JPEG", "JPEG2000", "MPO")
+_LOSSY = ("JPEG", "MPO")
+_PERHAPS_LOSSY = ("JPEG2000", "AVIF")  # both ways are in use, and the file does not say simply which
+_WEBP_HEAD = 4096  # bytes, in which WebP names its coding
 _BETWEEN_SHARE = 0.8  # of its pixels, for a value to count as one that smoothing made
 _FEWEST_SMOOTHED = 3  # different values: one or two may be thin classes that lie between two others at random
 
@@ -29,6 +32,7 @@ class ValueFound:
 
     Attributes:
         pixels: that have it, in all files.
+        num_files: that hold it.
         example: the file that has most of them.
         most_in_one: pixels in that file.
         has_region: whether a region of 3x3 pixels has it anywhere; smoothed boundaries have none.
@@ -36,6 +40,7 @@ class ValueFound:
     """
 
     pixels: int = 0
+    num_files: int = 0
     example: Path = Path()
     most_in_one: int = 0
     has_region: bool = False
@@ -53,6 +58,9 @@ class LabelSurvey:
         one_palette: whether all palettes agree.
         num_files: that were read.
         lossy: files in a format that changes values, such as JPEG.
+        perhaps_lossy: files in a format that may do so.
+        no_data: value -> a file whose tag says that such pixels hold no data.
+        transparent: files with pixels that are more or less transparent, which is not read.
     """
 
     kind: Kind = "ids"
@@ -61,6 +69,9 @@ class LabelSurvey:
     one_palette: bool = True
     num_files: int = 0
     lossy: list[Path] = field(default_factory=list)
+    perhaps_lossy: list[Path] = field(default_factory=list)
+    no_data: dict[int, Path] = field(default_factory=dict)
+    transparent: list[Path] = field(default_factory=list)
     of_kind: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -119,12 +130,23 @@ NOT_A_LABEL = "Is it no label, or one saved as JPEG or resized with smoothing?"
 _GREY_CODES = 65535  # ids of grey files are below; codes of RGB grey (v, v, v) are above, but for black
 
 
+def colour_of(code: int) -> Colour:
+    """Red, green and blue of a value of labels that are colours."""
+    return (code >> 16, code >> 8 & 255, code & 255)
+
+
+def value_text(value: int, survey: LabelSurvey) -> str:
+    """A value as users write it: `38`, or `220,20,60`."""
+    return str(value) if survey.kind == "ids" else ",".join(map(str, colour_of(value)))
+
+
 def _as_ids(survey: LabelSurvey) -> None:
     codes, survey.values = survey.values, {}
     for code, of in codes.items():
         value = code & 255 if code > _GREY_CODES else code
         if (found := survey.values.setdefault(value, of)) is not of:  # from a grey file as well
             found.pixels += of.pixels
+            found.num_files += of.num_files
             found.has_region |= of.has_region
             if of.most_in_one > found.most_in_one:
                 found.most_in_one, found.example = of.most_in_one, of.example
@@ -133,8 +155,7 @@ def _as_ids(survey: LabelSurvey) -> None:
 def _add(survey: LabelSurvey, path: Path, as_colours: bool) -> bool:
     """Adds a file; whether it has values without a region, so that a second look is worth while."""
     image = open_image(path)
-    if image.format in _LOSSY:
-        survey.lossy.append(path)
+    _look_at_file(survey, image, path)
     mode = "RGB" if as_colours else image.mode
     if mode in ("RGB", "RGBA"):
         codes = _codes(rgb_values(image, path) if as_colours else np.asarray(image)[..., :3])
@@ -151,11 +172,26 @@ def _add(survey: LabelSurvey, path: Path, as_colours: bool) -> bool:
     for value, count in zip(values.tolist(), counts.tolist(), strict=True):
         found = survey.values.setdefault(value, ValueFound())
         found.pixels += count
+        found.num_files += 1
         found.has_region |= value in with_region
         if count > found.most_in_one:
             found.most_in_one, found.example = count, path
     survey.num_files += 1
     return len(with_region) < len(values)
+
+
+def _look_at_file(survey: LabelSurvey, image: Image.Image, path: Path) -> None:
+    """Notes what the file says besides its values."""
+    if image.format in _LOSSY or (image.format == "WEBP" and b"VP8L" not in path.read_bytes()[:_WEBP_HEAD]):
+        survey.lossy.append(path)
+    elif image.format in _PERHAPS_LOSSY:
+        survey.perhaps_lossy.append(path)
+    no_data = no_data_value(image)
+    if no_data is not None:
+        is_id = 0 <= no_data <= HIGHEST_ID and no_data == int(no_data)
+        survey.no_data.setdefault(int(no_data) if is_id else HIGHEST_ID, path)
+    if image.mode in ("LA", "PA", "RGBA") and len(np.unique(np.asarray(image)[..., -1])) > 1:
+        survey.transparent.append(path)
 
 
 def _codes(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -20,7 +20,6 @@ from segnet.labels import Colour
 COLOUR_TABLES = ("classes.csv", "class_dict.csv", "label_colors.txt", "labelmap.txt", "label_colors.csv")
 NAME_LISTS = ("classes.txt", "labels.txt", "names.txt", "class_names.txt")
 
-_IGNORED = ("ignore", "ignored", "unlabelled", "unlabeled", "unknown void", "don't care", "dontcare")
 _ID_FIRST = re.compile(r"(-?\d{1,18})\s*[:,;\t ]\s*(\S.*)")
 _ID_LAST = re.compile(r"(.*\S)\s*[:,;\t]\s*(-?\d{1,18})")
 
@@ -55,7 +54,7 @@ def find_names(root: Path, kind: Literal["ids", "colours"]) -> tuple[Named, ...]
         if kind == "colours" and (root / file).is_file():
             table = read_colour_table(root / file).colours
             return tuple(
-                Named(red << 16 | green << 8 | blue, name, _means_void(name), file, (red, green, blue))
+                Named(red << 16 | green << 8 | blue, name, means_void(name), file, (red, green, blue))
                 for (red, green, blue), name in table.items()
             )
     for file in NAME_LISTS:
@@ -79,9 +78,5 @@ def _named_ids(path: Path) -> tuple[Named, ...]:
         if value in found or name in {named.name for named in found.values()}:
             raise LabelError(f"{path}: '{line}' repeats an id or a name; leave one out")
         if value >= 0:
-            found[value] = Named(value, name, _means_void(name), path.name)
+            found[value] = Named(value, name, means_void(name), path.name)
     return tuple(found.values())
-
-
-def _means_void(name: str) -> bool:
-    return means_void(name) or name.lower().strip("_ ") in _IGNORED

@@ -1,7 +1,7 @@
 """One range of values for all images of a dataset: by bit depth, given, or measured on the training images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -137,10 +137,16 @@ def reading_for(
 
 
 def read_alike(splits: Mapping[str, Dataset]) -> None:
-    """Sets the reading of all splits to the one that training would choose, on `train` or else on the first split."""
+    """Gives all splits one range of values, that of `train` or else of the first split; where it has none, chosen.
+
+    Datasets of other kinds, which read no image files of this package's, stay as they are.
+    """
     paired = {split: dataset for split, dataset in splits.items() if isinstance(dataset, PairedImages)}
     if paired:
         first = paired.get("train") or next(iter(paired.values()))
-        reading = reading_for([image for image, _ in first.pairs])
+        given = first.reading
+        if given.value_range is None:
+            given = reading_for([image for image, _ in first.pairs], bands=given.bands)
         for dataset in paired.values():
-            dataset.reading = reading
+            if dataset.reading.value_range is None:
+                dataset.reading = replace(dataset.reading, value_range=given.value_range)

@@ -8,9 +8,11 @@ from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, Field
 
 from segnet import palette
+from segnet.data.class_files import IdsOut, class_image, png_info, written_ids
 from segnet.inference.prediction import Prediction
 from segnet.serve.accept import preferred
 from segnet.serve.models import Loaded
@@ -32,7 +34,7 @@ _OFFERED: dict[str, AnswerName] = {
 class ClassShare(BaseModel):
     """One class of an image."""
 
-    id: int = Field(ge=0, examples=[3])
+    id: int = Field(ge=0, description="as `ids` asks for", examples=[3])
     name: str = Field(examples=["road"])
     colour: tuple[int, int, int] = Field(examples=[(128, 64, 128)])
     share: float = Field(ge=0, le=1, description="of the image's pixels", examples=[0.31])
@@ -52,8 +54,8 @@ class Summary(BaseModel):
     batch: int = Field(ge=1, description="images in that batch", examples=[1])
     maps: dict[MapName, str] = Field(
         default_factory=dict,
-        description="PNG in base64: `classes` has a palette; the others are grey, white is the largest possible value "
-        "(confidence 1, variance (K - 1) / K^2, entropy and mutual information ln K)",
+        description="PNG in base64: `classes` has a palette, unless an id is above 255; the others are grey, white is "
+        "the largest possible value (confidence 1, variance (K - 1) / K^2, entropy and mutual information ln K)",
     )
 
 
@@ -72,17 +74,19 @@ def answer_name(asked: AnswerName | None, accept: str) -> AnswerName:
     raise RefusalError(HTTPStatus.NOT_ACCEPTABLE, "no_such_answer", expected, f"Accept: {accept[:80]}", do)
 
 
-def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summary:
+def summary(model: Loaded, answered: Answered, maps: Iterable[MapName], ids: IdsOut) -> Summary:
     """The JSON answer.
 
     Args:
         model: that predicted the image.
         answered: the prediction, with whatever `maps` needs.
         maps: to include as PNG.
+        ids: the numbers of the classes, in the record and in the map of classes.
     """
     prediction = answered.prediction
     height, width = prediction.classes.shape
     names, colours = prediction.label_set.names, prediction.label_set.colours
+    numbers = written_ids(prediction.label_set, ids)
     present = [(names.index(name), name, share) for name, share in prediction.shares().items()]
     return Summary(
         model=model.name,
@@ -90,17 +94,18 @@ def summary(model: Loaded, answered: Answered, maps: Iterable[MapName]) -> Summa
         backend=str(model.predictor),
         width=width,
         height=height,
-        classes=[ClassShare(id=i, name=name, colour=colours[i], share=share) for i, name, share in present],
+        classes=[ClassShare(id=numbers[i], name=name, colour=colours[i], share=share) for i, name, share in present],
         waited_ms=round(1000 * answered.waited_s, 1),
         model_ms=round(1000 * answered.model_s, 1),
         batch=answered.batch,
-        maps={name: base64.b64encode(_map(prediction, name)).decode() for name in maps},
+        maps={name: base64.b64encode(_map(prediction, name, ids)).decode() for name in maps},
     )
 
 
-def classes_png(prediction: Prediction) -> bytes:
-    """Class ids as a PNG whose palette shows the class colours."""
-    return _png(palette.to_palette_image(prediction.classes, prediction.label_set))
+def classes_png(prediction: Prediction, ids: IdsOut) -> bytes:
+    """Class ids as a PNG whose palette shows the class colours, and whose text names the classes (`class_files.py`)."""
+    label_set = prediction.label_set
+    return _png(class_image(prediction.classes, label_set, ids), png_info(label_set, ids))
 
 
 def overlay_png(prediction: Prediction, opacity: float) -> bytes:
@@ -117,15 +122,17 @@ def probabilities_npy(prediction: Prediction) -> bytes:
     return file.getvalue()
 
 
-def _map(prediction: Prediction, name: MapName) -> bytes:
+def _map(prediction: Prediction, name: MapName, ids: IdsOut) -> bytes:
     if name == "classes":
-        return classes_png(prediction)
+        return classes_png(prediction, ids)
     return _png(Image.fromarray(prediction.grey_maps()[name.replace("_", "-")]))
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: Image.Image, info: PngInfo | None = None) -> bytes:
     file = BytesIO()
-    image.save(file, format="PNG", compress_level=3)  # half the time of Pillow's own 6, some percent larger
+    image.save(
+        file, format="PNG", pnginfo=info, compress_level=3
+    )  # half the time of Pillow's own 6, some percent larger
     return file.getvalue()
 
 

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from segnet.data.class_files import IdsOut, written_ids
 from segnet.serve.answers import (
     GEOJSON,
     NPY,
@@ -35,6 +36,10 @@ from segnet.serve.shapes import Masks, Polygons, geojson, polygons, run_lengths
 from segnet.serve.workers import Answered
 
 _MOST_LONGEST_SIDE_PX = 16_384
+_IDS_TEXT = (
+    "numbers of the classes: `files`, those of the label files that the model was trained on, or `classes`, 0 to K-1; "
+    "GET /v1/models has both"
+)
 
 
 class Model(BaseModel):
@@ -43,7 +48,8 @@ class Model(BaseModel):
     name: str = Field(description="for ?model=", examples=["segnet-basic-camvid"])
     model: str = Field(examples=["segnet-basic"])
     label_set: str = Field(examples=["camvid-11"])
-    class_names: list[str] = Field(description="the position is the class id", examples=[["sky", "road"]])
+    class_names: list[str] = Field(description="the position is the id of `ids=classes`", examples=[["sky", "road"]])
+    class_ids: list[int] = Field(description="of the same classes, as in answers with `ids=files`", examples=[[0, 1]])
     class_colours: list[tuple[int, int, int]] = Field(examples=[[(128, 128, 128), (128, 64, 128)]])
     backend: str = Field(description="runtime, device, precision", examples=["eager, cpu, bfloat16"])
     bayesian: bool = Field(description="whether it can be sampled for uncertainty")
@@ -97,6 +103,7 @@ def api_router(service: Service) -> APIRouter:
         opacity: Annotated[float, Query(ge=0, le=1, description="of the colours in the overlay")] = 0.5,
         maps: Annotated[list[MapName] | None, Query(description="to include in the summary, PNG in base64")] = None,
         samples: Annotated[int, Query(ge=0, le=max_samples, description=samples_text)] = 0,
+        ids: Annotated[IdsOut, Query(description=_IDS_TEXT)] = "files",
         longest_side: Annotated[
             int | None,
             Query(
@@ -114,7 +121,7 @@ def api_router(service: Service) -> APIRouter:
         _check_options(chosen, form, chosen_maps, samples)
         side_px = chosen.longest_side_px(longest_side)
         options = PredictionOptions("confidence" in chosen_maps, form == "probabilities", samples, side_px)
-        write = partial(_write, form, chosen, opacity=opacity, maps=chosen_maps)
+        write = partial(_write, form, chosen, opacity=opacity, maps=chosen_maps, ids=ids)
         return await service.answer(request, chosen, options, write)
 
     @router.post(
@@ -130,6 +137,7 @@ def api_router(service: Service) -> APIRouter:
         model: Annotated[str | None, Query(description="as for /v1/segment")] = None,
         maps: Annotated[list[MapName] | None, Query(description="as for /v1/segment")] = None,
         samples: Annotated[int, Query(ge=0, le=max_samples, description="as for /v1/segment")] = 0,
+        ids: Annotated[IdsOut, Query(description="as for /v1/segment")] = "files",
         longest_side: Annotated[
             int | None, Query(ge=0, le=_MOST_LONGEST_SIDE_PX, description="as for /v1/segment")
         ] = None,
@@ -140,7 +148,7 @@ def api_router(service: Service) -> APIRouter:
         side_px = chosen.longest_side_px(longest_side)
         options = PredictionOptions("confidence" in chosen_maps, False, samples, side_px)
         answers = await service.answer_many(
-            request, chosen, options, lambda answered: summary(chosen, answered, chosen_maps)
+            request, chosen, options, lambda answered: summary(chosen, answered, chosen_maps, ids)
         )
         images = [problem_of(answer) if isinstance(answer, RefusalError) else answer for answer in answers]
         text = await run_in_threadpool(BatchSummary(images=images).model_dump_json)
@@ -172,16 +180,20 @@ def _check_options(model: Loaded, form: AnswerName, maps: list[MapName], samples
         raise RefusalError(status, "maps_without_samples", expected, got, "add samples=8, or leave that map out")
 
 
-def _write(form: AnswerName, model: Loaded, answered: Answered, *, opacity: float, maps: list[MapName]) -> Response:
+def _write(
+    form: AnswerName, model: Loaded, answered: Answered, *, opacity: float, maps: list[MapName], ids: IdsOut
+) -> Response:
     prediction = answered.prediction
     forms: dict[AnswerName, Callable[[], Response]] = {
-        "summary": lambda: Response(summary(model, answered, maps).model_dump_json(), media_type="application/json"),
-        "classes": lambda: Response(classes_png(prediction), media_type="image/png"),
+        "summary": lambda: Response(
+            summary(model, answered, maps, ids).model_dump_json(), media_type="application/json"
+        ),
+        "classes": lambda: Response(classes_png(prediction, ids), media_type="image/png"),
         "overlay": lambda: Response(overlay_png(prediction, opacity), media_type="image/png"),
         "probabilities": lambda: Response(probabilities_npy(prediction), media_type=NPY),
-        "polygons": lambda: Response(json.dumps(polygons(prediction)), media_type="application/json"),
-        "geojson": lambda: Response(json.dumps(geojson(prediction)), media_type=GEOJSON),
-        "rle": lambda: Response(json.dumps(run_lengths(prediction)), media_type="application/json"),
+        "polygons": lambda: Response(json.dumps(polygons(prediction, ids)), media_type="application/json"),
+        "geojson": lambda: Response(json.dumps(geojson(prediction, ids)), media_type=GEOJSON),
+        "rle": lambda: Response(json.dumps(run_lengths(prediction, ids)), media_type="application/json"),
     }
     return forms[form]()
 
@@ -193,6 +205,7 @@ def _model(loaded: Loaded) -> Model:
         model=card.model,
         label_set=card.label_set.name,
         class_names=list(card.label_set.names),
+        class_ids=list(written_ids(card.label_set)),
         class_colours=list(card.label_set.colours),
         backend=str(loaded.predictor),
         bayesian=loaded.bayesian,

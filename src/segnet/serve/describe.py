@@ -43,6 +43,7 @@ SEGMENT_TEXT = f"""The classes of an image, pixel by pixel.
 The answer is a JSON summary, unless the query or `Accept` names another form: an index PNG (class ids with a palette),
 an overlay PNG, probabilities, float16 (K, H, W) in NumPy's format, or shapes: `polygons` and `geojson` with points in
 pixels, largest shape first, each drawn over those before; `rle` with one mask for each class, as COCO writes them.
+Classes have the ids of the label files that the model was trained on, or 0 to K-1 (`ids=classes`).
 Nothing is stored."""
 
 _EXAMPLE = {

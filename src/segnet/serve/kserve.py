@@ -1,7 +1,7 @@
 """The Open Inference Protocol, version 2, beside the service's own: for clients of KServe, Triton and others.
 
     input     `image`     UINT8 (N, H, W, 3), RGB: JSON, or binary data after the JSON
-    output    `classes`   UINT8 (N, H, W), class ids
+    output    `classes`   UINT8 (N, H, W), class ids 0 to K-1
 
 Source:
     https://github.com/kserve/open-inference-protocol, REST, and its binary tensor data extension.

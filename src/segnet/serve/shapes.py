@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
+from segnet.data.class_files import IdsOut, written_ids
 from segnet.data.exporters.outlines import Outline, trace
 from segnet.data.sample import Image8
 from segnet.inference.prediction import Prediction
@@ -21,7 +22,7 @@ from segnet.serve.refusal import RefusalError
 class Polygon(BaseModel):
     """A connected component: its outline, holes included."""
 
-    id: int = Field(description="class id")
+    id: int = Field(description="of the class, as `ids` asks for")
     name: str
     area_px: int
     points: list[tuple[int, int]] = Field(description="(x, y) along the edges of its pixels")
@@ -45,7 +46,7 @@ class RunLengths(BaseModel):
 class Mask(BaseModel):
     """The pixels of one class."""
 
-    id: int = Field(description="class id")
+    id: int = Field(description="of the class, as `ids` asks for")
     name: str
     rle: RunLengths
 
@@ -62,16 +63,16 @@ MOST_EDGES = 300_000
 """Pixel edges between classes: tracing takes some microseconds for each, and holds the interpreter meanwhile."""
 
 
-def polygons(prediction: Prediction) -> dict[str, Any]:
+def polygons(prediction: Prediction, ids: IdsOut) -> dict[str, Any]:
     """Outlines of all connected components, largest first; drawn one over the other they give the classes.
 
     Raises:
         RefusalError: 422, the prediction is too ragged to be traced.
     """
-    return {**_size(prediction.classes), "polygons": [_record(prediction, each) for each in _outlines(prediction)]}
+    return {**_size(prediction.classes), "polygons": [_record(prediction, each, ids) for each in _outlines(prediction)]}
 
 
-def geojson(prediction: Prediction) -> dict[str, Any]:
+def geojson(prediction: Prediction, ids: IdsOut) -> dict[str, Any]:
     """The outlines as a FeatureCollection; `order` says in which order they are drawn.
 
     Raises:
@@ -79,20 +80,21 @@ def geojson(prediction: Prediction) -> dict[str, Any]:
     """
     features = []
     for order, outline in enumerate(_outlines(prediction)):
-        record = _record(prediction, outline)
+        record = _record(prediction, outline, ids)
         ring = [*record.pop("points"), list(outline.corners[0])]
         geometry = {"type": "Polygon", "coordinates": [ring]}
         features.append({"type": "Feature", "geometry": geometry, "properties": record | {"order": order}})
     return {"type": "FeatureCollection", "features": features, "properties": _size(prediction.classes)}
 
 
-def run_lengths(prediction: Prediction) -> dict[str, Any]:
+def run_lengths(prediction: Prediction, ids: IdsOut) -> dict[str, Any]:
     """The mask of each class that is present, as `{"size": [height, width], "counts": [...]}`."""
     classes, names = prediction.classes, prediction.label_set.names
+    numbers = written_ids(prediction.label_set, ids)
     present = [int(class_id) for class_id in np.unique(classes) if class_id != VOID]
     masks = [
         {
-            "id": class_id,
+            "id": numbers[class_id],
             "name": names[class_id],
             "rle": {"size": list(classes.shape), "counts": _counts(classes == class_id)},
         }
@@ -111,9 +113,9 @@ def _outlines(prediction: Prediction) -> list[Outline]:
     return [outline for outline in trace(classes) if outline.class_id != VOID]
 
 
-def _record(prediction: Prediction, outline: Outline) -> dict[str, Any]:
+def _record(prediction: Prediction, outline: Outline, ids: IdsOut) -> dict[str, Any]:
     return {
-        "id": outline.class_id,
+        "id": written_ids(prediction.label_set, ids)[outline.class_id],
         "name": prediction.label_set.names[outline.class_id],
         "area_px": outline.area_px,
         "points": [list(corner) for corner in outline.corners],

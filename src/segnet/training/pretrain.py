@@ -24,18 +24,21 @@ from rich.console import Console
 from segnet.config import PretrainConfig
 from segnet.data.datasets.unlabelled import RGB, Images, open_images
 from segnet.data.loader import TrainLoader
+from segnet.data.resizing import Resized
 from segnet.data.sample import Batch, Dataset
 from segnet.device import DeviceSpec, choose_device
 from segnet.errors import NonFiniteError
 from segnet.io.files import whole_file
 from segnet.models.autoencoder import Autoencoder
 from segnet.training.checkpoint import State, save_checkpoint, state_to_begin_with
+from segnet.training.data_look import with_range_of_values
 from segnet.training.interrupt import Interrupt
 from segnet.training.log import LOG_EVERY, RunLog
 from segnet.training.loss_scale import loss_scaler, take_step
 from segnet.training.progress import StepsShown
 from segnet.training.reconstruction import Rebuilt, Span, given_to, measure, spans_of_training
 from segnet.training.schedules import lr_multiplier
+from segnet.training.start import reading_of
 from segnet.version import __version__
 from segnet.weights.file import WeightsCard, save_weights
 
@@ -63,9 +66,10 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
     """
     console = console or Console(quiet=True)
     settings = config.train
+    config, _ = with_range_of_values(config)
     state = state_to_begin_with(config, out, resume=resume)
     device_spec = choose_device(settings.device, settings.precision)
-    images = open_images(config.data.path, config.data.train_split, config.data.format)
+    images = _open(config, config.data.train_split)
     watched = watched_images(config)
     loader = TrainLoader(
         images,
@@ -128,12 +132,18 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool = False, console
 
 def watched_images(config: PretrainConfig) -> Dataset:
     """The images that are measured and shown: the validation split, or those of a folder, which are trained on too."""
-    return open_images(config.data.path, config.data.val_split, config.data.format)
+    return _open(config, config.data.val_split)
+
+
+def _open(config: PretrainConfig, split: str) -> Dataset:
+    data = config.data
+    images = open_images(data.path, split, data.format, reading=reading_of(data))
+    return Resized(images, data.longest_side_px) if data.longest_side_px else images
 
 
 def learns_from_what_it_watches(dataset: Dataset) -> bool:
     """Whether the watched images are a plain folder's own."""
-    return isinstance(dataset, Images)
+    return isinstance(dataset.dataset if isinstance(dataset, Resized) else dataset, Images)
 
 
 @dataclass
@@ -205,6 +215,9 @@ def _rounded(rebuilt: Rebuilt) -> dict[str, float]:
 def _save(path: Path, model: Autoencoder, config: PretrainConfig) -> None:
     card = WeightsCard(
         model="autoencoder",
+        bands=config.data.bands or (),
+        value_range=config.data.value_range,
+        longest_side_px=config.data.longest_side_px,
         label_set=RGB,
         recipe=config.to_toml(),
         trained_on=f"{config.data.path}, without labels",

@@ -15,7 +15,8 @@ from segnet.data.sample import Dataset
 from segnet.models.released_form import set_released_form
 from segnet.models.widths import Widths
 from segnet.training.callbacks import Callback
-from segnet.training.checkpoint import state_to_begin_with
+from segnet.training.checkpoint import State, state_to_begin_with
+from segnet.training.data_look import with_range_of_values
 from segnet.training.distributed import ALONE, Processes
 from segnet.training.start import create_for_dataset, reading_of, widths_to_start_with
 from segnet.training.train import Job, require_usable, run_job
@@ -37,6 +38,8 @@ def train_from_config(
 ) -> Path:
     """Trains the model that settings name on the data that they name, and keeps its best weights.
 
+    Images of more than 8 bits get one range of values, where settings have none (`with_range_of_values`).
+
     Args:
         config: resolved settings, as from `load_config`.
         out: folder of the run, made if missing.
@@ -55,7 +58,7 @@ def train_from_config(
     """
     out = Path(out)
     require_usable(config)
-    state = processes.from_first(lambda: state_to_begin_with(config, out, resume=resume))
+    config, state = processes.from_first(lambda: _begin(config, out, resume))
     train_set, val_set = open_sets(config)
     torch.manual_seed(config.train.seed)
     settings, widths = config.model, widths_to_start_with(config) if state is None else state.get("widths", {})
@@ -77,6 +80,11 @@ def train_from_config(
     )
     job = Job(config, model, train_set, val_set, card, out, tuple(callbacks), workers=config.data.workers)
     return run_job(job, state, console=console, processes=processes)
+
+
+def _begin(config: Config, out: Path, resume: bool) -> tuple[Config, State | None]:
+    config, _ = with_range_of_values(config)
+    return config, state_to_begin_with(config, out, resume=resume)
 
 
 def open_sets(config: Config) -> tuple[Dataset, Dataset]:

@@ -3,6 +3,7 @@
 import math
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from statistics import median_low
 
@@ -21,13 +22,15 @@ from segnet.machine import usable_cores
 from segnet.training.auto_config import DataFacts, MachineFacts, Start, Tried, choose_settings, should_try
 from segnet.training.start import reading_of
 from segnet.weights.file import WEIGHTS, find_weights, read_card
+from segnet.weights.vgg16 import vgg16_at_hand
 
 _LOOKED_AT = 16
+_NO_VGG16 = "ImageNet's VGG16 is not here (--set model.vgg16=torchvision fetches it, 528 MB; later trials then try it)"
 _UNKNOWN_BYTES = 8 << 30  # of memory, where the system does not tell
 
 
 def chosen_config(
-    overrides: list[str], *, try_out: bool = False, limit_s: float = math.inf
+    overrides: list[str], *, try_out: bool = False, limit_s: float = math.inf, short_px: int | None = None
 ) -> tuple[Config, tuple[str, ...]]:
     """Settings of a run without a recipe: what was given, and for the rest what fits data and machine.
 
@@ -35,6 +38,7 @@ def chosen_config(
         overrides: `section.key=value`, as in `load_config`.
         try_out: where no weights know a class of the data, find the start by short trainings; else the first is taken.
         limit_s: for the whole run, of which those trainings take a small share.
+        short_px: as in `choose_settings`.
 
     Returns:
         The settings, and what was chosen in words.
@@ -50,7 +54,7 @@ def chosen_config(
     machine, starts = look_at_machine(choose_device(given.train.device).device), starts_at_hand()
 
     def choose(tried: Tried | None) -> tuple[Config, tuple[str, ...]]:
-        choice = choose_settings(given, data, machine, starts, tried)
+        choice = choose_settings(given, data, machine, starts, tried, short_px)
         chosen = [f"{key}={toml_value(value)}" for key, value in choice.settings.items()]
         return load_config(None, chosen + overrides), choice.lines
 
@@ -58,12 +62,15 @@ def chosen_config(
         return choose(None)
     from segnet.training.trial import MOST_TRIAL_STEPS, SHARE_OF_TRIALS, try_starts  # noqa: PLC0415
 
-    candidates = [None, *starts]
+    candidates = [None, *starts_to_try()]
     configs = [(start, choose(Tried(start, ""))[0]) for start in candidates]
     settings = configs[0][1].train
     steps = settings.epochs * max(data.num_images // (settings.batch_size * settings.accumulate), 1)
     num_steps = min(int(SHARE_OF_TRIALS * steps / len(candidates)), MOST_TRIAL_STEPS)
-    return choose(try_starts(configs, num_steps, SHARE_OF_TRIALS * limit_s))
+    tried = try_starts(configs, num_steps, SHARE_OF_TRIALS * limit_s)
+    if tried and not any(start and start.is_vgg16 for start in candidates):
+        tried = replace(tried, line=f"{tried.line}; {_NO_VGG16}")
+    return choose(tried)
 
 
 def _model_of_start(given: Config) -> list[str]:
@@ -116,7 +123,18 @@ def look_at_machine(device: torch.device) -> MachineFacts:
 
 
 def starts_at_hand() -> list[Start]:
-    """The weights that ship, as far as their files are here; nothing is downloaded."""
+    """The weights of full models that ship, as far as their files are here; nothing is downloaded."""
+    return [start for start, is_lean in _named_starts() if not is_lean]  # a lean model is to be asked for, or tried
+
+
+def starts_to_try() -> list[Start]:
+    """What a trial compares: all weights that ship, lean ones too, and ImageNet's VGG16 where it was fetched before."""
+    imagenet = [Start(name, "segnet", form, (), is_vgg16=True) for name, form in vgg16_at_hand().items()]
+    return [start for start, _ in _named_starts()] + imagenet[:1]
+
+
+def _named_starts() -> list[tuple[Start, bool]]:
+    """Each with whether it is lean."""
     starts = []
     for name, named in WEIGHTS.items():
         if named.url:
@@ -125,7 +143,5 @@ def starts_at_hand() -> list[Start]:
             card = read_card(find_weights(name))
         except WeightsError:
             continue
-        if card.widths:
-            continue  # a lean model is a choice of its own, to be asked for by model.start
-        starts.append(Start(name, card.model, card.normalisation, card.label_set.names))
+        starts.append((Start(name, card.model, card.normalisation, card.label_set.names), bool(card.widths)))
     return starts

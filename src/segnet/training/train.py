@@ -27,6 +27,7 @@ from segnet.data.adapting import adapt_dataset
 from segnet.data.loader import TrainLoader
 from segnet.data.sample import Dataset
 from segnet.data.transforms import JointTransform
+from segnet.data.value_range import read_alike
 from segnet.device import choose_device
 from segnet.errors import ConfigError, LabelError
 from segnet.io.files import whole_file
@@ -67,7 +68,8 @@ def fit(
 ) -> Path:
     """Trains a model of this package or any other on any dataset, and keeps its best weights.
 
-    PyTorch has one random state for all threads, so two runs at a time need two processes.
+    PyTorch has one random state for all threads, so two runs at a time need two processes. Datasets of this package
+    whose images have more than 8 bits, and no range of values yet, get that of the training set (`read_alike`).
 
     Args:
         model: (N, C, H, W) in [0, 1] -> logits (N, K, H, W); trained in place, and moved to the device. It ends with
@@ -121,6 +123,7 @@ def fit(
             f"the training set has the classes {', '.join(own.label_set.names)}, the validation set "
             f"{', '.join(val.label_set.names)}; give both the same"
         )
+    read_alike({"train": own, "val": val})
     torch.manual_seed(config.train.seed)
     card = card_of(model, own, config)
     job = Job(config, model, own, val, card, out, tuple(callbacks), loss, transform, workers)

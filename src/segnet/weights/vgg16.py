@@ -221,6 +221,20 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(held)
 
 
+def vgg16_at_hand(cache: Path | None = None) -> dict[str, Normalisation]:
+    """The published checkpoints that were downloaded before, and the input normalisation that each needs.
+
+    Args:
+        cache: folder of downloaded files; None takes `cache_folder()`.
+    """
+    folder = cache or cache_folder()
+    return {
+        name: "caffe_bgr" if name == "oxford" else "mean_std"
+        for name, named in VGG16_FILES.items()
+        if (folder / named.file).is_file()
+    }
+
+
 def find_vgg16(name: str, cache: Path | None = None) -> Path:
     """The path of a VGG16 checkpoint; a published one is downloaded once and its hash is checked.
 

@@ -17,6 +17,8 @@ from segnet.labels import CAMVID_11, SUN_37
 from segnet.runtime.quantised import QuantisedCard, is_quantised, read_quantised
 from segnet.weights.file import WeightsCard, save_weights
 
+pytestmark = pytest.mark.slow  # NNCF and OpenVINO take seconds for each model
+
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from segnet.data import open_dataset
 from segnet.data.datasets.folder import Folder
@@ -174,6 +174,58 @@ def test_jpeg_labels_are_refused_and_snap_finds_their_classes(tmp_path):
         init_folder(root)
     assert init_folder(root, snap=True).labels.id_table == {0: 0, 255: 1}
     assert all((targets_of(root)[f"p{i}"] == np.minimum(mask, 1)).mean() > 0.99 for i, mask in masks())
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_ids_in_a_format_that_changes_values_are_refused(suffix, tmp_path):
+    root = labelled(tmp_path / "d", lambda i, m: Image.fromarray(m), suffix=suffix)
+    with pytest.raises(LabelError, match=rf"p\d\{suffix}.*(0 and 1 lie too near to be told apart|saved as JPEG)"):
+        init_folder(root)
+    assert "one class only" in " ".join(init_folder(root, snap=True).lines)
+
+
+def test_doubts_about_files_are_said(tmp_path):
+    def doubts(name, encode, **more):
+        return " ".join(init_folder(labelled(tmp_path / name, encode, **more)).lines)
+
+    assert "p0.jp2 is in a format that may change values" in doubts(
+        "jp2", lambda i, m: Image.fromarray(m), suffix=".jp2"
+    )
+    alpha = lambda i, m: Image.fromarray(np.dstack([m, m * 200]), "LA")  # noqa: E731
+    assert "p0.png and others are transparent in places" in doubts("alpha", alpha)
+    objects = lambda i, m: Image.fromarray(m.astype(np.uint16) * 1000 + 7 * i)  # noqa: E731
+    assert "18 of 18 values (0, 7, 14, ...) are in one file each: are they numbers of objects" in doubts("n", objects)
+    most = lambda i, m: Image.fromarray(np.array([0, 1, 65535], np.uint16)[m])  # noqa: E731
+    assert "65535 is taken for a class, but is the largest that 16 bits hold" in doubts("most", most)
+    near = labelled(
+        tmp_path / "near", lambda i, m: Image.fromarray(np.array([[9, 9, 9], [200, 0, 0]], np.uint8)[m % 2])
+    )
+    (near / "classes.csv").write_text("road,9,9,9\ncar,201,0,0\n")
+    assert "200,0,0 is nearly 201,0,0, 'car' in classes.csv" in " ".join(init_folder(near).lines)
+
+
+@pytest.mark.parametrize(("dtype", "no_data"), [(np.int16, -9999), (np.int32, -1), (np.float32, np.nan)])
+def test_a_tag_of_a_tiff_says_what_is_no_data(dtype, no_data, tmp_path):
+    def encode(tag):
+        class Tiff:
+            def __init__(self, i, m):
+                self.values = m.astype(dtype)
+                self.values[m == 2] = no_data
+
+            def save(self, path):
+                info = TiffImagePlugin.ImageFileDirectory_v2()
+                if tag:
+                    info[42113] = str(no_data)
+                values = self.values if dtype != np.int16 else self.values.astype(np.int32)
+                Image.fromarray(values).save(path, tiffinfo=info)
+
+        return Tiff
+
+    root = labelled(tmp_path / "tag", encode(tag=True), suffix=".tif")
+    assert "65535 -> ignored (no data, as the tag of p0.tif says)" in " ".join(init_folder(root).lines)
+    assert np.unique(targets_of(root)["p0"]).tolist() == [0, 1, VOID]
+    with pytest.raises(LabelError, match=r"p0\.tif holds values .*(NaN|-9999\.\.1|-1\.\.1); expected class ids 0"):
+        init_folder(labelled(tmp_path / "none", encode(tag=False), suffix=".tif"))
 
 
 def test_thin_classes_between_two_others_are_not_taken_for_smoothing(tmp_path):

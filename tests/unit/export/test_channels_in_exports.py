@@ -28,7 +28,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     return path
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
+@pytest.mark.parametrize("target", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_exports(weights: Path, target: str, tmp_path: Path) -> None:
     path = tmp_path / ("model.onnx" if target == "onnx" else "model.xml")
     exported = export_weights(weights, target, path, size_px=(24, 32))  # compared with PyTorch before it is kept
@@ -38,7 +38,7 @@ def test_exports(weights: Path, target: str, tmp_path: Path) -> None:
     assert f"{channels} channels in [0, 1], float32 (1, {channels}, H, W)" in path.read_bytes().decode("latin-1")
 
 
-@pytest.mark.parametrize("backend", ["eager", "openvino"])
+@pytest.mark.parametrize("backend", ["eager", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_backends(weights: Path, backend: str) -> None:
     model, card = load_weights(weights)
     image = torch.randint(0, 256, (1, card.in_channels, 33, 40), dtype=torch.uint8)

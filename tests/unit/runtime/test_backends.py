@@ -52,6 +52,7 @@ def test_eager_in_half_precision_differs_in_few_pixels(precision: str) -> None:
     assert 0.85 < share < 1 if precision == "bfloat16" else share > 0.97
 
 
+@pytest.mark.slow  # OpenVINO compiles for seconds
 def test_openvino_gives_the_same_classes() -> None:
     model = trained("segnet-basic")
     backend = OpenVINOBackend(model, "float32")
@@ -66,6 +67,7 @@ def test_openvino_gives_the_same_classes() -> None:
         backend.classes(torch.zeros(1, 3, 8, 9, dtype=torch.uint8))
 
 
+@pytest.mark.slow
 def test_onnxruntime_gives_the_same_logits() -> None:
     model = trained("segnet-basic")
     backend = ONNXRuntimeBackend(model)
@@ -107,6 +109,7 @@ def eager(model: nn.Module) -> Backend:
     return EagerBackend(model, CPU, "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("create", [openvino, onnxruntime])
 def test_threads_share_a_backend_before_and_after_warm_up(create: Callable[[nn.Module], Backend]) -> None:
     model = Tiny().eval()
@@ -132,7 +135,9 @@ def test_a_model_runs_while_another_is_traced() -> None:
             assert torch.equal(backend.logits(image), expected)
 
 
-@pytest.mark.parametrize("create", [eager, openvino, onnxruntime])
+@pytest.mark.parametrize(
+    "create", [eager, *(pytest.param(it, marks=pytest.mark.slow) for it in (openvino, onnxruntime))]
+)
 def test_a_callers_autocast_changes_nothing(create: Callable[[nn.Module], Backend]) -> None:
     model, image = Tiny(192).eval(), (255 * random_images(1, 3, 9, 11)).to(torch.uint8)
     expected = create(model).logits(image)
@@ -151,7 +156,9 @@ def test_a_callers_autocast_does_not_reach_the_compiled_model(monkeypatch: pytes
         assert torch.equal(backend.logits(image), expected)
 
 
-@pytest.mark.parametrize("create", [eager, openvino, onnxruntime])
+@pytest.mark.parametrize(
+    "create", [eager, *(pytest.param(it, marks=pytest.mark.slow) for it in (openvino, onnxruntime))]
+)
 def test_a_callers_default_device_and_dtype_change_nothing(create: Callable[[nn.Module], Backend]) -> None:
     model, image = Tiny(192).eval(), (255 * random_images(1, 3, 9, 11)).to(torch.uint8)
     expected = create(model).logits(image)

@@ -45,6 +45,7 @@ def test_only_a_norm_after_no_convolution_is_left(pair: tuple[nn.Module, Inferen
     assert norms == (["model.encoder.initial.norm"] if type(model).__name__ == "ENet" else [])
 
 
+@pytest.mark.slow  # the exporter traces and compares at several sizes
 @pytest.mark.parametrize("name", ["segnet-basic", "enet"])
 def test_a_dynamic_export_holds_for_all_sizes_in_plain_operators(name: str) -> None:
     inference = inference_model(trained(name))

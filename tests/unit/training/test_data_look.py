@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segnet.config import load_config
+from segnet.config import FitConfig, TrainSettings, load_config, load_pretrain_config
 from segnet.data import open_dataset
 from segnet.data.describe_labels import init_folder
-from segnet.errors import LabelError
+from segnet.errors import ConfigError, LabelError
+from segnet.models import create_model
 from segnet.training.data_look import warnings_before, with_range_of_values
+from segnet.training.pretrain import pretrain
+from segnet.training.recipe import train_from_config
 from segnet.training.start import reading_of
+from segnet.training.train import fit
+from segnet.weights.file import read_card
 
 
 def dataset(root: Path, peak: int, ids: tuple[int, ...] = (0, 1)) -> Path:
@@ -56,3 +61,28 @@ def test_warnings_of_labels(tmp_path: Path) -> None:
     )
     with pytest.raises(LabelError, match="one class only, 'class-1'"):
         warnings_before(config)
+
+
+@pytest.mark.parametrize("way", ["train_from_config", "fit", "pretrain", "pretrain on a folder"])
+def test_every_way_to_train_chooses_the_same_range(way: str, tmp_path: Path) -> None:
+    data, out = dataset(tmp_path / "data", 4095), tmp_path / "run"
+    few = ["data.workers=0", "train.epochs=1", "train.batch_size=2", "train.precision=float32"]
+    if way == "fit":
+        train = TrainSettings(epochs=1, batch_size=2, precision="float32")
+        sets = [open_dataset(data, split) for split in ("train", "val")]
+        weights = fit(create_model("enet", 2), *sets, FitConfig(train=train), out=out)
+        assert sets[1][0].image.max() > 200  # the one that the caller goes on with
+    elif way == "train_from_config":
+        weights = train_from_config(load_config(None, [f"data.path={data}", "model.name=enet", *few]), out)
+    else:
+        path = data / "images" if way.endswith("folder") else data
+        config = load_pretrain_config([f"data.path={path}", "train.layerwise=false", "data.longest_side_px=16", *few])
+        weights = pretrain(config, out)
+        assert read_card(weights).longest_side_px == 16
+    assert read_card(weights).value_range == pytest.approx((0, 4095), rel=0.02)
+    assert "value_range = [0.0, 40" in (out / "config.toml").read_text() or way == "fit"
+
+
+def test_the_autoencoder_has_three_channels() -> None:
+    with pytest.raises(ConfigError, match=r"data\.bands: the autoencoder rebuilds three channels, got 2 bands"):
+        load_pretrain_config(["data.bands=[1,2]"])

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from segnet.config import load_config
+from segnet.config import Config, load_config
 from segnet.data import open_dataset
+from segnet.device import choose_device
 from segnet.errors import ConfigError
 from segnet.inference.evaluate import evaluate
 from segnet.inference.predictor import Predictor
@@ -65,8 +66,9 @@ def test_whole_objects_are_learnt_at_a_small_scale_and_predicted_at_it(animals: 
         assert result.classes.shape == (400, 600)
         scores.add(result.classes, val_set[i].target, val_set.names[i])
     assert card.scores["mean_iou"] == pytest.approx(scores.mean_iou, abs=1e-3)  # rounding of the folded model
-    assert evaluate(model, val_set, "cpu", longest_side_px=248).mean_iou == pytest.approx(card.scores["mean_iou"])
-    assert evaluate(model, val_set, "cpu").counts.tolist() != scores.counts.tolist()
+    float32 = choose_device("cpu", "float32")
+    assert evaluate(model, val_set, float32, longest_side_px=248).mean_iou == pytest.approx(card.scores["mean_iou"])
+    assert evaluate(model, val_set, float32).counts.tolist() != scores.counts.tolist()
 
 
 def test_scenes_of_small_objects_and_given_sizes_keep_their_scale(animals: Path) -> None:
@@ -88,6 +90,27 @@ def test_minutes_plan_the_schedule(animals: Path, tmp_path: Path) -> None:
     assert lines[-1].startswith("time: about ")
     with pytest.raises(ConfigError, match="a resumed run has its schedule"):
         plan_run(None, words(animals), tmp_path / "run", minutes=5, resume=True)
+
+
+def test_short_minutes_plan_smaller_images(animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def times(config: Config, *, roughly: bool = False) -> Times:
+        return Times(math.prod(config.augment.crop_px or ()) / 20000, 6.0, 10.0, 4.0, 20)
+
+    monkeypatch.setattr(planning, "measure_times", times)
+    tried: list[object] = []
+    monkeypatch.setattr("segnet.training.trial.try_starts", lambda *given: tried.append(given))
+    quick, _, lines = plan_run(None, words(animals), tmp_path / "quick", minutes=2)
+    assert (quick.data.longest_side_px, quick.augment.crop_px, quick.train.max_steps) == (144, (96, 144), 103)
+    assert any("the time is short" in line for line in lines)
+    free = [word for word in words(animals) if not word.startswith("model")]
+    plan_run(None, free, tmp_path / "free", minutes=2)
+    assert not tried  # there is no time for trials
+    plan_run(None, free, tmp_path / "free", minutes=10)
+    assert tried
+    slow, _, _ = plan_run(None, words(animals), tmp_path / "slow", minutes=10)
+    assert (slow.data.longest_side_px, slow.train.max_steps) == (248, 266)
+    given, _, _ = plan_run("street", ["train.max_steps=99"], tmp_path / "recipe", minutes=2)
+    assert given.data.longest_side_px is None
 
 
 def test_processes_measure_nothing(animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,12 +136,17 @@ def test_a_trial_is_made_where_no_weights_know_a_class(animals: Path, monkeypatc
 
     monkeypatch.setattr("segnet.training.trial.try_starts", try_starts)
     start = Start("segnet-basic-camvid", "segnet-basic", "mean_std", ("road",))
+    imagenet = Start("torchvision", "segnet", "mean_std", (), is_vgg16=True)
     monkeypatch.setattr(run_context, "starts_at_hand", lambda: [start])
+    monkeypatch.setattr(run_context, "starts_to_try", lambda: [start, imagenet])
     free = [word for word in words(animals) if not word.startswith("model")]
     config, lines = chosen_config(free, try_out=True)
-    assert tried == [([None, "segnet-basic-camvid"], 10, math.inf)]  # a tenth of 200 steps for both
+    assert tried == [([None, "segnet-basic-camvid", "torchvision"], 6, math.inf)]  # a tenth of 200 steps for all
     assert (config.model.start, config.model.init) == ("", "tent")
     assert "start: none was best" in lines
+    monkeypatch.setattr(run_context, "starts_to_try", lambda: [start])
+    assert "start: none was best; ImageNet's VGG16 is not here" in " ".join(chosen_config(free, try_out=True)[1])
+    assert tried.pop()[1] == 10
     assert chosen_config(free)[0].model.start == "segnet-basic-camvid"
     chosen_config(words(animals), try_out=True)  # a model was given
     (animals / "labels.toml").write_text(LABELS.replace("cat", "road"))
@@ -145,10 +173,11 @@ def test_a_trial_and_all_measurements_count_in_the_minutes(
         clock[0] += 100
 
     monkeypatch.setattr("segnet.training.trial.try_starts", try_starts)
-    monkeypatch.setattr(planning, "measure_times", lambda config: times)
+    monkeypatch.setattr(planning, "measure_times", lambda config, roughly=False: times)
     monkeypatch.setattr(planning.time, "perf_counter", lambda: clock[0])
     start = Start("segnet-basic-camvid", "segnet-basic", "mean_std", ("road",))
-    monkeypatch.setattr(run_context, "starts_at_hand", lambda: [start])
+    for name in ("starts_at_hand", "starts_to_try"):
+        monkeypatch.setattr(run_context, name, lambda: [start])
     free = [word for word in words(animals) if not word.startswith("model")]
     config, _, _ = plan_run(None, free, tmp_path / "run", minutes=5)
     assert limits == [30]  # a tenth of 5 minutes

@@ -8,7 +8,15 @@ from segnet.data.street.scenes import Street
 from segnet.errors import ConfigError, DataError
 from segnet.models.widths import set_widths
 from segnet.training import run_context as surroundings
-from segnet.training.run_context import chosen_config, config_of_run, look_at_data, look_at_machine, starts_at_hand
+from segnet.training.run_context import (
+    chosen_config,
+    config_of_run,
+    look_at_data,
+    look_at_machine,
+    starts_at_hand,
+    starts_to_try,
+)
+from segnet.weights import vgg16
 from segnet.weights.file import WEIGHTS, find_weights, load_weights, save_weights
 from segnet.weights.named import NamedWeights
 
@@ -34,7 +42,9 @@ def test_starts_are_the_weights_whose_files_are_here(monkeypatch: pytest.MonkeyP
     assert "elsewhere" not in found
 
 
-def test_lean_weights_are_no_start_of_their_own_accord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lean_weights_and_imagenet_are_tried_and_not_taken_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, card = load_weights("segnet-basic-camvid")
     set_widths(model, {"decoder.stage1.0.conv": (64, 8), "decoder.stage1.0.norm": (8, 8), "classifier": (8, 11)})
     save_weights(tmp_path / "weights" / "lean.safetensors", model, card)
@@ -42,6 +52,14 @@ def test_lean_weights_are_no_start_of_their_own_accord(tmp_path: Path, monkeypat
     monkeypatch.setitem(WEIGHTS, "lean", NamedWeights("lean.safetensors"))
     assert find_weights("lean").name == "lean.safetensors"
     assert "lean" not in {start.name for start in starts_at_hand()}
+    monkeypatch.setattr(vgg16, "cache_folder", lambda: tmp_path)
+    assert "lean" in {start.name for start in starts_to_try()}
+    assert not any(start.is_vgg16 for start in starts_to_try())  # nothing is fetched for a trial
+    for name in ("oxford", "torchvision"):
+        (tmp_path / vgg16.VGG16_FILES[name].file).touch()
+    assert [(s.name, s.model, s.normalisation) for s in starts_to_try() if s.is_vgg16] == [
+        ("oxford", "segnet", "caffe_bgr")
+    ]
 
 
 def test_what_is_given_wins_over_what_is_chosen(tiny_camvid: Path) -> None:

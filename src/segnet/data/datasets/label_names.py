@@ -4,11 +4,15 @@ In this order, and the first that fits counts:
 
 1. the same name: `X.jpg` and `X.png`;
 2. the name and one of `ENDINGS`: `X_mask.png`, `X_L.png`;
-3. the same name without words that say what a file is, in any case: `X_sat.jpg` and `X_Mask.png`, `image_7.jpg` and
+3. the name with its suffix: `X.jpg` and `X.jpg.png`;
+4. the same name without words that say what a file is, in any case: `X_sat.jpg` and `X_Mask.png`, `image_7.jpg` and
    `label_7.png`, `X.jpg` and `X_label_ground-truth.png`.
+
+Names are compared as text: an accent may be a character of its own, as macOS writes it, or part of its letter.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +26,7 @@ _LABEL = (
 _IMAGE = "image|img|sat|rgb|photo|raw|orig|original|input|leftimg8bit"
 _BEHIND_LABEL, _BEHIND_IMAGE = (re.compile(rf"[ _.-]+(?:{words})$", re.IGNORECASE) for words in (_LABEL, _IMAGE))
 _BEFORE_LABEL = re.compile(r"^(?:mask|label|seg|gt|annotation|target)[ _.-]+", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(?:png|jpe?g|tiff?|bmp|webp)$", re.IGNORECASE)
 _BEFORE_IMAGE = re.compile(r"^(?:image|img|sat|rgb|photo)[ _.-]+", re.IGNORECASE)
 
 
@@ -35,7 +40,7 @@ class LabelIndex:
     def __init__(self, paths: Iterable[Path]) -> None:
         self._by_stem: dict[str, list[Path]] = {}
         for path in paths:
-            self._by_stem.setdefault(path.stem, []).append(path)
+            self._by_stem.setdefault(_as_text(path.stem), []).append(path)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_stem.values()))
@@ -52,11 +57,16 @@ class LabelIndex:
             name: of the image, without suffix.
             besides: the image itself, where it lies among the label images.
         """
-        for ending in ENDINGS:
-            found = [path for path in self._by_stem.get(name + ending, ()) if path != besides]
+        name = _as_text(name)
+        for names in (*((self._by_stem, name + ending) for ending in ENDINGS), (self._by_image, name)):
+            found = [path for path in names[0].get(names[1], ()) if path != besides]
             if found:
                 return found
         return [path for path in self._by_plain_name.get(_plain_image(name), ()) if path != besides]
+
+    @cached_property
+    def _by_image(self) -> dict[str, list[Path]]:
+        return {_SUFFIX.sub("", stem): paths for stem, paths in self._by_stem.items() if _SUFFIX.search(stem)}
 
     @cached_property
     def _by_plain_name(self) -> dict[str, list[Path]]:
@@ -64,6 +74,10 @@ class LabelIndex:
         for stem, paths in self._by_stem.items():
             found.setdefault(_plain_label(stem), []).extend(paths)
         return found
+
+
+def _as_text(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _plain_label(stem: str) -> str:

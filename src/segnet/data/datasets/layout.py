@@ -41,6 +41,7 @@ LABEL_FOLDERS = (
         "labels",
         "masks",
         "annotations",
+        "annots",
         "label",
         "mask",
         "targets",

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from segnet.data.formats import open_dataset
+from segnet.data.reading.bands import AS_RGB, ImageReading
 from segnet.data.reading.images import read_image
 from segnet.data.reading.listing import find_images
 from segnet.data.sample import Dataset, Sample
@@ -21,12 +22,13 @@ class Images:
 
     Args:
         paths: of different file names.
+        reading: bands and range of values.
     """
 
     label_set: LabelSet = RGB
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+    def __init__(self, paths: Sequence[Path], reading: ImageReading = AS_RGB) -> None:
+        self.paths, self.reading = tuple(paths), reading
         self.names = tuple(path.name for path in paths)
 
     def __len__(self) -> int:
@@ -38,17 +40,18 @@ class Images:
         Raises:
             DataError: missing or broken.
         """
-        image = read_image(self.paths[index])
+        image = read_image(self.paths[index], reading=self.reading)
         return Sample(image, np.full(image.shape[:2], VOID, np.uint8), self.names[index])
 
 
-def open_images(path: Path | str, split: str, data_format: str = "auto") -> Dataset:
+def open_images(path: Path | str, split: str, data_format: str = "auto", *, reading: ImageReading = AS_RGB) -> Dataset:
     """Images for training without labels; a dataset keeps its labels, which are not used.
 
     Args:
         path: a folder with images directly in it, all of which are used; or what `open_dataset` takes.
         split: of a dataset; a folder of images has none.
         data_format: as in `open_dataset`; any but `auto` asks for a dataset.
+        reading: bands and range of values of the images.
 
     Raises:
         DataError: an empty folder, or neither images nor a dataset; or what the reader of the dataset finds wrong.
@@ -56,13 +59,13 @@ def open_images(path: Path | str, split: str, data_format: str = "auto") -> Data
     """
     root = Path(path)
     if data_format != "auto" or not root.is_dir():
-        return open_dataset(path, split, data_format)
+        return open_dataset(path, split, data_format, reading=reading)
     if not any(root.iterdir()):
         raise DataError(f"the folder {root} is empty; expected images in it, or a dataset")
     try:
-        return Images(find_images([root]))
+        return Images(find_images([root]), reading)
     except DataError as no_image:
         try:
-            return open_dataset(path, split)
+            return open_dataset(path, split, reading=reading)
         except DataError as cause:
             raise DataError(f"{no_image}; as a dataset: {cause}") from None

@@ -138,6 +138,11 @@ def _shape_notes(data: Imported) -> list[str]:
     if not drawn:
         return []
     notes = [f"pixels that no shape covers are {' and '.join(sorted({entry.rest for entry in drawn}))} (--rest)"]
+    if data.empty:
+        notes.append(
+            f"warning: {len(data.empty)} shapes cover no pixel, such as in {data.empty[0]}: they are smaller than a "
+            "pixel, outside the image, or in other units than pixels"
+        )
     pixels, images = sum(data.overlapping.values()), sum(n > 0 for n in data.overlapping.values())
     if not pixels:
         return notes

@@ -12,7 +12,7 @@ from segnet.labels import VOID
 
 def draw_shapes(
     shapes: Sequence[Shape], size_px: tuple[int, int], ids: Mapping[str, int], rest: int, order: Order
-) -> tuple[Image8, NDArray[np.bool_]]:
+) -> tuple[Image8, NDArray[np.bool_], int]:
     """Draws shapes, one over the other.
 
     Args:
@@ -25,6 +25,7 @@ def draw_shapes(
     Returns:
         target: uint8 (H, W).
         overlapping: bool (H, W), the pixels that lie in several shapes of different classes.
+        num_empty: shapes that cover no pixel.
     """
     regions = [(shape.outline.region(size_px), ids.get(shape.class_name, VOID)) for shape in shapes]
     if order == "area":
@@ -37,4 +38,4 @@ def draw_shapes(
         overlapping[box] |= region.mask & covered[box] & (target[box] != class_id)
         covered[box] |= region.mask
         target[box][region.mask] = class_id
-    return target, overlapping
+    return target, overlapping, sum(not region.mask.any() for region, _ in regions)

@@ -46,6 +46,7 @@ class Imported:
         overlapping: pixels that lie in several shapes of different classes, by the names of the images read so far.
         pixels: of each class, with shapes drawn in the order of each entry, float64 (K,), over those images.
         pixels_other: the same with the other order.
+        empty: names of the images read so far, once for each shape that covers no pixel.
     """
 
     def __init__(self, entries: Sequence[Entry], label_set: LabelSet) -> None:
@@ -53,6 +54,7 @@ class Imported:
         self.names = tuple(entry.name for entry in entries)
         self.ids = {name: class_id for class_id, name in enumerate(label_set.names)}
         self.overlapping: dict[str, int] = {}
+        self.empty: list[str] = []
         self.pixels, self.pixels_other = np.zeros((2, label_set.num_classes))
 
     def __len__(self) -> int:
@@ -78,7 +80,8 @@ class Imported:
         size_px = (image.shape[0], image.shape[1])
         _require_size(entry.image, size_px)
         rest = VOID if means_void(entry.rest) else self.ids[entry.rest]
-        target, overlapping = draw_shapes(entry.image.shapes, size_px, self.ids, rest, entry.order)
+        target, overlapping, num_empty = draw_shapes(entry.image.shapes, size_px, self.ids, rest, entry.order)
+        self.empty += [entry.name] * num_empty
         self.overlapping[entry.name] = int(overlapping.sum())
         counts = other_counts = self._count(target)
         if overlapping.any():
@@ -161,7 +164,7 @@ def _ids_in_files(images: Sequence[ShapeImage | MaskImage], names: Sequence[str]
                 found.setdefault("void" if means_void(class_name) else class_name, set()).add(i)
     ids = [i for class_name in names for i in found.get(class_name, ())]
     is_clear = len(ids) == len(set(ids)) == len(names) and not ("void" in found and VOID in ids)
-    return tuple(ids) if is_clear and max(ids) <= VOID else ()
+    return tuple(ids) if is_clear else ()
 
 
 def _names(part: Annotations, problems: Problems) -> dict[int, str]:

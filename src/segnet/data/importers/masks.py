@@ -62,15 +62,14 @@ def annotations_of_values(pairs: list[tuple[Path, Path, str]], src: Path, contex
     kept = list[tuple[Path, Path, str]]()
     for number, (image, labels, split) in enumerate(pairs):
         with context.problems.collect():
-            _write_png(labels, context.scratch / "labels" / f"{number:06d}.png")
+            open_image(labels)  # a broken one is a problem by its own name
+            (context.scratch / "labels" / f"{number:06d}{labels.suffix.lower()}").symlink_to(labels.resolve())
             kept.append((image, labels, split))
     try:
-        table = init_folder(context.scratch).labels
-    except SegNetError as cause:  # names the copies; the user knows the originals
-        text = str(cause)
-        for number, (_, labels, _) in enumerate(pairs):
-            text = text.replace(str(context.scratch / "labels" / f"{number:06d}.png"), str(labels))
-        raise type(cause)(text) from None
+        description = init_folder(context.scratch)
+    except SegNetError as cause:
+        raise type(cause)(_by_own_names(str(cause), pairs, context)) from None
+    table = description.labels
     names = table.label_set.names
     classes = dict(zip(names, table.label_set.colours, strict=True))
     void = "void"
@@ -80,14 +79,14 @@ def annotations_of_values(pairs: list[tuple[Path, Path, str]], src: Path, contex
     else:
         colours = {c: void if k >= len(names) else names[k] for c, k in table.colour_table.items()}
         images = tuple(MaskImage(image, labels, colours=colours, split=split) for image, labels, split in kept)
+    said = [line for line in description.lines if line.startswith("warning") or "-> ignored" in line]
     note = f"{src} does not name its classes: the values of the label images are classes; rename them in labels.toml"
-    return Annotations(images, classes, (note,))
+    return Annotations(images, classes, (note, *(_by_own_names(line.strip(), pairs, context) for line in said)))
 
 
-def _write_png(labels: Path, copy: Path) -> None:
-    """The label image as PNG: as it is where it is one, else decoded."""
-    image = open_image(labels)
-    if image.format == "PNG" or labels.suffix.lower() == ".png":
-        copy.symlink_to(labels.resolve())
-    else:
-        image.save(copy)
+def _by_own_names(text: str, pairs: list[tuple[Path, Path, str]], context: ImportContext) -> str:
+    """A message with the names of the label images in place of those of their links."""
+    for number, (_, labels, _) in enumerate(pairs):
+        link = context.scratch / "labels" / f"{number:06d}{labels.suffix.lower()}"
+        text = text.replace(str(link), str(labels)) if link.name in text else text
+    return text

@@ -44,11 +44,22 @@ def image_folders(root: Path) -> list[ImageFolder]:
     for pair in _siblings(root, ""):
         inner = [p for p in sorted(pair.images.iterdir()) if p.is_dir() and split_word(p.name) and p.name.isalpha()]
         below = [(p, child_folder(pair.labels, (p.name,))) for p in inner]
-        found += [ImageFolder(p, labels, split_word(p.name)) for p, labels in below if labels] or [pair]
+        pairs = [ImageFolder(p, labels, split_word(p.name)) for p, labels in below if labels] or [pair]
+        found += [one for each in pairs for one in _with_folders_inside(each)]
     if not found:
         mixed = [(path, split_word(path.name)) for path in splits] or [(root, "")]
         found = [ImageFolder(path, path, split) for path, split in mixed if _images_among_labels(path)]
     return found
+
+
+def _with_folders_inside(pair: ImageFolder) -> list[ImageFolder]:
+    """The pair; or, where its folder of images holds folders alone, those that both folders have, at any depth."""
+    inside = sorted(pair.images.iterdir())
+    if any(map(is_image, inside)):
+        return [pair]
+    below = [(path, child_folder(pair.labels, (path.name,))) for path in inside if path.is_dir()]
+    pairs = [ImageFolder(path, labels, pair.split) for path, labels in below if labels]
+    return [one for each in pairs for one in _with_folders_inside(each)] or [pair]
 
 
 def pairs_in(folder: ImageFolder, problems: Problems) -> list[tuple[Path, Path]]:

@@ -1,9 +1,11 @@
 """Images that an annotation names: finding them, naming them, and the splits that folder names speak of."""
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from segnet.data.datasets.layout import IMAGE_SUFFIXES
 from segnet.errors import DataError
@@ -28,7 +30,8 @@ class ImageFinder:
 
         Looked for beside the annotation and in `images/` there, then in the folders above, up to `root`. A name that
         is found nowhere, or that leads out of `root` as the absolute names of labelling servers do, counts by its file
-        name alone: the image of that name that is nearest to the annotation.
+        name alone: the image of that name that is nearest to the annotation. Where none has that name, it may be
+        written as in an address (`a%20b.jpg?token=1`), in another case, or with accents as macOS writes them.
 
         Args:
             name: path of the image, with slashes or backslashes.
@@ -37,13 +40,13 @@ class ImageFinder:
         Raises:
             DataError: missing, or several files fit equally well; says which annotation names it.
         """
-        relative = PurePosixPath(name.replace("\\", "/"))
+        relative = PurePosixPath((urlsplit(name).path if "://" in name else name).replace("\\", "/"))
         folders = self._folders_above(source)
         for folder in folders:
             for path in (folder / relative, folder / "images" / relative):
                 if self._below(path) and is_file(path):
                     return Path(os.path.normpath(path))
-        found = self._by_file_name.get(relative.name, [])
+        found = self._by_file_name.get(relative.name) or self._by_loose_name.get(_loose(relative.name), [])
         if not found and relative.suffix.lower() not in IMAGE_SUFFIXES:  # CVAT names the frames of a video so
             found = self._by_stem.get(relative.name, [])
         for folder in folders:
@@ -78,11 +81,22 @@ class ImageFinder:
         return found
 
     @cached_property
+    def _by_loose_name(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
+        for path in self.images():
+            found.setdefault(_loose(path.name), []).append(path)
+        return found
+
+    @cached_property
     def _by_stem(self) -> dict[str, list[Path]]:
         found: dict[str, list[Path]] = {}
         for path in self.images():
             found.setdefault(path.stem, []).append(path)
         return found
+
+
+def _loose(name: str) -> str:
+    return unicodedata.normalize("NFC", unquote(name.partition("?")[0])).casefold()
 
 
 def is_image(path: Path) -> bool:

@@ -158,7 +158,7 @@ def _object(fields: Sequence[str], names: Mapping[int, str], where: str) -> tupl
     """
     try:
         values = np.array([float(field) for field in fields[1:]], np.float64)
-        class_id = int(fields[0])
+        class_id = int(fields[0].removesuffix(".0"))
     except ValueError:
         raise LabelError(
             f"{where} is '{' '.join(fields):.40}'; expected a class number and x, y of each corner"

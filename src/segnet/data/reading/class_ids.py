@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from segnet.data.reading.images import open_image, upright
 from segnet.errors import LabelError
@@ -12,6 +12,8 @@ from segnet.labels import VOID
 
 HIGHEST_ID = 65535
 """Of a label image: what 16 bits hold."""
+
+_NO_DATA_TAG = 42113
 
 ClassIds = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -29,13 +31,15 @@ def read_class_ids(path: Path, *, equal_channels: bool = False) -> ClassIds:
 
     Raises:
         DataError: missing, not an image, or truncated.
-        LabelError: an image of another kind (colours, values outside 0..65535).
+        LabelError: an image of another kind (colours, values outside 0..65535). Pixels without data, as the file's own
+            tag says, are `HIGHEST_ID` where their value is no id.
     """
     return class_ids_of(open_image(path), path, equal_channels=equal_channels)
 
 
 def class_ids_of(image: Image.Image, path: Path, *, equal_channels: bool = False) -> ClassIds:
     """The class ids that a decoded label image holds; arguments, result and errors as `read_class_ids`."""
+    no_data = no_data_value(image)
     image = upright(image)
     if image.mode in ("L", "P", "1"):
         return np.array(image.convert("L") if image.mode == "1" else image)
@@ -47,9 +51,32 @@ def class_ids_of(image: Image.Image, path: Path, *, equal_channels: bool = False
             return rgb[..., 0].copy()
     if image.mode.startswith("I") or image.mode == "F":  # whole numbers, which some tools store as fractions
         values = np.asarray(image)
+        if no_data is not None and not 0 <= no_data <= HIGHEST_ID:
+            values = np.where(np.isnan(values) | (values == no_data), HIGHEST_ID, values)
         if (values == np.floor(values)).all() and values.min(initial=0) >= 0 and values.max(initial=0) <= HIGHEST_ID:
             return values.astype(np.uint8) if values.max(initial=0) <= VOID else values.astype(np.uint16)
+        raise LabelError(
+            f"{path} holds {_range_of(values)}; expected class ids 0..{HIGHEST_ID}. Write another id, such as "
+            f"{VOID}, for ignored pixels"
+        )
     raise LabelError(
         f"{path} holds mode {image.mode} pixels; expected class ids 0..{HIGHEST_ID} as grey or palette "
         "(for labels painted in colours, name the colours in labels.toml)"
     )
+
+
+def no_data_value(image: Image.Image) -> float | None:
+    """The value of pixels without data, by the tag that GDAL writes into a TIFF; NaN is one, None is no tag."""
+    text = image.tag_v2.get(_NO_DATA_TAG) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    try:
+        return None if text is None else float(str(text).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def _range_of(values: NDArray[np.generic]) -> str:
+    """The values in words: what of them is no class id."""
+    numbers = values[np.isfinite(values)]
+    span = f"values {numbers.min():g}..{numbers.max():g}" if numbers.size else "no numbers"
+    fractions = " with fractions" if numbers.size and (numbers != np.floor(numbers)).any() else ""
+    return f"{span}{fractions}{' and NaN' if numbers.size < values.size else ''}"

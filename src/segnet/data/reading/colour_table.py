@@ -1,5 +1,6 @@
 """Tables that say which class a colour means, in the forms that datasets and tools write them."""
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from segnet.labels import Colour
 
 _NAME_HEADINGS = ("name", "class", "label", "classname", "labelname", "category")
 _COLOUR_HEADINGS = (("r", "red"), ("g", "green"), ("b", "blue"))
+_ONE_COLOUR_HEADINGS = ("color", "colour", "rgb", "hex", "rgbcolor", "rgbcolour", "hexcolor", "hexcolour")
+_COMMENT = re.compile(r"#(?![0-9a-fA-F]{6}\b)")  # `#ff8000` is a colour
 _EXAMPLE = "expected a name and a colour such as road,128,64,128 (each 0..255)"
 
 
@@ -35,8 +38,9 @@ class ColourTable:
 def read_colour_table(path: Path) -> ColourTable:
     """Class names and colours from a text file, one class a line.
 
-    Four forms are known: `name,red,green,blue`, with commas, semicolons or tabs; the same columns in any order below a
-    heading that names them, among others that are left aside; `red green blue name` (spaces; CamVid's
+    Five forms are known: `name,red,green,blue`, with commas, semicolons or tabs; the same columns in any order below a
+    heading that names them, among others that are left aside; a heading that names one column of colours, such as
+    `#ff8000` or `"255, 128, 0"`; `red green blue name` (spaces; CamVid's
     `label_colors.txt`); and `name:red,green,blue:...` (CVAT's `labelmap.txt`; lines with # are comments). Several
     lines may mean void.
 
@@ -48,7 +52,7 @@ def read_colour_table(path: Path) -> ColourTable:
     colours: dict[Colour, str] = {}
     columns: Sequence[int] | None = None
     for number, line in enumerate(read_text(path).splitlines(), 1):
-        text = line.partition("#")[0].strip()
+        text = _COMMENT.split(line)[0].strip()
         if not text:
             continue
         where = f"{path}, line {number}"
@@ -76,13 +80,15 @@ def _entry(text: str, columns: Sequence[int] | None) -> tuple[str, Colour] | Non
 
     Args:
         text: the line.
-        columns: of name, red, green and blue, as the heading says.
+        columns: of name, red, green and blue, or of name and colour, as the heading says.
     """
     fields = _fields(text)
     if columns is not None:
         if len(fields) <= max(columns):
             return None
         name, *numbers = (fields[column] for column in columns)
+        if len(numbers) == 1:
+            numbers = _numbers_in(numbers[0])
     elif re.fullmatch(r"[^:]+:[^:]*(:.*)?", text):
         name, _, rest = text.partition(":")
         numbers = rest.split(":")[0].split(",")
@@ -90,7 +96,8 @@ def _entry(text: str, columns: Sequence[int] | None) -> tuple[str, Colour] | Non
         name, *numbers = fields
     else:
         *numbers, name = text.split(maxsplit=3)
-    values = [n for n in (whole_number(text.strip()) for text in numbers) if n is not None and n <= 255]
+    numbers = [number.strip().removesuffix(".0") for number in numbers]
+    values = [n for n in map(whole_number, numbers) if n is not None and n <= 255]
     if not name.strip() or len(values) != 3 or len(numbers) != 3:
         return None
     return plain_name(name), (values[0], values[1], values[2])
@@ -98,17 +105,28 @@ def _entry(text: str, columns: Sequence[int] | None) -> tuple[str, Colour] | Non
 
 def _fields(text: str) -> list[str]:
     separator = next((s for s in ("\t", ";", ",") if s in text), "\n")
-    return [field.strip().strip('"') for field in text.split(separator)]
+    row = next(csv.reader([text], delimiter=separator, skipinitialspace=True)) if separator != "\n" else [text]
+    return [field.strip().strip('"') for field in row]
+
+
+def _numbers_in(text: str) -> list[str]:
+    """Red, green and blue of one field: `#ff8000`, `(255, 128, 0)` or `255 128 0`."""
+    if match := re.fullmatch(r"#?([0-9a-fA-F]{6})", text):
+        return [str(number) for number in bytes.fromhex(match[1])]
+    return re.findall(r"[^\s,;()\[\]]+", text)
 
 
 def _columns(text: str) -> Sequence[int] | None:
-    """The columns of name, red, green and blue by a heading; None where the line is no heading."""
+    """The columns of name, red, green and blue, or name and colour, by a heading; None where it is no heading."""
     words = [re.sub(r"[^a-z]", "", field.lower()) for field in _fields(text)]
     names = [number for number, word in enumerate(words) if word in _NAME_HEADINGS]
     colours = [[number for number, word in enumerate(words) if word in known] for known in _COLOUR_HEADINGS]
     if all(len(found) == 1 for found in colours):
         others = [number for number in range(len(words)) if [number] not in colours]
         return [(names or others)[0], *(found[0] for found in colours)] if others else None
+    single = [number for number, word in enumerate(words) if word in _ONE_COLOUR_HEADINGS]
+    if len(single) == 1 and names:
+        return [names[0], single[0]]
     # A heading in words that are not known here stands above the usual four columns.
     return (0, 1, 2, 3) if len(words) >= 4 and not any(f.isdecimal() for f in _fields(text)) else None
 

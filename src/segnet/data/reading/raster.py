@@ -49,6 +49,8 @@ def read_raster(path: Path, pixel_limit: int) -> Raster:
     try:
         with _opened(path) as file:
             meaning = tuple(band.name for band in file.colorinterp)
+            if file.dtypes[0].startswith("complex"):
+                raise DataError(f"{path} holds complex numbers; expected real ones, such as their magnitude")
             if file.height * file.width > pixel_limit:
                 return Raster(np.empty((file.height, file.width, 0), np.uint8), meaning)
             return Raster(without_nodata(np.moveaxis(file.read(), 0, 2), file.nodata), meaning)

@@ -22,7 +22,7 @@ export class Passing extends Error {
  */
 export async function segmentOnServer(model, pixels, { samples, live, signal, progress }) {
   const maps = ["classes", "confidence", ...(samples ? ["entropy"] : [])];
-  const query = new URLSearchParams([["model", model.name], ["samples", samples], ...maps.map((name) => ["maps", name])]);
+  const query = new URLSearchParams([["model", model.name], ["samples", samples], ["ids", "classes"], ...maps.map((name) => ["maps", name])]);
   const body = await encode(pixels, live ? "image/jpeg" : "image/png", 0.92);
   const begun = performance.now();
   progress(samples ? `The server runs the model ${samples} times` : "The server runs the model");

@@ -44,6 +44,8 @@ def pair(image: Path, label: Path, value: int = 1) -> None:
         ("train/images/{}.png", "train/masks/{}.png"),
         ("Training/images/{}.png", "Training/labels/{}.png"),
         ("images/train/{}.png", "labels/{}.png"),
+        ("images/{}.jpg", "labels/{}.jpg.png"),
+        ("imgs/caf\u00e9-{}.png", "annots/cafe\u0301-{}.png"),
     ],
 )
 def test_images_find_their_labels(images: str, labels: str, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ def save_image(path: Path, size_px: tuple[int, int] = (4, 6)) -> Path:
 def save_mask(path: Path, pixels: Any) -> Path:
     """Class ids (H, W) or colours (H, W, 3)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+    values = np.asarray(pixels)
+    Image.fromarray(values.astype(np.uint8 if values.max() < 256 else np.uint16)).save(path)
     return path
 
 

@@ -15,6 +15,7 @@ from segnet.data.importers import ImportProblemsError, import_dataset
 from segnet.data.importers.coco import read_coco
 from segnet.data.importers.cvat import read_cvat
 from segnet.data.importers.labelme import read_labelme
+from segnet.data.reading.class_names import means_void
 from segnet.data.reading.colour_table import read_colour_table
 from segnet.errors import DataError, LabelError
 from segnet.labels import VOID
@@ -63,10 +64,22 @@ def test_small_objects_stay_visible_and_the_effect_is_reported(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "name", ["/data/project/upload/1/p0.png", "C:\\Users\\me\\p0.png", "../../p0.png", "somewhere/else/p0.png"]
+    "name",
+    [
+        *("/data/project/upload/1/p0.png", "C:\\Users\\me\\p0.png", "../../p0.png", "somewhere/else/p0.png"),
+        *("https://host.org/a/p0.png?token=a/b", "images/P%30.PNG"),
+    ],
 )
 def test_an_absolute_name_is_found_by_its_file_name(name: str, read: Read, tmp_path: Path) -> None:
     assert (read(read_coco, facade(tmp_path, name)).images[0].target == 1).sum() == 64
+
+
+def test_shapes_that_cover_nothing_are_said(tmp_path: Path) -> None:
+    """Coordinates as shares of the image, or of a larger one."""
+    shapes = [[[0.1, 0.1, 0.4, 0.1, 0.4, 0.4]], [[90, 90, 99, 90, 99, 99]]]
+    more = [{"image_id": 1, "category_id": 1, "segmentation": shape} for shape in shapes]
+    lines = import_dataset(facade(tmp_path / "src", annotations=more), tmp_path / "out")
+    assert "warning: 2 shapes cover no pixel, such as in p0: " in " ".join(lines)
 
 
 def test_all_problems_are_reported_at_once_and_can_be_skipped(tmp_path: Path) -> None:
@@ -226,7 +239,9 @@ def test_a_table_with_further_columns_and_colours_that_are_slightly_off(tmp_path
     save_image(tmp_path / "src" / "images" / "p0.png", (1, 3))
     save_mask(tmp_path / "src" / "labels" / "p0.png", COLOURS[[[0, 1, 2]]])
     save_text(tmp_path / "src" / "classes.csv", TABLE)
-    with pytest.raises(LabelError, match=r"p0\.png: unknown colour \(227, 0, 144\) \(1 pixel\)"):
+    with pytest.raises(
+        LabelError, match=r"unknown colour \(227, 0, 144\) \(1 pixel\).* differs from \(228, 0, 144\) by 1"
+    ):
         import_dataset(tmp_path / "src", tmp_path / "out")
     import_dataset(tmp_path / "src", tmp_path / "out", colour_tolerance=1)
     data = Folder(tmp_path / "out", "val")
@@ -240,13 +255,21 @@ def test_a_table_with_further_columns_and_colours_that_are_slightly_off(tmp_path
         "id;class;red;green;blue\n1;road;228;0;144\n2;car;64;0;128\n0;void;0;0;0\n3;Void;1;1;1\n",
         'R,G,B,Label Name\n228,0,144,"road"\n64,0,128,"car"\n0,0,0,void\n1,1,1,void\n',
         "Klasse, rot, gruen, blau\nroad,228,0,144\ncar,64,0,128\nvoid,0,0,0\nvoid,1,1,1\n",
+        'class,hex\nroad,#e40090\ncar,#400080\nvoid,#000000 # black\nvoid,"#010101"\n',
+        'name,rgb\nroad,"228,0,144"\ncar,"(64, 0, 128)"\nvoid,0 0 0\nvoid,"[1, 1, 1]"\n',
+        'name,r,g,b\n"road",228.0,0.0,144.0\ncar,64,0,128\nunlabeled,0,0,0\n"ignore","1","1","1"\n',
         "road\t228\t0\t144\ncar\t64\t0\t128\nvoid\t0\t0\t0\nvoid\t1\t1\t1\n",
     ],
 )
 def test_tables_with_any_heading(text: str, tmp_path: Path) -> None:
     table = read_colour_table(save_text(tmp_path / "classes.csv", text))
     assert table.classes == {"road": (228, 0, 144), "car": (64, 0, 128)}
-    assert {colour for colour, name in table.colours.items() if name.lower() == "void"} == {(0, 0, 0), (1, 1, 1)}
+    assert {colour for colour, name in table.colours.items() if means_void(name)} == {(0, 0, 0), (1, 1, 1)}
+
+
+def test_a_name_with_a_comma_in_quotes(tmp_path: Path) -> None:
+    table = read_colour_table(save_text(tmp_path / "classes.csv", 'name,r,g,b\n"road, paved",1,2,3\n'))
+    assert table.classes == {"road, paved": (1, 2, 3)}
 
 
 def test_a_colour_beyond_the_tolerance_is_an_error(tmp_path: Path) -> None:

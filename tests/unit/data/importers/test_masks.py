@@ -33,6 +33,7 @@ PIXELS = [[0, 1, 2]]
         ("train/images/a.png", "train/masks/a.png"),
         ("images/train/a.png", "masks/train/a_L.png"),
         ("train/a.png", "train_labels/a.png"),
+        ("images/north/1/a.png", "masks/north/1/a.png"),
     ],
 )
 def test_usual_names_of_folders_and_files(image: str, labels: str, read: Read, tmp_path: Path) -> None:
@@ -117,13 +118,19 @@ def test_columns_that_hold_no_label_images(read: Read, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "void"), [((38, 78, 128), []), ((0, 255), []), ((1, 2, 3), []), ((1, 2, 255), [255]), ((0, 1, 2), [])]
+    ("ids", "void"),
+    [
+        *(((38, 78, 128), []), ((0, 255), []), ((1, 2, 3), []), ((1000, 2000), [])),
+        *(((1, 2, 255), [255]), ((0, 1, 2), [])),
+    ],
 )
 def test_the_ids_of_the_label_images_are_kept(ids: tuple[int, ...], void: list[int], tmp_path: Path) -> None:
     """So that predictions of a model that was trained on the import hold the ids that the user knows."""
     save_image(tmp_path / "src" / "images" / "a.png", (1, len(ids)))
     save_mask(tmp_path / "src" / "masks" / "a.png", [list(ids)])
-    import_dataset(tmp_path / "src", tmp_path / "out")
+    said = " ".join(import_dataset(tmp_path / "src", tmp_path / "out"))
+    assert ("255 -> ignored (255 beside small ids" in said) == bool(void)
+    assert "segnet-import-" not in said  # names the files of the user
     data = Folder(tmp_path / "out", "val")
     classes = [i for i in ids if i not in void]
     assert data[0].target.tolist() == [[*range(len(classes)), *([VOID] * len(void))]]
