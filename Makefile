@@ -52,6 +52,7 @@ campaign: install
 	$(CAMPAIGN) kills --count 40 --seed 1 --out campaign-kills.json
 	$(CAMPAIGN) faults --count 10 --seed 1 --out campaign-faults.json
 	$(CAMPAIGN) mutations --count 1000000 --seconds 60 --seed 1 --kept campaign-found --out campaign-mutations.json
+	$(CAMPAIGN) answers --count 40 --seed 1 --out campaign-answers.json
 
 # Wrong changes in the parts that everything rests on; which of them no test notices (CONTRIBUTING.md has the score).
 mutants: install

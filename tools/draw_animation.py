@@ -1,8 +1,7 @@
 """Draws the README's animation: street scenes, and a photograph, with their classes wiped over them.
 
-    python -P tools/draw_animation.py --out docs/images/streets.webp
+    python -P tools/draw_animation.py --photograph china.jpg --out docs/images/streets.webp
     python -P tools/draw_animation.py --still docs/images/first-prediction.webp
-    python -P tools/draw_animation.py --photograph china.jpg
 
 The classes are what the weights that ship say. The scenes are some that they get right; the share of pixels that they
 get right in each is printed. The photograph is scikit-learn's `china.jpg` (danielbuechele, CC BY 2.0), which is in

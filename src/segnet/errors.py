@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "Cannot allocate memory", "bad_alloc")
+_NO_THREAD = "can't start new thread"  # for lack of memory or of processes that a user may have
 
 
 class SegNetError(Exception):
@@ -57,7 +58,7 @@ class CallbackError(SegNetError, RuntimeError):
 
 def lacks_memory(cause: BaseException) -> bool:
     """Whether an error means that memory ran out, on a CPU or on a GPU: PyTorch raises a RuntimeError of its own."""
-    return isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY)
+    return isinstance(cause, MemoryError) or any(words in str(cause) for words in (*_NO_MEMORY, _NO_THREAD))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import suppress
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -96,9 +97,18 @@ def mutations(options: argparse.Namespace, room: Path) -> dict[str, object]:
     return {"rows": rows}
 
 
+def answers(options: argparse.Namespace, room: Path) -> dict[str, object]:
+    import torch
+    from answers import MODELS, run_answers
+
+    torch.set_num_threads(1)
+    found = run_answers(tuple(options.only or MODELS), options.count, options.seed)
+    return {"rows": {key: asdict(value) for key, value in found.items()}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("kills", "faults", "mutations"))
+    parser.add_argument("part", choices=("kills", "faults", "mutations", "answers"))
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each kind of mutated input")

@@ -323,6 +323,7 @@ def test_names_and_files_from_any_system(run: Run, tmp_path: Path, monkeypatch: 
         (PermissionError(13, "Permission denied", "locked"), "PermissionError: [Errno 13] Permission denied: 'locked'"),
         (MemoryError(), "MemoryError: out of memory; use smaller images, crops or batches"),
         (MemoryError("Unable to allocate 9 GiB"), "MemoryError: Unable to allocate 9 GiB"),
+        (RuntimeError("can't start new thread"), "MemoryError: no thread can be started: memory, or the number of"),
         (
             RuntimeError("[enforce fail at alloc_cpu.cpp:115] . DefaultCPUAllocator: can't allocate memory: 9 bytes."),
             "MemoryError: out of memory; use smaller images, crops or batches",

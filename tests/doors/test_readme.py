@@ -106,7 +106,10 @@ def test_the_animation_is_small_and_moves() -> None:
     (name,) = re.findall(rf"\({re.escape(RAW)}([^)]*\.webp)\)", README)
     assert (ROOT / name).stat().st_size < 1_500_000
     with Image.open(ROOT / name) as animation:
-        assert animation.n_frames >= 20
+        assert animation.n_frames == 4 * 14  # three streets and a photograph
+    for page in (README, (ROOT / "docs/index.md").read_text(encoding="utf-8")):
+        assert re.search(r"danielbuechele.*CC BY 2.0", page, flags=re.DOTALL)  # whose licence asks for it
+    with Image.open(ROOT / name) as animation:
         first = animation.convert("RGB").tobytes()
         animation.seek(animation.n_frames // 2)
         assert animation.convert("RGB").tobytes() != first

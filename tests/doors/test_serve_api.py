@@ -392,6 +392,10 @@ def test_the_open_inference_protocol(client: Client, models: dict[str, Loaded]) 
     length = int(raw.headers["inference-header-content-length"])
     assert json.loads(raw.content[:length])["outputs"][0]["parameters"] == {"binary_data_size": 48 * 64}
     np.testing.assert_array_equal(np.frombuffer(raw.content[length:], np.uint8).reshape(48, 64), classes)
+    for wrong in ("9" * 5000, "-1", str(len(header) + IMAGE.size + 1)):
+        headers = {"Inference-Header-Content-Length": wrong}
+        refused = client.post(f"/v2/models/{name}/infer", content=header + IMAGE.tobytes(), headers=headers)
+        assert (refused.status_code, "within the body" in refused.text) == (400, True)
     for change, words in (
         ({"shape": [1, 48, 64, 4]}, "one input"),
         ({"shape": [1, 48, 63, 3]}, "9072 values"),

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,17 @@ def test_xml_with_wrong_characters(tmp_path: Path) -> None:
         path.write_text(with_some_characters_changed(CVAT, random.Random(seed)))
         imported += is_imported("cvat", tmp_path / "src", tmp_path / "out")
     assert 0 < imported < 60
+
+
+@pytest.mark.parametrize("tool", SAMPLES)
+def test_a_number_of_thousands_of_digits(tool: str, tmp_path: Path) -> None:
+    """Python's `int` has an error of its own for more than 4300."""
+    SAMPLES[tool](tmp_path / "src")
+    texts = [p for p in sorted((tmp_path / "src").rglob("*")) if p.suffix in (".json", ".txt", ".csv", ".yaml", ".xml")]
+    for path in {p.suffix: p for p in texts}.values():
+        text = path.read_text()
+        numbers = list(re.finditer(r"\b\d+\b", text))
+        for match in (numbers[0], numbers[-1], numbers[len(numbers) // 3]) if numbers else ():
+            path.write_text(text[: match.start()] + "9" * 5000 + text[match.end() :])
+            is_imported(tool, tmp_path / "src", tmp_path / "out")
+        path.write_text(text)

@@ -56,6 +56,8 @@ def main() -> None:
         out_of_memory = lacks_memory(error) and not isinstance(error, SegNetError)
         if "--debug" in sys.argv or not (out_of_memory or isinstance(error, SegNetError | OSError)):
             raise
+        if "new thread" in str(error):
+            error = MemoryError("no thread can be started: memory, or the number of processes (ulimit -u), is used up")
         says_more = str(error) and not (out_of_memory and isinstance(error, RuntimeError))  # Python's own has no text
         message = str(error) if says_more else "out of memory; use smaller images, crops or batches"
         complain(f"segnet: {'MemoryError' if out_of_memory else type(error).__name__}", " ".join(message.splitlines()))

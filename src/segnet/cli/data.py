@@ -127,7 +127,7 @@ def data_check(root: FolderArgument, split: SplitOption = None, data_format: For
         for line in result.lines():
             say(line)
     for line in leaks_between(splits, checks):
-        say(f"leak: {line}; segnet data split keeps similar images together")
+        say(f"leak: {line}; segnet data split keeps similar images together, with --by sequence frames of a video")
     for name, cause in broken.items():
         say(f"{name}: not ok: {cause}")
     if broken or not all(result.ok for result in checks.values()):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from segnet.config.runs import Config, PretrainConfig, Settings
 from segnet.errors import ConfigError, nearest
-from segnet.io.text import read_text
+from segnet.io.text import parse_toml, read_text
 
 _AnySettings = TypeVar("_AnySettings", bound=Settings)
 
@@ -62,7 +62,7 @@ def _read_recipe(recipe: str) -> dict[str, Any]:
     else:
         raise ConfigError(f"no recipe or file '{recipe}'; {nearest(recipe, recipe_names())}")
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as cause:
         raise ConfigError(f"recipe {recipe} is not valid TOML: {cause}") from None
 
@@ -73,7 +73,7 @@ def _apply(override: str, settings: dict[str, Any]) -> None:
     if not equals or not dot or not name:
         raise ConfigError(f"--set {override}: expected section.key=value, for example train.lr=0.05")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
     values = settings.setdefault(section, {})

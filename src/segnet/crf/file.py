@@ -17,7 +17,7 @@ from pathlib import Path
 from segnet.crf.dense_crf import CRFParameters
 from segnet.errors import ConfigError, DataError, nearest
 from segnet.io.files import whole_file
-from segnet.io.text import read_text
+from segnet.io.text import parse_toml, read_text
 
 
 def write_crf(path: Path, parameters: CRFParameters, comments: Sequence[str] = ()) -> None:
@@ -45,7 +45,7 @@ def read_crf(path: Path) -> CRFParameters:
         ConfigError: not TOML, an unknown name (names the nearest), or a value that does not fit.
     """
     try:
-        found = tomllib.loads(read_text(path))
+        found = parse_toml(read_text(path))
     except DataError as cause:
         raise DataError(f"CRF parameters: {cause}; `segnet crf search` writes such a file") from None
     except tomllib.TOMLDecodeError as cause:
@@ -60,5 +60,7 @@ def read_crf(path: Path) -> CRFParameters:
             raise ConfigError(f"CRF parameters {path}: {name} = {value!r}: expected {expected}")
     try:
         return CRFParameters(**{name: kinds[name](value) for name, value in found.items()})
+    except OverflowError:
+        raise ConfigError(f"CRF parameters {path}: a number is too large; expected at most 1e308") from None
     except ConfigError as cause:
         raise ConfigError(f"CRF parameters {path}: {cause}") from None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segnet.data.sample import Dataset, Sample
+from segnet.data.transforms import image_to_tensor, target_to_tensor
 from segnet.errors import DataError, LabelError, ShapeError
 from segnet.labels import VOID, LabelSet, distinct_colours
 
@@ -61,9 +62,15 @@ def adapt_dataset(dataset: Any, classes: "LabelSet | Sequence[str] | int | None"
 
 
 def label_set_of(classes: LabelSet | Sequence[str] | int) -> LabelSet:
-    """A label set from names, which get distinct colours, or from a number of classes, called `class 0` and so on."""
+    """A label set from names, which get distinct colours, or from a number of classes, called `class 0` and so on.
+
+    Raises:
+        LabelError: one string instead of several, or no class.
+    """
     if isinstance(classes, LabelSet):
         return classes
+    if isinstance(classes, str):
+        raise LabelError(f"classes: expected names, got the string '{classes}'; write ['{classes}']")
     names = tuple(f"class {i}" for i in range(classes)) if isinstance(classes, int) else tuple(map(str, classes))
     return LabelSet("custom", names, distinct_colours(len(names)))
 
@@ -117,7 +124,9 @@ def as_sample(item: Any, name: str, label_set: LabelSet | None = None) -> Sample
     if isinstance(item, Mapping):
         key = next((k for k in _TARGET_KEYS if k in item), None)
         if "image" not in item or key is None:
-            raise DataError(f"{name}: expected the keys image and target, got {', '.join(map(str, item)) or 'none'}")
+            raise DataError(
+                f"{name}: expected the keys image and target (or mask), got {', '.join(map(str, item)) or 'none'}"
+            )
         image, target = item["image"], item[key]
         name = str(item.get("name", name))
     elif isinstance(item, tuple | list) and len(item) == 2:
@@ -182,15 +191,14 @@ def apply_transform(sample: Sample, transform: Callable[..., Any]) -> Sample:
 
     Args:
         sample: image (H, W, C), target (H, W).
-        transform: given image (C, H, W), of the image's type, and target int64 (H, W), it returns both.
+        transform: given image float32 (C, H, W), in [0, 1] as the model sees it, and target int64 (H, W), it returns
+            both.
 
     Raises:
         ShapeError: image and target come back with different sizes.
         DataError: it does not return a pair.
     """
-    image = torch.from_numpy(np.ascontiguousarray(sample.image.transpose(2, 0, 1)))
-    target = torch.from_numpy(sample.target.astype(np.int64))
-    result = transform(image, target)
+    result = transform(image_to_tensor(sample.image), target_to_tensor(sample.target))
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise DataError(f"transform: expected a pair (image, target), got {type(result).__name__}")
     return as_sample(tuple(result), sample.name)

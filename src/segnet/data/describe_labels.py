@@ -17,6 +17,7 @@ from segnet.data.names_file import Named, find_names
 from segnet.data.reading.class_ids import HIGHEST_ID
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_toml
 from segnet.errors import ConfigError, DataError, LabelError
+from segnet.io.text import whole_number
 from segnet.labels import VOID, Colour, LabelSet, distinct_colours
 
 _COMMENT = """Written by `segnet data init` from the label images. Give the classes their names.
@@ -118,7 +119,7 @@ def _void_values(texts: Iterable[str], survey: LabelSurvey) -> set[int]:
     """Values from the command line; each must occur, for one that does not is likely a slip."""
     values = set()
     for text in texts:
-        numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
+        numbers = [n for n in (whole_number(part.strip()) for part in text.split(",")) if n is not None]
         expected = 3 if survey.kind == "colours" else 1
         if len(numbers) != expected or len(numbers) != len(text.split(",")):
             example = "a colour such as 0,0,0" if expected == 3 else "an id such as 255"

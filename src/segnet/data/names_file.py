@@ -20,8 +20,8 @@ from segnet.labels import Colour
 COLOUR_TABLES = ("classes.csv", "class_dict.csv", "label_colors.txt", "labelmap.txt", "label_colors.csv")
 NAME_LISTS = ("classes.txt", "labels.txt", "names.txt", "class_names.txt")
 
-_ID_FIRST = re.compile(r"(-?\d+)\s*[:,;\t ]\s*(\S.*)")
-_ID_LAST = re.compile(r"(.*\S)\s*[:,;\t]\s*(-?\d+)")
+_ID_FIRST = re.compile(r"(-?\d{1,18})\s*[:,;\t ]\s*(\S.*)")
+_ID_LAST = re.compile(r"(.*\S)\s*[:,;\t]\s*(-?\d{1,18})")
 
 
 @dataclass(frozen=True)

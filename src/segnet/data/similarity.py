@@ -109,7 +109,8 @@ def near_duplicates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
             alike = chunk[one] == chunk[other]
             one, other = one[alike], other[alike]
             differing = np.unpackbits((hashes[one] ^ hashes[other]).view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)
-            near = differing <= _MOST_BITS
+            # Equal hashes stand side by side in every order: the first has compared them.
+            near = (differing <= _MOST_BITS) & ((differing > 0) | (first_bit == 0))
             one, other = one[near], other[near]
             alike = _correlate(small[one], small[other])
             pairs.update(

@@ -20,7 +20,7 @@ from segnet.labels import LabelSet
 Float2D = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The prediction for one image, at the image's own size.
 
@@ -50,6 +50,13 @@ class Prediction:
         )
 
     __hash__ = None  # type: ignore[assignment] # its arrays can be changed
+
+    def __repr__(self) -> str:
+        """Size and shares of the classes, instead of all pixels."""
+        height, width = self.classes.shape
+        return (
+            f"Prediction({height}x{width}: {', '.join(f'{name} {share:.1%}' for name, share in self.shares().items())})"
+        )
 
     def _repr_png_(self) -> bytes:
         """The overlay with its legend, which notebooks show."""

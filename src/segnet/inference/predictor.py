@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from segnet import palette
 from segnet.config import PrecisionName
 from segnet.crf.dense_crf import CRFParameters, refined
+from segnet.data.adapting import label_set_of
 from segnet.data.datasets.unlabelled import RGB
 from segnet.data.reading.bands import ImageReading
 from segnet.data.reading.images import as_rgb, read_image
@@ -51,7 +52,8 @@ class Predictor:
         weights: name of weights, such as `segnet-basic-camvid`; path of a `.safetensors` file, plain or quantised; or a
             module (N, C, H, W) in [0, 1] -> logits (N, K, H, W), of this package or any other, which is moved to the
             device and put in eval mode.
-        label_set: names and colours of the classes, for a module only: weights have their own.
+        label_set: of the classes, for a module only: weights have their own. Names get distinct colours; a number gives
+            `class 0` and so on.
         backend: a runtime; `auto` takes the fastest that `segnet tune` found for these weights here, else PyTorch's own
             operators.
         device: `auto` takes a GPU where there is one.
@@ -81,7 +83,7 @@ class Predictor:
     def __init__(
         self,
         weights: str | Path | nn.Module,
-        label_set: LabelSet | None = None,
+        label_set: LabelSet | Sequence[str] | int | None = None,
         *,
         backend: BackendName = "auto",
         device: str | torch.device = "auto",
@@ -120,18 +122,22 @@ class Predictor:
         )
 
     def _open_module(
-        self, model: nn.Module, label_set: LabelSet | None, backend: BackendName, device_spec: DeviceSpec
+        self,
+        model: nn.Module,
+        label_set: LabelSet | Sequence[str] | int | None,
+        backend: BackendName,
+        device_spec: DeviceSpec,
     ) -> None:
         if label_set is None:
             raise ConfigError(
-                f"{type(model).__name__}: a module does not know its classes; give a label set, for example "
-                "Predictor(model, LabelSet('mine', ('road', 'other'), ((128, 64, 128), (0, 0, 255))))"
+                f"{type(model).__name__}: a module does not know its classes; give a label set or names, for example "
+                "Predictor(model, ['road', 'other'])"
             )
         self.device_spec = device_spec
         self._model = device_spec.ready(model.eval())
         is_own = isinstance(getattr(model, "normalisation", None), InputNormalisation)
         name, in_channels = type(model).__name__, normalisation_of(model).in_channels if is_own else _channels(model)
-        self.card = WeightsCard(name, label_set, in_channels=in_channels)
+        self.card = WeightsCard(name, label_set_of(label_set), in_channels=in_channels)
         if not is_own and backend == "auto":
             self.backend = PlainBackend(self._model, device_spec)
         else:

@@ -1,7 +1,9 @@
-"""Reads text files with errors that name the file, and writes values as TOML."""
+"""Reads text files with errors that name the file, numbers and TOML within them, and writes values as TOML."""
 
 import json
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from segnet.errors import DataError
 
@@ -25,6 +27,28 @@ def read_text(path: Path) -> str:
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file, stripped, without empty ones; errors as `read_text`."""
     return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
+def whole_number(text: str) -> int | None:
+    """A number of 1 to 18 digits; None for any other text. `int` has an error of its own for thousands of digits."""
+    return int(text) if 0 < len(text) <= 18 and text.isascii() and text.isdecimal() else None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML as a mapping.
+
+    Raises:
+        TOMLDecodeError: not TOML; or deeper nested, or with a number of more digits, than Python reads, for which
+            `tomllib` has other errors.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("lists or tables are nested too deep") from None
+    except ValueError:
+        raise tomllib.TOMLDecodeError("a number has thousands of digits") from None
 
 
 def toml_value(value: object) -> str:

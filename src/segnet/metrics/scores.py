@@ -36,7 +36,7 @@ class ImageScore:
     boundary_f1_authors: float = math.nan
 
 
-@dataclass
+@dataclass(repr=False)
 class Scores:
     """Counts over a dataset, updated image by image, and the scores computed from them.
 
@@ -54,6 +54,11 @@ class Scores:
         self.counts = torch.zeros(
             self.label_set.num_classes, self.label_set.num_classes, dtype=torch.int64, device="cpu"
         )
+
+    def __repr__(self) -> str:
+        """Number of images and the scores over all of them, instead of those of each image."""
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in self.summary().items() if not math.isnan(value))
+        return f"Scores({len(self.images)} images: {scores or 'no labelled pixel'})"
 
     @classmethod
     def of(

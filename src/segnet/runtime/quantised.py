@@ -4,6 +4,7 @@ The file holds the two parts of the OpenVINO model as bytes, `xml` and `bin`. Th
 weights it was made from, how it was calibrated, and its scores next to those of the float32 model on the same images.
 """
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,14 @@ def save_quantised(path: Path, model: Any, card: QuantisedCard) -> None:
         DataError: the file cannot be written.
     """
     with whole_file(path) as temporary:
-        xml = temporary.with_suffix(".xml")
-        parts = (xml, xml.with_suffix(".bin"))
-        try:
+        # not beside `path`, where nobody would remove the two files of a process that was killed
+        with tempfile.TemporaryDirectory(prefix="segnet-quantise-") as room:
+            xml = Path(room) / "model.xml"
             require("openvino", "openvino").save_model(model, xml, compress_to_fp16=False)
+            parts = (xml, xml.with_suffix(".bin"))
             tensors = {
                 part.suffix[1:]: torch.frombuffer(bytearray(part.read_bytes()), dtype=torch.uint8) for part in parts
             }
-        finally:
-            for part in parts:
-                part.unlink(missing_ok=True)
         text = TypeAdapter(QuantisedCard).dump_json(card).decode()
         temporary.write_bytes(save(tensors, {_CARD: text}))
 

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segnet.data.sample import Image8
+from segnet.io.text import whole_number
 from segnet.serve.models import Loaded, choose_model
 from segnet.serve.predicting import PredictionOptions
 from segnet.serve.problem import Problem
@@ -169,9 +170,10 @@ def _read(body: bytes, header_length: str | None) -> tuple[InferRequest, list[Im
     """
     length = len(body)
     if header_length is not None:
-        if not (header_length.isdecimal() and int(header_length) <= length):
+        named = whole_number(header_length)
+        if named is None or named > length:
             raise _refused(f"{_HEADER} within the body of {length} bytes", header_length[:40])
-        length = int(header_length)
+        length = named
     if length > _MOST_JSON_BYTES:
         expected, do = f"JSON of at most {_MOST_JSON_BYTES:,} bytes", "send the image as binary data after the JSON"
         raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_much_json", expected, f"{length:,}", do)

@@ -71,8 +71,8 @@ async def read_body(request: Request, limits: Limits, budget: ByteBudget) -> byt
 
 async def _read_body(request: Request, limits: Limits, budget: ByteBudget, body: bytearray) -> None:
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limits.max_bytes:
-        raise _too_many_bytes(f"{int(announced):,}", limits)
+    if announced.isdecimal() and (len(announced) > 18 or int(announced) > limits.max_bytes):
+        raise _too_many_bytes(announced[:19] if len(announced) > 18 else f"{int(announced):,}", limits)
     begun = asyncio.get_running_loop().time()
     try:
         async with asyncio.timeout(min(limits.upload_s, _PATIENCE_S)) as deadline:

@@ -24,6 +24,7 @@ _MOST_EPOCHS = 200
 _GPU_GIB_FOR_SEGNET = 6
 _LARGE_SIDE_PX = 1500
 _OBJECT_PX = 48  # to which the smaller objects may shrink: what they are is still seen in all stages of pooling
+_SHORT_OBJECT_PX = 12  # the same where there is time for few steps only
 _WORTH_RESIZING = 0.8
 _FREE_SHARE = 0.75  # of the cores, from which on PyTorch's own number of threads is kept
 
@@ -118,7 +119,12 @@ class Choice:
 
 
 def choose_settings(
-    given: Config, data: DataFacts, machine: MachineFacts, starts: Sequence[Start], tried: Tried | None = None
+    given: Config,
+    data: DataFacts,
+    machine: MachineFacts,
+    starts: Sequence[Start],
+    tried: Tried | None = None,
+    short_px: int | None = None,
 ) -> Choice:
     """Chooses the settings that the user has not given.
 
@@ -128,13 +134,15 @@ def choose_settings(
         machine: that will run it.
         starts: weights that are available to start from.
         tried: which of them learnt best in a trial; None takes the first that fits the machine.
+        short_px: pixels of a training image for which a short time has enough steps; None has time for any.
     """
+    most_px = min(short_px or _CROP_PX[machine.kind], _CROP_PX[machine.kind])
     model, start = _model(given, machine, starts, tried)
     longest_side_px = given.data.longest_side_px
     if not _has(given, "data.longest_side_px") and given.augment.crop_px is None:
-        longest_side_px = _longest_side_px(data, _CROP_PX[machine.kind])
+        longest_side_px = _longest_side_px(data, most_px, in_haste=short_px is not None)
     size_px = size_within(data.size_px, longest_side_px)
-    crop = given.augment.crop_px or _crop_px(size_px, _CROP_PX[machine.kind])
+    crop = given.augment.crop_px or _crop_px(size_px, most_px)
     batch = given.train.batch_size if _has(given, "train.batch_size") else _batch(model, crop, data, machine)
     steps_per_epoch = max(data.num_images // batch, 1)
     expected = min(math.ceil(_STEPS[machine.kind] / steps_per_epoch), _MOST_EPOCHS)
@@ -158,7 +166,7 @@ def choose_settings(
         "train.epochs": epochs,
         "train.batch_size": batch,
         "train.optimiser": "adamw",
-        "train.lr": 1e-3 if begun else 3e-3,
+        "train.lr": 1e-3 if begun and short_px is None else 3e-3,
         "train.encoder_lr_factor": 0.3 if begun and model == "segnet" else 1.0,
         "train.weight_decay": 0.02,
         "train.schedule": "cosine",
@@ -176,7 +184,7 @@ def choose_settings(
         # a given model is kept; the initialisation of its filters is not part of the model
         chosen = {k: value for k, value in chosen.items() if k == "model.init" or not k.startswith("model.")}
     settings = {key: value for key, value in chosen.items() if not _has(given, key)}
-    return Choice(settings, _lines(given, data, machine, start, settings, crop, steps_per_epoch, tried))
+    return Choice(settings, _lines(given, data, machine, start, settings, crop, steps_per_epoch, tried, short_px))
 
 
 def should_try(given: Config, data: DataFacts, starts: Sequence[Start]) -> bool:
@@ -215,15 +223,17 @@ def _threads(machine: MachineFacts) -> int:
     return 0 if machine.device != "cpu" or free >= _FREE_SHARE * machine.cores else max(int(free), 1)
 
 
-def _longest_side_px(data: DataFacts, most_px: int) -> int | None:
+def _longest_side_px(data: DataFacts, most_px: int, *, in_haste: bool = False) -> int | None:
     """The longest side at which the smaller objects still have `_OBJECT_PX`; None where that gains little.
 
-    An object that is far larger than a crop is never seen whole. No image becomes smaller than one crop.
+    An object that is far larger than a crop is never seen whole. No image becomes smaller than one crop. In haste the
+    objects become smaller: whole images of few pixels teach more than as many steps on crops.
     """
     if not data.object_px:
         return None
     height, width = data.size_px
-    factor = max(_OBJECT_PX / data.object_px, math.sqrt(most_px / (height * width)))
+    object_px = _SHORT_OBJECT_PX if in_haste else _OBJECT_PX
+    factor = max(object_px / data.object_px, math.sqrt(most_px / (height * width)))
     if factor > _WORTH_RESIZING:
         return None
     return max(int(max(height, width) * factor) // 8 * 8, 16)
@@ -253,6 +263,7 @@ def _lines(
     crop: tuple[int, int],
     steps_per_epoch: int,
     tried: Tried | None,
+    short_px: int | None,
 ) -> tuple[str, ...]:
     def value(key: str) -> object:
         section, _, name = key.partition(".")
@@ -270,8 +281,12 @@ def _lines(
     scale = f"scale: longest side {resized} px, in training and in prediction"
     if "data.longest_side_px" in settings:
         scale += (
-            f"; the smaller objects are about {data.object_px:.0f} px of {max(height, width)}, and a crop of "
-            f"{crop[0]}x{crop[1]} would hold a small part of them"
+            "; the time is short, and has more steps on smaller images"
+            if short_px
+            else (
+                f"; the smaller objects are about {data.object_px:.0f} px of {max(height, width)}, and a crop of "
+                f"{crop[0]}x{crop[1]} would hold a small part of them"
+            )
         )
     return (
         f"chosen for {data.num_images} images of {height}x{width} on {machine.device} with {machine.cores} cores "

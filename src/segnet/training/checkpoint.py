@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from segnet.config import Config, FitConfig, PretrainConfig, Settings
 from segnet.errors import ConfigError, WeightsError, lacks_memory
 from segnet.io.files import whole_file
+from segnet.io.text import parse_toml
 
 State = dict[str, Any]
 _PARTS = ("step", "config", "model", "optimiser")  # of every run; some have more
@@ -107,7 +108,7 @@ def settings_of(state: State, path: Path | str = "the checkpoint") -> Settings:
     """
     kinds: tuple[type[Settings], ...]
     try:
-        stored = tomllib.loads(str(state["config"]))
+        stored = parse_toml(str(state["config"]))
         kinds = (Config, PretrainConfig) if "data" in stored else (FitConfig,)
     except tomllib.TOMLDecodeError:
         kinds = ()

@@ -11,7 +11,7 @@ from segnet.io.text import toml_value
 from segnet.training.checkpoint import may_begin, state_to_begin_with
 from segnet.training.data_look import with_range_of_values
 from segnet.training.run_context import chosen_config, config_of_run
-from segnet.training.trial import measure_times, within_minutes
+from segnet.training.trial import measure_times, pixels_within, within_minutes
 
 
 def plan_run(
@@ -52,7 +52,15 @@ def plan_run(
     if recipe is None:
         low_high = config.data.value_range
         values = [f"data.value_range={toml_value(list(low_high))}"] if low_high else []
-        config, chosen = chosen_config([*values, *overrides], try_out=alone, limit_s=minutes * 60 or math.inf)
+        short_px = None
+        if minutes:
+            first, _ = chosen_config([*values, *overrides])
+            rough = measure_times(first, roughly=True)
+            short_px = pixels_within(first, rough, minutes, spent_s=time.perf_counter() - began)
+        limit_s = minutes * 60 or math.inf
+        config, chosen = chosen_config(
+            [*values, *overrides], try_out=alone and not short_px, limit_s=limit_s, short_px=short_px
+        )
         lines = (*chosen, *lines)
     if not alone:
         return config, out, lines

@@ -17,7 +17,7 @@ from segnet.data.object_size import object_sizes_px
 from segnet.data.sample import Dataset
 from segnet.device import choose_device
 from segnet.errors import DataError, WeightsError
-from segnet.io.text import read_text, toml_value
+from segnet.io.text import parse_toml, read_text, toml_value
 from segnet.machine import usable_cores
 from segnet.training.auto_config import DataFacts, MachineFacts, Start, Tried, choose_settings, should_try
 from segnet.training.start import reading_of
@@ -30,7 +30,7 @@ _UNKNOWN_BYTES = 8 << 30  # of memory, where the system does not tell
 
 
 def chosen_config(
-    overrides: list[str], *, try_out: bool = False, limit_s: float = math.inf
+    overrides: list[str], *, try_out: bool = False, limit_s: float = math.inf, short_px: int | None = None
 ) -> tuple[Config, tuple[str, ...]]:
     """Settings of a run without a recipe: what was given, and for the rest what fits data and machine.
 
@@ -38,6 +38,7 @@ def chosen_config(
         overrides: `section.key=value`, as in `load_config`.
         try_out: where no weights know a class of the data, find the start by short trainings; else the first is taken.
         limit_s: for the whole run, of which those trainings take a small share.
+        short_px: as in `choose_settings`.
 
     Returns:
         The settings, and what was chosen in words.
@@ -53,7 +54,7 @@ def chosen_config(
     machine, starts = look_at_machine(choose_device(given.train.device).device), starts_at_hand()
 
     def choose(tried: Tried | None) -> tuple[Config, tuple[str, ...]]:
-        choice = choose_settings(given, data, machine, starts, tried)
+        choice = choose_settings(given, data, machine, starts, tried, short_px)
         chosen = [f"{key}={toml_value(value)}" for key, value in choice.settings.items()]
         return load_config(None, chosen + overrides), choice.lines
 
@@ -93,7 +94,7 @@ def config_of_run(out: Path, overrides: list[str]) -> Config | None:
     """
     path = out / "config.toml"
     try:
-        Config.model_validate(tomllib.loads(read_text(path)))
+        Config.model_validate(parse_toml(read_text(path)))
     except (DataError, tomllib.TOMLDecodeError, ValidationError):
         return None
     return load_config(str(path), overrides)

@@ -30,10 +30,13 @@ from segnet.training.start import widths_to_start_with
 from segnet.training.train import Plan
 from segnet.weights.file import WeightsCard
 
-_TIMED_STEPS = 5
+_TIMED_STEPS, _TIMED_IMAGES = 5, 2
+_ROUGH_STEPS, _ROUGH_IMAGES = 2, 1
 _EVALUATIONS = 5
 _SHARE_OF_EVALUATIONS = 0.3
 _LEAST_STEPS = 10
+_STEPS_TO_LEARN = 100  # fewer on larger images teach less (docs/training.md)
+_LEAST_PX = 72 * 96
 _VAL_IMAGES = 8
 SHARE_OF_TRIALS = 0.1  # of the steps of a run
 LEAST_TRIAL_STEPS = 6
@@ -78,30 +81,32 @@ class Times:
 
 
 @torch.random.fork_rng(devices=[])
-def measure_times(config: Config) -> Times:
+def measure_times(config: Config, *, roughly: bool = False) -> Times:
     """Takes a few steps and predicts a few validation images; nothing is written.
 
     Args:
         config: resolved settings.
+        roughly: by as little as possible.
 
     Raises:
         SegNetError: what the run itself would raise at its first step.
     """
     train_set, val_set = open_sets(config)
     run, loader = _unlearnt(config, train_set), _loader(config, train_set)
-    reading, step_s = _time_steps(config, run, loader)
+    num_steps, num_images = (_ROUGH_STEPS, _ROUGH_IMAGES) if roughly else (_TIMED_STEPS, _TIMED_IMAGES)
+    reading, step_s = _time_steps(config, run, loader, num_steps)
     images_per_step = config.train.batch_size * config.train.accumulate
     seconds = {}
     for boundaries in (False, True):
         began = time.perf_counter()
         evaluate(
             run.model,
-            _First(val_set, 2),
+            _First(val_set, num_images),
             run.device_spec,
             boundaries=boundaries,
             longest_side_px=config.data.longest_side_px,
         )
-        seconds[boundaries] = (time.perf_counter() - began) / min(2, len(val_set)) * len(val_set)
+        seconds[boundaries] = (time.perf_counter() - began) / min(num_images, len(val_set)) * len(val_set)
     start_s = 0.0
     if config.loss.class_weights != "none":
         start_s = reading / images_per_step * len(train_set)
@@ -114,10 +119,10 @@ def _unlearnt(config: Config, train_set: Dataset) -> Run:
     )
 
 
-def _time_steps(config: Config, run: Run, loader: TrainLoader) -> tuple[float, float]:
+def _time_steps(config: Config, run: Run, loader: TrainLoader, num_steps: int = _TIMED_STEPS) -> tuple[float, float]:
     """Seconds to read the images of a step, and of the whole step."""
-    batches, read_s, learn_s = loader.batches(0, _TIMED_STEPS), list[float](), list[float]()
-    for step in range(min(_TIMED_STEPS, loader.steps_per_epoch)):
+    batches, read_s, learn_s = loader.batches(0, num_steps), list[float](), list[float]()
+    for step in range(min(num_steps, loader.steps_per_epoch)):
         began = time.perf_counter()
         given = [next(batches) for _ in range(config.train.accumulate)]
         read = time.perf_counter()
@@ -142,9 +147,7 @@ def within_minutes(config: Config, times: Times, minutes: float, *, spent_s: flo
     Raises:
         ConfigError: the time is too short for ten steps; says how long those take.
     """
-    left_s = minutes * 60 - spent_s - times.start_s - 2 * times.scoring_s
-    evaluations = min(max(int(_SHARE_OF_EVALUATIONS * left_s / max(times.evaluation_s, 1e-9)), 1), _EVALUATIONS)
-    steps = int((left_s - evaluations * times.evaluation_s) / max(times.step_s, 1e-9))
+    steps, evaluations = _fitting(times, minutes, spent_s)
     if steps < _LEAST_STEPS:
         least_s = spent_s + times.start_s + 2 * times.scoring_s + times.evaluation_s + _LEAST_STEPS * times.step_s
         raise ConfigError(
@@ -155,6 +158,28 @@ def within_minutes(config: Config, times: Times, minutes: float, *, spent_s: flo
     epochs = math.ceil(steps / times.steps_per_epoch)
     changed = {"epochs": epochs, "max_steps": steps, "evaluate_every": max(math.ceil(epochs / evaluations), 1)}
     return config.model_copy(update={"train": config.train.model_copy(update=changed)})
+
+
+def pixels_within(config: Config, times: Times, minutes: float, *, spent_s: float = 0.0) -> int | None:
+    """Pixels of a training image for which a time has enough steps to learn something; None where it has them anyway.
+
+    Args:
+        config: with a crop.
+        times: measured with it.
+        minutes: for the whole run and its report.
+        spent_s: of that time, on what was measured before.
+    """
+    steps, _ = _fitting(times, minutes, spent_s)
+    if steps >= _STEPS_TO_LEARN or config.augment.crop_px is None:
+        return None
+    return max(math.prod(config.augment.crop_px) * max(steps, 0) // _STEPS_TO_LEARN, _LEAST_PX)
+
+
+def _fitting(times: Times, minutes: float, spent_s: float) -> tuple[int, int]:
+    """Steps and evaluations that fit into a time, after what comes before and after them; steps may be below 0."""
+    left_s = minutes * 60 - spent_s - times.start_s - 2 * times.scoring_s
+    evaluations = min(max(int(_SHARE_OF_EVALUATIONS * left_s / max(times.evaluation_s, 1e-9)), 1), _EVALUATIONS)
+    return int((left_s - evaluations * times.evaluation_s) / max(times.step_s, 1e-9)), evaluations
 
 
 @torch.random.fork_rng(devices=[])

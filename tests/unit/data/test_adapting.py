@@ -78,7 +78,11 @@ def test_classes_and_names() -> None:
 @pytest.mark.parametrize(
     ("item", "error", "words"),
     [
-        ({"img": RGB, "target": TARGET}, DataError, "sample 0: expected the keys image and target, got img, target"),
+        (
+            {"img": RGB, "target": TARGET},
+            DataError,
+            r"sample 0: expected the keys image and target \(or mask\), got img, target",
+        ),
         ((RGB, TARGET, 1), DataError, r"expected a dict .* got 3 values"),
         (RGB, DataError, "got ndarray"),
         ((RGB, TARGET[:3]), ShapeError, r"image \(4, 6, 3\) and target \(3, 6\) differ"),
@@ -101,12 +105,14 @@ def test_datasets_that_cannot_be_used() -> None:
         adapt_dataset(Listed(), 3)
     with pytest.raises(LabelError, match="no label_set or classes"):
         adapt_dataset(Listed((RGB, TARGET)))
+    with pytest.raises(LabelError, match=r"expected names, got the string 'road'; write \['road'\]"):
+        adapt_dataset(Listed((RGB, TARGET)), "road")
 
 
 def test_a_transform_must_change_both() -> None:
     sample = Sample(RGB, TARGET, "a.png")
     flipped = apply_transform(sample, lambda image, target: (image.flip(-1), target.flip(-1)))
-    assert np.array_equal(flipped.image, RGB[:, ::-1])
+    assert np.array_equal(flipped.image, RGB[:, ::-1] / np.float32(255))  # transforms see what models see
     assert np.array_equal(flipped.target, TARGET[:, ::-1])
     with pytest.raises(ShapeError, match=r"a\.png: image .*must change the target too"):
         apply_transform(sample, lambda image, target: (image[:, ::2, ::2], target))

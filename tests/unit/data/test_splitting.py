@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segnet.data import similarity
 from segnet.data.splitting import group, images_to_split, part, split_folder, usual_groups, write_splits
 from segnet.errors import ConfigError, DataError
 
@@ -141,3 +142,12 @@ def test_one_sequence_after_the_other_is_left_out(tmp_path: Path) -> None:
         split_folder(tmp_path, {"val": 0.5}, by=r"(.{6})_.*", hold_out=["0005VD"], overwrite=True)
     with pytest.raises(DataError, match="every group is held out"):
         split_folder(tmp_path, {}, by=r"(0).*", hold_out=["0"], overwrite=True)
+
+
+def test_images_with_equal_hashes_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each part of the hash: that made 100,000 small images slow."""
+    compared, correlate = [], similarity._correlate
+    monkeypatch.setattr(similarity, "_correlate", lambda a, b: compared.append(len(a)) or correlate(a, b))
+    ramp = np.linspace(0, 255, 18 * 16).reshape(16, 18, 1).astype(np.uint8)
+    prints = [similarity.fingerprint(ramp) for _ in range(6)]
+    assert len(similarity.near_duplicates(prints)) == 15 == sum(compared)

@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 
 from segnet.crf.dense_crf import CRFParameters, DenseCRF
+from segnet.data.adapting import label_set_of
 from segnet.errors import ConfigError, DataError, ShapeError
-from segnet.inference.prediction import save_prediction
+from segnet.inference.prediction import Prediction, save_prediction
 from segnet.inference.predictor import Predictor
 from segnet.labels import CAMVID_11, LabelSet
+from segnet.metrics.scores import Scores
 from segnet.models import create_model
 from segnet.weights.file import WeightsCard, load_weights, save_weights
 
@@ -221,13 +223,24 @@ def test_a_notebook_shows_the_overlay(weights: Path, image: np.ndarray) -> None:
     assert np.array_equal(np.asarray(shown), np.asarray(result.overlay()))
 
 
+def test_a_prediction_and_scores_print_as_one_line(image: np.ndarray) -> None:
+    classes = np.zeros((8, 10), np.uint8)
+    classes[0] = 1
+    assert repr(Prediction(image, classes, label_set_of(["road", "car"]))) == "Prediction(8x10: road 87.5%, car 12.5%)"
+    scores = Scores.of(label_set_of(2), [("a", classes, np.zeros_like(classes))], boundaries=False)
+    assert repr(scores).startswith(
+        "Scores(1 images: global_accuracy 0.8750, class_average_accuracy 0.8750, mean_iou 0.4"
+    )
+    assert repr(Scores(label_set_of(2))) == "Scores(0 images: no labelled pixel)"
+
+
 def test_a_module_of_ours_predicts_like_its_weights(weights: Path, image: np.ndarray) -> None:
     model, card = load_weights(weights)
     by_module = Predictor(model, card.label_set, device=torch.device("cpu"), precision="float32")
     by_name = Predictor(weights, device="cpu", precision="float32")
     assert by_module(image) == by_name(image)
     assert by_module.label_set == CAMVID_11
-    with pytest.raises(ConfigError, match="SegNetBasic: a module does not know its classes; give a label set"):
+    with pytest.raises(ConfigError, match=r"SegNetBasic: a module does not know its classes; .* Predictor\(model, \["):
         Predictor(model)
 
 
@@ -246,6 +259,9 @@ def test_a_module_of_anybody_predicts(image: np.ndarray) -> None:
     predictor = Predictor(Brightness(), labels, device="cpu", precision="float32")
     result = predictor(image, confidence=True)
     assert np.array_equal(result.classes, (image.mean(2) > 127.5).astype(np.uint8))
+    by_names = Predictor(Brightness(), ["dark", "bright"], device="cpu", precision="float32")(image)
+    assert by_names.shares() == result.shares()
+    assert "class 1" in Predictor(Brightness(), 2, device="cpu", precision="float32")(image).shares()
     half = torch.nn.AvgPool2d(2)
     with pytest.raises(ShapeError, match=r"expected logits \(N, K, H, W\) = \(1, K, 21, 33\) at the size of the image"):
         Predictor(half, labels, device="cpu")(image)

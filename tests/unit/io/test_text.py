@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from segnet.errors import DataError
-from segnet.io.text import read_lines, read_text, toml_value
+from segnet.io.text import parse_toml, read_lines, read_text, toml_value, whole_number
 
 
 def test_lines_as_windows_writes_them(tmp_path: Path) -> None:
@@ -32,3 +32,26 @@ def test_what_cannot_be_read_is_named(name: str, said: str, tmp_path: Path) -> N
 )
 def test_toml_reads_back_what_was_written(value: object) -> None:
     assert tomllib.loads(f"value = {toml_value(value)}")["value"] == value
+
+
+def test_toml_that_python_does_not_read_is_refused_as_any_other() -> None:
+    for text in ("a = " + "9" * 5000, "a = " + "[" * 5000, "a ="):
+        with pytest.raises(tomllib.TOMLDecodeError):
+            parse_toml(text)
+    assert parse_toml("a = 9") == {"a": 9}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 5000, None),
+        ("", None),
+        ("-1", None),
+        ("\u0663", None),
+        ("\u00b2", None),
+    ],
+)
+def test_whole_numbers(text: str, expected: int | None) -> None:
+    assert whole_number(text) == expected

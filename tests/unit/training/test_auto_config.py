@@ -45,6 +45,25 @@ def test_a_gpu_takes_the_full_model_where_its_weights_are_here_and_fit() -> None
     assert choose(machine=replace(GPU, memory_gib=4.0)).settings["model.name"] == "segnet-basic"
 
 
+def test_a_short_time_makes_images_small_and_the_rate_high() -> None:
+    photos = DataFacts(48, (261, 241), ("ground", "leaf"), object_px=40.0)
+    assert "data.longest_side_px" not in choose(data=photos).settings  # at leisure nothing is resized
+
+    def in_haste(*overrides: str, data: DataFacts = photos) -> Choice:
+        return choose_settings(load_config(None, list(overrides)), data, LAPTOP, (BASIC,), short_px=96 * 128)
+
+    quick = in_haste()
+    chosen = quick.settings
+    assert (chosen["data.longest_side_px"], chosen["augment.crop_px"]) == (112, [112, 103])
+    assert (chosen["model.start"], chosen["train.lr"]) == ("segnet-basic-camvid", 3e-3)
+    assert any("scale: longest side 112 px" in line and "the time is short" in line for line in quick.lines)
+    assert in_haste(data=replace(photos, object_px=24.0)).settings["data.longest_side_px"] == 128  # not below 12 px
+    small = in_haste(data=replace(photos, object_px=12.0)).settings
+    assert ("data.longest_side_px" in small, small["augment.crop_px"]) == (False, [112, 104])
+    assert in_haste("data.longest_side_px=200").settings["augment.crop_px"] == [112, 104]
+    assert "train.lr" not in in_haste("train.lr=0.002").settings
+
+
 def test_without_weights_it_learns_from_nothing_and_faster() -> None:
     chosen = choose(starts=()).settings
     assert (chosen["model.name"], chosen["model.start"], chosen["train.lr"]) == ("segnet-basic", "", 3e-3)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from segnet.config import load_config
+from segnet.config import Config, load_config
 from segnet.data import open_dataset
 from segnet.device import choose_device
 from segnet.errors import ConfigError
@@ -92,6 +92,27 @@ def test_minutes_plan_the_schedule(animals: Path, tmp_path: Path) -> None:
         plan_run(None, words(animals), tmp_path / "run", minutes=5, resume=True)
 
 
+def test_short_minutes_plan_smaller_images(animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def times(config: Config, *, roughly: bool = False) -> Times:
+        return Times(math.prod(config.augment.crop_px or ()) / 20000, 6.0, 10.0, 4.0, 20)
+
+    monkeypatch.setattr(planning, "measure_times", times)
+    tried: list[object] = []
+    monkeypatch.setattr("segnet.training.trial.try_starts", lambda *given: tried.append(given))
+    quick, _, lines = plan_run(None, words(animals), tmp_path / "quick", minutes=2)
+    assert (quick.data.longest_side_px, quick.augment.crop_px, quick.train.max_steps) == (144, (96, 144), 103)
+    assert any("the time is short" in line for line in lines)
+    free = [word for word in words(animals) if not word.startswith("model")]
+    plan_run(None, free, tmp_path / "free", minutes=2)
+    assert not tried  # there is no time for trials
+    plan_run(None, free, tmp_path / "free", minutes=10)
+    assert tried
+    slow, _, _ = plan_run(None, words(animals), tmp_path / "slow", minutes=10)
+    assert (slow.data.longest_side_px, slow.train.max_steps) == (248, 266)
+    given, _, _ = plan_run("street", ["train.max_steps=99"], tmp_path / "recipe", minutes=2)
+    assert given.data.longest_side_px is None
+
+
 def test_processes_measure_nothing(animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     _, _, lines = plan_run(None, words(animals), tmp_path)
@@ -152,7 +173,7 @@ def test_a_trial_and_all_measurements_count_in_the_minutes(
         clock[0] += 100
 
     monkeypatch.setattr("segnet.training.trial.try_starts", try_starts)
-    monkeypatch.setattr(planning, "measure_times", lambda config: times)
+    monkeypatch.setattr(planning, "measure_times", lambda config, roughly=False: times)
     monkeypatch.setattr(planning.time, "perf_counter", lambda: clock[0])
     start = Start("segnet-basic-camvid", "segnet-basic", "mean_std", ("road",))
     for name in ("starts_at_hand", "starts_to_try"):

@@ -10,7 +10,7 @@ from segnet.errors import ConfigError
 from segnet.training import trial
 from segnet.training.auto_config import Start
 from segnet.training.progress import duration
-from segnet.training.trial import Times, measure_times, try_starts, within_minutes
+from segnet.training.trial import Times, measure_times, pixels_within, try_starts, within_minutes
 
 TIMES = Times(step_s=0.5, evaluation_s=6.0, scoring_s=10.0, start_s=4.0, steps_per_epoch=20)
 
@@ -34,6 +34,14 @@ def test_a_schedule_fits_into_the_time(minutes: float) -> None:
     assert planned.train.model_dump(exclude={"epochs", "max_steps", "evaluate_every"}) == Config().train.model_dump(
         exclude={"epochs", "max_steps", "evaluate_every"}
     )
+
+
+def test_where_few_steps_fit_images_have_fewer_pixels() -> None:
+    crop = settings(Path("nowhere"), "augment.crop_px=[200,240]")
+    assert pixels_within(crop, TIMES, 2) is None  # 144 steps
+    assert pixels_within(crop, TIMES, 1) == 48000 * 60 // 100
+    assert pixels_within(crop, TIMES, 1, spent_s=100) == 72 * 96
+    assert pixels_within(settings(Path("nowhere")), TIMES, 1) is None
 
 
 def test_a_time_that_is_too_short_says_what_would_do() -> None:

@@ -18,7 +18,7 @@ from segnet.io.text import read_lines
 
 _NAMES = "objectInfo150.txt"
 _SPLITS = {"training": "train", "validation": "val"}
-_LINE = re.compile(r"(\d+)\s+[\d.]+\s+\d+\s+\d+\s+\d+\s+(.+)")  # Idx Ratio Train Val Stuff Name
+_LINE = re.compile(r"(\d{1,18})\s+[\d.]+\s+\d+\s+\d+\s+\d+\s+(.+)")  # Idx Ratio Train Val Stuff Name
 
 
 def _folders(root: Path) -> list[ImageFolder]:

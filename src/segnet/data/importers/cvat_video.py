@@ -13,6 +13,7 @@ from segnet.data.importers.cvat_shapes import WITH_AREA, cvat_number, cvat_shape
 from segnet.data.importers.problems import Problems
 from segnet.data.importers.source import ImageFinder
 from segnet.errors import DataError
+from segnet.io.text import whole_number
 
 _FRAME = re.compile(r"frame_(\d{1,9})")
 
@@ -64,6 +65,7 @@ def read_frames(root: Element, path: Path, finder: ImageFinder, problems: Proble
 
 def _size(element: Element, key: str, where: str) -> int:
     text = (element.findtext(key) or "").strip()
-    if not text.isdecimal():
-        raise DataError(f"{where} has the {key} '{text}'; expected a number of pixels")
-    return int(text)
+    number = whole_number(text)
+    if number is None:
+        raise DataError(f"{where} has the {key} '{text[:60]}'; expected a number of pixels")
+    return number

@@ -1,13 +1,15 @@
 """Label Studio: a JSON list of tasks, with polygons, boxes, ellipses and brush strokes in percent of the image.
 
 The images lie beside the file, with or without the random prefix (`1a2b3c4d-`) that an upload puts before their names.
-Of several annotations of a task the first that was not cancelled counts. Key points and boxes of whole-image labels are
-left out. The format defines no drawing order, so small shapes are drawn over large ones. Its COCO and YOLO exports are
-read as those formats.
+Of several annotations of a task the first that was not cancelled counts, which is noted. Key points and labels of whole
+images are left out. A project with one set of labels for several tools writes results of the kind `labels`, each beside
+one of the tool (`polygon`) without a label. The format defines no drawing order, so small shapes are drawn over large
+ones. Its COCO and YOLO exports are read as those formats.
 """
 
 import re
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote, urlparse
@@ -28,6 +30,7 @@ from segnet.data.importers.source import ImageFinder
 from segnet.errors import DataError, LabelError
 
 _KINDS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
+_TOOLS = ("polygon", "brush", "rectangle", "ellipse")
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _Percent = Annotated[FiniteFloat, Field(ge=-1e6, le=1e6)]
 
@@ -46,11 +49,13 @@ class _Value(BaseModel):
     brushlabels: list[ClassName] = []
     rectanglelabels: list[ClassName] = []
     ellipselabels: list[ClassName] = []
+    labels: list[ClassName] = []
 
 
 class _Result(BaseModel):
     type: str
     value: _Value
+    image_rotation: FiniteFloat = 0
     height: int = Field(alias="original_height", ge=1, le=1_000_000)
     width: int = Field(alias="original_width", ge=1, le=1_000_000)
 
@@ -65,6 +70,39 @@ class _Task(BaseModel):
     data: dict[str, Any]
     annotations: list[_Annotation] = []
     file_upload: str | None = None
+
+
+@dataclass
+class _Seen:
+    """What a file holds besides shapes that are read.
+
+    Attributes:
+        left_out: results that enclose nothing, by their kind.
+        without_label: shapes without a class.
+        unlabelled: tasks without an annotation.
+        several: tasks with several annotations.
+        turned: tasks whose image was turned in Label Studio.
+    """
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    without_label: int = 0
+    unlabelled: int = 0
+    several: int = 0
+    turned: list[str] = field(default_factory=list)
+
+    def notes(self) -> tuple[str, ...]:
+        """All of it in lines."""
+        kinds = self.left_out.items()
+        notes = [f"{count} results of kind '{kind}' enclose nothing and are left out" for kind, count in kinds]
+        notes += [f"{self.unlabelled} tasks without an annotation are left out"] if self.unlabelled else []
+        notes += [f"{self.several} tasks have several annotations, of which the first is read"] if self.several else []
+        notes += [f"{self.without_label} shapes without a label are left out"] if self.without_label else []
+        if self.turned:
+            notes.append(
+                f"warning: {len(self.turned)} images were turned in Label Studio, such as that of {self.turned[0]}: "
+                "see whether their labels lie right (segnet data show), or turn the files and label them again"
+            )
+        return tuple(notes)
 
 
 def recognise_label_studio(listing: Listing) -> str:
@@ -92,7 +130,7 @@ def read_label_studio(src: Path, context: ImportContext) -> Annotations:
     """
     paths = [src] if src.is_file() else sorted(p for p in src.rglob("*.json") if p.is_file() and p.name[0] != ".")
     finder = ImageFinder(src.parent if src.is_file() else src)
-    images, left_out, unlabelled = list[ShapeImage](), Counter[str](), 0
+    images, seen = list[ShapeImage](), _Seen()
     for path in paths:
         if path.name == "notes.json" and len(paths) > 1:
             continue  # the classes once more, beside an export
@@ -101,19 +139,18 @@ def read_label_studio(src: Path, context: ImportContext) -> Annotations:
                 with context.problems.collect():
                     task = parse_record(_Task, record, f"{path}: task number {number}")
                     where = f"{path}: task {number if task.id is None else task.id}"
-                    done = next((a for a in task.annotations if not a.was_cancelled), None)
-                    if done is None:
-                        unlabelled += 1
+                    done = [annotation for annotation in task.annotations if not annotation.was_cancelled]
+                    if not done:
+                        seen.unlabelled += 1
                         continue
-                    shapes, size_px = _shapes(done, where, context.problems, left_out)
+                    seen.several += len(done) > 1
+                    shapes, size_px = _shapes(done[0], where, context.problems, seen)
                     images.append(ShapeImage(_find(task, path, finder, where), shapes, path, size_px))
     if not images:
         context.problems.raise_any()
         raise DataError(f"{src} holds no task with an annotation; expected Label Studio's JSON export with images")
-    notes = [f"{count} results of kind '{kind}' enclose nothing and are left out" for kind, count in left_out.items()]
-    notes += [f"{unlabelled} tasks without an annotation are left out"] if unlabelled else []
     classes = sorted({shape.class_name for image in images for shape in image.shapes})
-    return Annotations(joined_by_image(images), dict.fromkeys(classes), tuple(notes))
+    return Annotations(joined_by_image(images), dict.fromkeys(classes), seen.notes())
 
 
 def _find(task: _Task, path: Path, finder: ImageFinder, where: str) -> Path:
@@ -136,24 +173,38 @@ def _find(task: _Task, path: Path, finder: ImageFinder, where: str) -> Path:
 
 
 def _shapes(
-    annotation: _Annotation, where: str, problems: Problems, left_out: Counter[str]
+    annotation: _Annotation, where: str, problems: Problems, seen: _Seen
 ) -> tuple[tuple[Shape, ...], tuple[int, int] | None]:
     """The shapes of an annotation, and the size of its image, (height, width), where a shape says it."""
     shapes, size_px = list[Shape](), None
-    for number, record in enumerate(annotation.result):
-        kind = record.get("type") if isinstance(record, dict) else None
+    records = [record if isinstance(record, dict) else {} for record in annotation.result]
+    named = {str(record.get("id")) for record in records if record.get("type") == "labels"}
+    for number, record in enumerate(records):
+        written, kind = record.get("type"), _kind_of(record)
+        seen.without_label += written in _TOOLS and str(record.get("id")) not in named
         if kind not in _KINDS:
-            if isinstance(kind, str) and kind.endswith("labels"):
-                left_out[kind] += 1
+            if isinstance(written, str) and written.endswith("labels"):
+                seen.left_out[written] += 1
             continue  # choices, texts and relations
         with problems.collect():
             result = parse_record(_Result, record, f"{where}, result {number}")
-            labels: list[str] = getattr(result.value, kind)
+            labels: list[str] = getattr(result.value, str(written))
             if len(labels) != 1:
                 raise LabelError(f"{where}, result {number} has {len(labels)} labels; expected one class")
             size_px = (result.height, result.width)
+            if result.image_rotation and where not in seen.turned:
+                seen.turned.append(where)
             shapes.append(Shape(plain_name(labels[0]), _outline(result, kind, f"{where}, result {number}")))
     return tuple(shapes), size_px
+
+
+def _kind_of(record: dict[str, Any]) -> Any:
+    """The kind of a result; of one that says only `labels` that of its shape, by its fields."""
+    value = record.get("value")
+    kinds = {"points": _KINDS[0], "rle": _KINDS[1], "radiusX": _KINDS[3], "width": _KINDS[2]}
+    if record.get("type") != "labels" or not isinstance(value, dict):
+        return record.get("type")
+    return next((kind for key, kind in kinds.items() if key in value), "labels")
 
 
 def _outline(result: _Result, kind: str, where: str) -> Outline:

@@ -21,6 +21,7 @@ from segnet.data.importers.parsing import parse_json_mapping
 from segnet.data.importers.problems import ImportContext
 from segnet.data.importers.source import split_word
 from segnet.errors import ConfigError, DataError, LabelError
+from segnet.io.text import whole_number
 
 _IMAGES = ("image", "images", "pixel_values", "img", "input", "jpg", "png")
 _LABELS = (
@@ -80,7 +81,8 @@ def _names(root: Path) -> Mapping[int, str]:
     """Id -> class name from an `id2label.json`; empty where there is none."""
     for path in sorted(root.rglob("id2label.json")):
         record = parse_json_mapping(path, "a mapping of ids to names")
-        if not all(key.isdecimal() and isinstance(name, str) and name.strip() for key, name in record.items()):
+        named = all(isinstance(name, str) and name.strip() for name in record.values())
+        if not named or None in map(whole_number, record):
             raise LabelError(f'{path} is not a mapping of ids to names such as {{"0": "road"}}')
         return {int(key): plain_name(name) for key, name in record.items()} | {255: "void"}
     return {}

@@ -14,7 +14,7 @@ from segnet.data.importers.problems import ImportContext
 from segnet.data.importers.source import is_image, split_word
 from segnet.errors import DataError, LabelError
 from segnet.io.files import is_file
-from segnet.io.text import read_text
+from segnet.io.text import read_text, whole_number
 
 TABLE = "_classes.csv"
 _ENDING = "_mask"
@@ -61,11 +61,12 @@ def _read_table(path: Path) -> Mapping[int, str]:
         fields = [field.strip() for field in row]
         if (number == 1 and len(fields) > 1 and not fields[0].isdecimal()) or not any(fields):
             continue  # the heading: Pixel Value, Class
-        if len(fields) != 2 or not fields[0].isdecimal() or int(fields[0]) > 255 or not fields[1]:
+        value = whole_number(fields[0])
+        if len(fields) != 2 or value is None or value > 255 or not fields[1]:
             raise LabelError(
                 f"{path}, line {number} is '{','.join(row):.60}'; expected a pixel value and a name: 1, car"
             )
-        value, name = int(fields[0]), plain_name(fields[1])
+        name = plain_name(fields[1])
         if found.setdefault(value, name) != name:
             raise LabelError(f"{path}, line {number}: the value {value} is '{found[value]}' already")
     if not found:

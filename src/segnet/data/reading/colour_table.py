@@ -12,7 +12,7 @@ from segnet.data.reading.bands import colours_in, rgb_values
 from segnet.data.reading.class_names import means_void, plain_name
 from segnet.data.reading.images import open_image
 from segnet.errors import DataError, LabelError
-from segnet.io.text import read_text
+from segnet.io.text import read_text, whole_number
 from segnet.labels import Colour
 
 _NAME_HEADINGS = ("name", "class", "label", "classname", "labelname", "category")
@@ -97,7 +97,7 @@ def _entry(text: str, columns: Sequence[int] | None) -> tuple[str, Colour] | Non
     else:
         *numbers, name = text.split(maxsplit=3)
     numbers = [number.strip().removesuffix(".0") for number in numbers]
-    values = [int(n) for n in numbers if n.isascii() and n.isdecimal() and int(n) <= 255]
+    values = [n for n in map(whole_number, numbers) if n is not None and n <= 255]
     if not name.strip() or len(values) != 3 or len(numbers) != 3:
         return None
     return plain_name(name), (values[0], values[1], values[2])

@@ -22,7 +22,7 @@ from pathlib import Path
 from segnet.data.reading.class_ids import HIGHEST_ID
 from segnet.errors import DataError, LabelError, nearest
 from segnet.io.files import whole_file
-from segnet.io.text import read_text, toml_value
+from segnet.io.text import parse_toml, read_text, toml_value
 from segnet.labels import VOID, Colour, LabelSet, distinct_colours
 
 LABELS_TOML = "labels.toml"
@@ -102,7 +102,7 @@ def read_labels_toml(path: Path) -> LabelFile:
     if not path.exists():
         raise DataError(f"{path} does not exist; `segnet data init {path.parent}` writes one")
     try:
-        record = tomllib.loads(read_text(path))
+        record = parse_toml(read_text(path))
     except tomllib.TOMLDecodeError as cause:
         raise DataError(f"{path} cannot be read as TOML: {cause}") from cause
     try:

@@ -101,6 +101,25 @@ def test_cancelled_annotations_and_unlabelled_tasks_are_left_out(read: Read, tmp
     assert source.notes == ("1 tasks without an annotation are left out",)
 
 
+def test_labels_beside_tools_and_what_is_not_read_is_said(read: Read, tmp_path: Path) -> None:
+    """One set of labels for several tools: a result of the tool, and one that names its class."""
+    tool = result("polygon", "", **SQUARE) | {"value": SQUARE}
+    named = result("labels", "car", **SQUARE)
+    bare = tool | {"id": "b2"}
+    turned = result("rectanglelabels", "road", x=50, y=0, width=50, height=100) | {"id": "c3", "image_rotation": 90}
+    first = task(tool, named, bare, turned, {"id": "d4", "type": "labels", "value": {"labels": ["day"]}})
+    first["annotations"].append({"result": [result("polygonlabels", "no", **SQUARE)]})
+    source = read(read_label_studio, save(tmp_path, first))
+    assert source.images.label_set.names == ("background", "car", "road")
+    assert [(source.images[0].target == i).sum() for i in (1, 2)] == [4, 20]
+    assert source.notes[0] == "1 results of kind 'labels' enclose nothing and are left out"
+    assert source.notes[1:3] == (
+        "1 tasks have several annotations, of which the first is read",
+        "1 shapes without a label are left out",
+    )
+    assert "1 images were turned in Label Studio, such as that of" in source.notes[3]
+
+
 @pytest.mark.parametrize(
     ("tasks", "error", "words"),
     [

@@ -28,6 +28,8 @@ def test_polygons_are_shares_of_the_image_and_folders_are_splits(read: Read, tmp
     assert source.images.label_set.names == ("background", "car", "road sign")
     assert source.images[0].target.tolist() == [[2, 2, 2, 0, 0, 0]] * 2 + [[0] * 6] * 2
     assert source.splits == {"train": ("train_a",), "val": ("val_b",)}
+    save_text(tmp_path / "labels" / "train" / "a.txt", SQUARE.replace("1", "1.0", 1))  # as some scripts write numbers
+    assert read(read_yolo, tmp_path).images[0].target.tolist() == source.images[0].target.tolist()
     assert source.notes == ("1 images have no text file of objects and count as images without any",)
 
 

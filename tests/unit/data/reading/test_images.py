@@ -234,6 +234,12 @@ def test_pixels_without_data_are_black_and_decide_nothing(dtype: str, nodata: in
     assert open_windows(path, reading=reading).read(0, 0, 1, 3)[0, :, 0].tolist() == [0, 128, 255]
 
 
+def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+    path = raster(tmp_path / "radar.tif", np.ones((1, 2, 2), np.complex64))
+    with pytest.raises(DataError, match=r"radar\.tif holds complex numbers; expected real ones"):
+        read_image(path)
+
+
 def test_bands_that_are_no_colours_are_not_guessed(tmp_path: Path) -> None:
     bands = np.full((3, 2, 2), 500, np.uint16)
     for count, options in ((3, {}), (4, {}), (4, {"photometric": "RGB", "alpha": "YES"})):
