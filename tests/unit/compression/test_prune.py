@@ -176,7 +176,7 @@ def test_a_lean_model_is_a_model_like_any_other(lean: Path, weights: Path, tiny_
     assert card.widths["encoder.stage1.0.conv"][0] == 3
     assert card.scores["mean_iou"] >= 0
     assert card.licence == "CC0"
-    assert "of the macs, in 2 rounds of 2 steps" in card.recipe
+    assert "of the macs, by channels, in 2 rounds of 2 steps" in card.recipe
     assert model(random_images(1, 3, 45, 60)).shape == (1, 11, 45, 60)
     assert Predictor(lean)(open_dataset(tiny_camvid, "val", "camvid")[0].image).classes.shape == (24, 32)
 
