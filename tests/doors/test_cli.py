@@ -71,6 +71,7 @@ def test_evaluate_gives_the_scores_of_training_again(
         tiny_camvid,
         "--out",
         tmp_path,
+        "--precision=float32",
         "--save-predictions",
     )
     assert code == 0

@@ -11,6 +11,7 @@ from documents import ROOT, anchors, blocks, commands_in, require_known_command
 from PIL import Image
 
 from segnet.data.street.scenes import Street
+from segnet.runtime.quantised import read_quantised
 from segnet.weights.file import find_weights, read_card
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,19 +88,22 @@ def test_links_are_absolute_and_lead_to_files_and_headings_of_the_checkout() -> 
 
 def test_the_table_says_what_was_measured() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|(.*)\|$", README, flags=re.MULTILINE)
-    assert len(rows) >= 2
-    latency = json.loads((ROOT / "results/latency.json").read_text(encoding="utf-8"))["results"]
-    ms = {(each["model"], each["way"]): round(each["time"]["median_ms"]) for each in latency}
+    assert len(rows) >= 3
+    measured = json.loads((ROOT / "results/pareto.json").read_text(encoding="utf-8"))["results"]
+    ms = {each["weights"]: f"{each['time']['median_ms']:.0f} ms" for each in measured}
+    ratio = {each["weights"]: f"{each['ratio']:.1f}x" for each in measured}
     for name, text in rows:
-        mean_iou, accuracy, class_average, boundary, file, image, _ = (cell.strip() for cell in text.split("|"))
+        mean_iou, accuracy, class_average, boundary, file, image, speed, _ = map(str.strip, text.split("|"))
         path = find_weights(ROOT / "weights/segnet-camvid.safetensors" if name == "segnet-camvid" else name)
         card = read_card(path)
         scores = [card.scores[key] for key in ("mean_iou", "global_accuracy", "class_average_accuracy", "boundary_f1")]
         assert [mean_iou, accuracy, class_average, boundary] == [f"{score:.3f}" for score in scores]
         assert file == f"{path.stat().st_size / 1e6:.2g} MB"
-        assert image == f"{ms[card.model, 'eager bfloat16']} ms"
-        for way in ("naive", "openvino int8"):
-            assert re.search(rf"\b{ms[card.model, way]}\b", README)
+        assert (image, speed) == (ms[name], ratio[name])
+    for name in ("segnet-basic-camvid-int8", "segnet-lean-camvid-int8"):
+        assert f"{ms[name]}" in README
+        score = read_quantised(find_weights(name))[1].scores_after["mean_iou"]
+        assert re.search(rf"`{name}` \({score:.3f}, ", README)
 
 
 def test_the_animation_is_small_and_moves() -> None:

@@ -16,6 +16,7 @@ from segnet.inference.evaluate import evaluate
 from segnet.inference.predictor import Predictor
 from segnet.io.files import sha256_of
 from segnet.labels import CAMVID_11, VOID
+from segnet.runtime.quantised import read_quantised
 from segnet.weights.file import WEIGHTS, find_weights, read_card
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
@@ -30,7 +31,9 @@ def claimed(weights: str = NAME) -> dict[str, float]:
     return dict(zip(("mean_iou", "global_accuracy", "class_average_accuracy", "boundary_f1"), numbers, strict=True))
 
 
-@pytest.mark.parametrize(("weights", "model"), [(NAME, "segnet-basic"), ("segnet-camvid", "segnet")])
+@pytest.mark.parametrize(
+    ("weights", "model"), [(NAME, "segnet-basic"), ("segnet-camvid", "segnet"), ("segnet-lean-camvid", "segnet")]
+)
 def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, model: str) -> None:
     card = read_card(find_weights(weights))
     assert card.label_set == CAMVID_11
@@ -43,8 +46,26 @@ def test_the_card_says_what_they_are_and_the_readme_agrees(weights: str, model: 
         assert card.scores[name] == pytest.approx(value, abs=0.0006), name  # printed with three digits
 
 
-def test_the_weights_in_the_package_say_the_terms_of_their_training_data() -> None:
-    card = read_card(find_weights(NAME))
+@pytest.mark.parametrize("weights", [NAME, "segnet-lean-camvid"])
+def test_the_int8_file_is_made_from_the_weights_and_costs_little(weights: str) -> None:
+    path = find_weights(f"{weights}-int8")
+    assert sha256_of(path) == WEIGHTS[f"{weights}-int8"].sha256
+    card = read_quantised(path, find_weights(weights))[1]
+    assert card.scored_images == 101
+    assert card.scores_before["mean_iou"] - card.scores_after["mean_iou"] < 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_int8_gives_nearly_the_classes_of_the_lean_model(shared_data: Path) -> None:
+    image = open_dataset(shared_data / "camvid", "val", "camvid")[30].image
+    expected = Predictor("segnet-lean-camvid", device="cpu", precision="float32")(image).classes
+    assert (Predictor("segnet-lean-camvid-int8")(image).classes == expected).mean() > 0.97
+
+
+@pytest.mark.parametrize("weights", [NAME, "segnet-lean-camvid"])
+def test_the_weights_in_the_package_say_the_terms_of_their_training_data(weights: str) -> None:
+    card = read_card(find_weights(weights))
     assert "CC BY-NC" in card.data_terms
     assert "asks to be cited" in card.data_terms
     assert "shared" not in card.recipe
@@ -52,7 +73,6 @@ def test_the_weights_in_the_package_say_the_terms_of_their_training_data() -> No
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.slow
 def test_evaluation_gives_the_claimed_scores(shared_data: Path) -> None:
     predictor = Predictor(NAME)
     dataset = open_dataset(shared_data / "camvid", "val", "camvid")
@@ -70,14 +90,14 @@ def same_share(weights: str, image: Image8) -> float:
     return float((predictor(image).classes == expected.cpu().numpy()).mean())
 
 
-@pytest.mark.parametrize("weights", [NAME, "segnet-camvid"])
+@pytest.mark.parametrize("weights", [NAME, "segnet-camvid", "segnet-lean-camvid"])
 def test_the_fast_path_gives_the_classes_of_the_model(weights: str) -> None:
     # a drawn scene, which no model of CamVid is sure of; bfloat16 moves a pixel in a hundred
     assert same_share(weights, Street(1, (180, 240))[0].image) > 0.97
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("weights", [NAME, "segnet-camvid"])
+@pytest.mark.parametrize("weights", [NAME, "segnet-camvid", "segnet-lean-camvid"])
 def test_the_fast_path_gives_the_classes_of_the_model_on_camvid(weights: str, shared_data: Path) -> None:
     # bfloat16 moved 6 pixels in a thousand; float32 moves none
     assert same_share(weights, open_dataset(shared_data / "camvid", "val", "camvid")[30].image) > 0.99

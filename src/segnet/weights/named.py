@@ -20,11 +20,28 @@ class NamedWeights(NamedTuple):
     place: str = ""
 
 
+_IN_PACKAGE = "it is part of the installed package: install segnet again"
+
 WEIGHTS: dict[str, NamedWeights] = {
     "segnet-basic-camvid": NamedWeights(
         "segnet-basic-camvid.safetensors",
         sha256="8b28bddd0ffc7e69101d499d23a298d3309e37a7da5fb0ca4d99dba733d92e1f",
-        place="it is part of the installed package: install segnet again",
+        place=_IN_PACKAGE,
+    ),
+    "segnet-basic-camvid-int8": NamedWeights(
+        "segnet-basic-camvid-int8.safetensors",
+        sha256="b49e8c9287b49869549a7688b923fb49054f42486b4bf14a59e414e3193d7b29",
+        place=_IN_PACKAGE,
+    ),
+    "segnet-lean-camvid": NamedWeights(
+        "segnet-lean-camvid.safetensors",
+        sha256="d2b0b7131d591657343ee5a2fb89b5edd7e77da9063a7b8254afc1ad2292ca11",
+        place=_IN_PACKAGE,
+    ),
+    "segnet-lean-camvid-int8": NamedWeights(
+        "segnet-lean-camvid-int8.safetensors",
+        sha256="8318a8797bb0062d35368c290dc283a92ad36adda4057756847dca9cb375b6e2",
+        place=_IN_PACKAGE,
     ),
     "segnet-camvid": NamedWeights(
         "segnet-camvid.safetensors",

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from segnet.benchmark.measure.latency import INT8, NAIVE
@@ -217,6 +218,9 @@ def plot_pareto(points: Sequence[ParetoPoint], path: Path) -> bool:
             known = [(x, y) for x, y in own if x is not None]
             axes.scatter([x for x, _ in known], [y for _, y in known], label=Path(weights).stem)
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(visible=True, alpha=0.3)
     for axes in panels[:, 0]:
         axes.set_ylabel("mean IoU %")
