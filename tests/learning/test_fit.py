@@ -419,7 +419,11 @@ class Items(Squares):
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        (lambda x, y: {"pixel_values": x, "labels": y}, DataError, "keys image and target, got pixel_values, labels"),
+        (
+            lambda x, y: {"pixel_values": x, "labels": y},
+            DataError,
+            r"keys image and target \(or mask\), got pixel_values, labels",
+        ),
         (lambda x, y: (x, y, y), DataError, "got 3 values"),
         (lambda x, y: (x[:, :5], y), ShapeError, "differ in size"),
         (lambda x, y: (x, y[None, None]), ShapeError, r"expected a target \(H, W\)"),

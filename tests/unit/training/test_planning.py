@@ -100,7 +100,8 @@ def test_short_minutes_plan_smaller_images(animals: Path, tmp_path: Path, monkey
     tried: list[object] = []
     monkeypatch.setattr("segnet.training.trial.try_starts", lambda *given: tried.append(given))
     quick, _, lines = plan_run(None, words(animals), tmp_path / "quick", minutes=2)
-    assert (quick.data.longest_side_px, quick.augment.crop_px, quick.train.max_steps) == (144, (96, 144), 103)
+    assert (quick.data.longest_side_px, quick.augment.crop_px) == (144, (96, 144))
+    assert quick.train.max_steps == pytest.approx(104, abs=8)  # the seconds that planning has taken are subtracted
     assert any("the time is short" in line for line in lines)
     free = [word for word in words(animals) if not word.startswith("model")]
     plan_run(None, free, tmp_path / "free", minutes=2)
@@ -108,7 +109,7 @@ def test_short_minutes_plan_smaller_images(animals: Path, tmp_path: Path, monkey
     plan_run(None, free, tmp_path / "free", minutes=10)
     assert tried
     slow, _, _ = plan_run(None, words(animals), tmp_path / "slow", minutes=10)
-    assert (slow.data.longest_side_px, slow.train.max_steps) == (248, 266)
+    assert (slow.data.longest_side_px, slow.train.max_steps) == (248, pytest.approx(266, abs=8))
     given, _, _ = plan_run("street", ["train.max_steps=99"], tmp_path / "recipe", minutes=2)
     assert given.data.longest_side_px is None
 
