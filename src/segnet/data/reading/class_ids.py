@@ -14,6 +14,7 @@ HIGHEST_ID = 65535
 """Of a label image: what 16 bits hold."""
 
 _NO_DATA_TAG = 42113
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 
 ClassIds = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -40,9 +41,12 @@ def read_class_ids(path: Path, *, equal_channels: bool = False) -> ClassIds:
 def class_ids_of(image: Image.Image, path: Path, *, equal_channels: bool = False) -> ClassIds:
     """The class ids that a decoded label image holds; arguments, result and errors as `read_class_ids`."""
     no_data = no_data_value(image)
+    is_inverted = isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     image = upright(image)
     if image.mode in ("L", "P", "1"):
-        return np.array(image.convert("L") if image.mode == "1" else image)
+        ids = np.array(image.convert("L") if image.mode == "1" else image)
+        # Pillow shows such a file as it looks; ids are the numbers that stand in it
+        return 255 - ids if is_inverted and image.mode != "P" else ids
     if image.mode in ("LA", "PA"):  # with transparency, which says nothing of classes
         return np.asarray(image)[..., 0].copy()
     if equal_channels and image.mode in ("RGB", "RGBA"):

@@ -261,3 +261,12 @@ def test_class_ids_with_transparency_and_as_fractions(tmp_path: Path) -> None:
     assert np.array_equal(read_class_ids(save(tmp_path / "f.tif", Image.fromarray(ids.astype(np.float32)))), ids)
     with pytest.raises(LabelError, match=r"values 0\.\.5\.5 with fractions"):
         read_class_ids(save(tmp_path / "h.tif", Image.fromarray(ids.astype(np.float32) / 2)))
+
+
+@pytest.mark.parametrize("options", [{}, {"nbits": 1}])
+def test_ids_of_a_tiff_in_which_0_is_white(tmp_path: Path, options: dict[str, int]) -> None:
+    ids = np.array([[0, 1, 1], [1, 0, 0]] if options else [[0, 1, 2], [3, 4, 255]], np.uint8)
+    path = raster(tmp_path / "x.tif", ids[None], photometric="MINISWHITE", **options)
+    with Image.open(path) as shown:
+        assert np.asarray(shown.convert("L"))[0, 0] == 255  # as it looks
+    assert np.array_equal(read_class_ids(path), ids * 255 if options else ids)
