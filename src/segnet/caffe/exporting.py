@@ -17,6 +17,7 @@ from segnet.caffe.layouts import CaffeLayer, CaffeLayout, layout_of
 from segnet.caffe.protobuf import bytes_field, packed_varints
 from segnet.caffe.prototxt import LayerText, prototxt_text
 from segnet.errors import ConfigError, WeightsError
+from segnet.models.widths import widths_of
 from segnet.nn.layers import ConvBN
 from segnet.nn.normalisation import CaffeBGR, CrossChannelLRN, MeanStd
 
@@ -48,7 +49,7 @@ def caffe_files(model: nn.Module, name: str, size_px: tuple[int, int], *, classe
         classes: whether an ArgMax layer follows the logits.
 
     Raises:
-        ConfigError: a model or an input normalisation that the fork has no layers for.
+        ConfigError: a model or an input normalisation that the fork has no layers for, or a lean model.
     """
     try:
         layout = layout_of(model)
@@ -57,6 +58,11 @@ def caffe_files(model: nn.Module, name: str, size_px: tuple[int, int], *, classe
             f"the authors' Caffe has no layers for {type(model).__name__}; only SegNet and SegNet-Basic can be "
             "exported; use --to onnx instead"
         ) from None
+    if widths_of(model):
+        raise ConfigError(
+            "this is a lean model, and the layouts of the authors' Caffe have the paper's widths; export the weights that "
+            "it was made from, or use --to onnx"
+        )
     writer = _Writer(model, layout)
     top = writer.normalise()
     top = writer.encode(top, size_px)
@@ -126,11 +132,7 @@ class _Writer:
         """A convolution, its BN in inference form where it has one, and a ReLU, in place as the authors write them."""
         module, name = self._model.get_submodule(layer.module), layer.names[0]
         convolution = module.conv if isinstance(module, ConvBN) else module
-        if not isinstance(convolution, nn.Conv2d):
-            raise ConfigError(
-                f"{layer.module} is in two factors, which no layout of the authors' Caffe has; export weights that "
-                "segnet prune --by rank has not changed"
-            )
+        assert isinstance(convolution, nn.Conv2d)
         weight = _array32(convolution.weight)
         bias = np.zeros(weight.shape[0], np.float32) if convolution.bias is None else _array32(convolution.bias)
         parameters: dict[str, str | int | float] = {"num_output": weight.shape[0], "pad": weight.shape[2] // 2}

@@ -105,6 +105,8 @@ def test_what_the_fork_has_no_layers_for(tmp_path: Path) -> None:
         export_weights(path, "caffe", out, size_px=SIZE_PX)
     with pytest.raises(ConfigError, match="one fixed size only"):
         export_weights(path, "caffe", out, size_px=None)
+    with pytest.raises(ConfigError, match="this is a lean model"):
+        export_weights("segnet-lean-camvid", "caffe", out, size_px=SIZE_PX)
     assert {file.name for file in tmp_path.iterdir()} == {"w.safetensors"}
 
 
