@@ -60,8 +60,8 @@ def caffe_files(model: nn.Module, name: str, size_px: tuple[int, int], *, classe
         ) from None
     if widths_of(model):
         raise ConfigError(
-            "this is a lean model, and the layouts of the authors' Caffe have the paper's widths; export the weights that "
-            "it was made from, or use --to onnx"
+            "this is a lean model, and the layouts of the authors' Caffe have the paper's widths; export the weights "
+            "that it was made from, or use --to onnx"
         )
     writer = _Writer(model, layout)
     top = writer.normalise()
