@@ -23,8 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segnet.compression.allocate import BudgetKind
 from segnet.compression.channels import ChannelGroups
-from segnet.compression.cost import LayerCost, layer_costs, macs_of
+from segnet.compression.cost import LayerCost, layer_costs
+from segnet.compression.prune import size_of
 from segnet.errors import ConfigError
 from segnet.models.widths import factorise, is_factorisable, layers_with_channels
 from segnet.nn.layers import FactorisedConv2d
@@ -127,7 +129,7 @@ def choose_ranks(
     layers: Mapping[str, nn.Conv2d],
     costs: Mapping[str, LayerCost],
     saved: float,
-    kind: str,
+    kind: BudgetKind,
     multiple: int = 8,
 ) -> dict[str, int]:
     """The ranks that keep the product of the layers' energies highest while they save enough.
@@ -190,7 +192,7 @@ def low_rank(
     model: nn.Module,
     groups: ChannelGroups,
     images: Iterable[Tensor],
-    kind: str,
+    kind: BudgetKind,
     amount: float,
     *,
     size_px: tuple[int, int],
@@ -215,8 +217,7 @@ def low_rank(
     layers = layers_to_factorise(model, groups, multiple)
     moments = column_moments(model, layers, images)
     factors = {name: factors_of(layer, moments[name]) for name, layer in layers.items()}
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    saved = (macs_of(model, size_px) if kind == "macs" else parameters) - amount
+    saved = size_of(model, size_px, groups).amount(kind) - amount
     ranks = choose_ranks(factors, layers, layer_costs(model, size_px), saved, kind, multiple)
     lean = copy.deepcopy(model)
     factorise(lean, ranks)

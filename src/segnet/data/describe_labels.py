@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segnet.data.datasets.layout import all_folders, find_labels, images_in
 from segnet.data.label_doubts import doubts_of
-from segnet.data.label_survey import NOT_A_LABEL, LabelSurvey, colour_of, survey_labels, value_text
+from segnet.data.label_survey import NOT_A_LABEL, LabelSurvey, colour_of, distance_between, survey_labels, value_text
 from segnet.data.names_file import Named, find_names
 from segnet.data.reading.class_ids import HIGHEST_ID
 from segnet.data.reading.label_file import LABELS_TOML, LabelFile, write_labels_toml
@@ -179,7 +179,7 @@ def _require_far_apart(survey: LabelSurvey, classes: Sequence[int], snap: bool) 
         LabelError: two classes are nearer than the changes of such a format.
     """
     pairs = ((a, b) for i, a in enumerate(classes) for b in classes[:i])
-    near = next((pair for pair in pairs if _distance(*pair, survey) <= _LOSSY_NEAR), None)
+    near = next((pair for pair in pairs if distance_between(*pair, survey) <= _LOSSY_NEAR), None)
     if near is not None:
         snapping = "" if snap else ", or use `segnet data init --snap`, which keeps values that lie further apart"
         raise LabelError(
@@ -222,7 +222,7 @@ def _apart(values: Sequence[int], survey: LabelSurvey) -> list[int]:
     """Values without those that JPEG made near a more frequent one."""
     kept: list[int] = []
     for value in sorted(values, key=lambda v: -survey.values[v].pixels):
-        if all(_distance(value, other, survey) > _LOSSY_NEAR for other in kept):
+        if all(distance_between(value, other, survey) > _LOSSY_NEAR for other in kept):
             kept.append(value)
     return sorted(kept)
 
@@ -231,17 +231,11 @@ def _strays(survey: LabelSurvey, values: Sequence[int], user_void: set[int]) -> 
     """Rare values close to a frequent one, where all frequent ones are far apart: 254 beside 0 and 255."""
     rare = [v for v in values if survey.values[v].pixels <= _RARE * survey.num_pixels and v not in user_void]
     frequent = [v for v in values if v not in set(rare)]
-    distances = [_distance(a, b, survey) for i, a in enumerate(frequent) for b in frequent[:i]]
+    distances = [distance_between(a, b, survey) for i, a in enumerate(frequent) for b in frequent[:i]]
     if not distances or min(distances) < _SPACED:
         return {}
-    nearest = {v: min(frequent, key=lambda f: _distance(v, f, survey)) for v in rare}
-    return {v: f for v, f in nearest.items() if _distance(v, f, survey) <= _NEAR}
-
-
-def _distance(a: int, b: int, survey: LabelSurvey) -> int:
-    if survey.kind == "ids":
-        return abs(a - b)
-    return max(abs(x - y) for x, y in zip(colour_of(a), colour_of(b), strict=True))
+    nearest = {v: min(frequent, key=lambda f: distance_between(v, f, survey)) for v in rare}
+    return {v: f for v, f in nearest.items() if distance_between(v, f, survey) <= _NEAR}
 
 
 def _void_by_name(value: int, names: Sequence[Named]) -> str:

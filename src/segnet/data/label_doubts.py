@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from segnet.data.label_survey import LabelSurvey, value_text
+from segnet.data.label_survey import LabelSurvey, distance_between, value_text
 from segnet.data.names_file import Named
 from segnet.data.reading.class_ids import HIGHEST_ID
 from segnet.labels import VOID
@@ -73,7 +73,7 @@ def _of_colours(survey: LabelSurvey, classes: Sequence[int], names: Sequence[Nam
     known = {entry.value for entry in names}
     for value in classes if survey.kind == "colours" else []:
         for entry in names if value not in known else ():
-            if max(abs((value >> shift & 255) - (entry.value >> shift & 255)) for shift in (16, 8, 0)) <= _NEAR:
+            if distance_between(value, entry.value, survey) <= _NEAR:
                 doubts.append(
                     f"{value_text(value, survey)} is nearly {value_text(entry.value, survey)}, '{entry.name}' in "
                     f"{entry.source}, and is taken for a class of its own; `segnet data import --colour-tolerance "

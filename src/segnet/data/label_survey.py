@@ -135,6 +135,13 @@ def colour_of(code: int) -> Colour:
     return (code >> 16, code >> 8 & 255, code & 255)
 
 
+def distance_between(a: int, b: int, survey: LabelSurvey) -> int:
+    """How far two values are apart: ids by their difference, colours by that of their most different channel."""
+    if survey.kind == "ids":
+        return abs(a - b)
+    return max(abs(x - y) for x, y in zip(colour_of(a), colour_of(b), strict=True))
+
+
 def value_text(value: int, survey: LabelSurvey) -> str:
     """A value as users write it: `38`, or `220,20,60`."""
     return str(value) if survey.kind == "ids" else ",".join(map(str, colour_of(value)))
@@ -180,9 +187,14 @@ def _add(survey: LabelSurvey, path: Path, as_colours: bool) -> bool:
     return len(with_region) < len(values)
 
 
+def _is_lossless_webp(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"VP8L" in file.read(_WEBP_HEAD)
+
+
 def _look_at_file(survey: LabelSurvey, image: Image.Image, path: Path) -> None:
     """Notes what the file says besides its values."""
-    if image.format in _LOSSY or (image.format == "WEBP" and b"VP8L" not in path.read_bytes()[:_WEBP_HEAD]):
+    if image.format in _LOSSY or (image.format == "WEBP" and not _is_lossless_webp(path)):
         survey.lossy.append(path)
     elif image.format in _PERHAPS_LOSSY:
         survey.perhaps_lossy.append(path)
